@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/address.hpp"
+
+/// The plan: everything that `stack.yaml` says, as plain values in the canonical long form (short forms are already expanded).
+///
+/// Defaults here are only the language's; the field table (`config/field_table.hpp`) is the one source of defaults, ranges, units and
+/// help, and the loader fills every field from it. A `Config` is built once, then shared as `std::shared_ptr<const Config>`.
+namespace edgeproxy::config {
+
+using Duration = std::chrono::milliseconds;  ///< zero means `off` where the field table allows `off`
+using ByteSize = std::uint64_t;              ///< bytes; zero means `off` where the field table allows `off`
+
+// ---- server -------------------------------------------------------------------------------------------------------------
+
+struct Shutdown {
+    Duration delay{};         ///< keep accepting, but report not ready, this long first
+    Duration grace_period{};  ///< all of the stop together, after `delay`; its last 5 s are kept for TERM and KILL
+    bool operator==(const Shutdown&) const = default;
+};
+
+struct Server {
+    unsigned threads = 0;  ///< reactors of the proxy; `auto` is resolved by the loader to the CPUs we may use
+    std::string user;      ///< of the proxy and the workers; empty = stay
+    std::string group;
+    std::string runtime_dir;        ///< sockets of workers, control socket; resolved by the loader, absolute
+    unsigned max_connections = 0;   ///< client connections of the proxy; beyond it accept pauses
+    Shutdown shutdown;
+    bool operator==(const Server&) const = default;
+};
+
+struct ClientIp {
+    std::vector<Cidr> trusted_proxies;  ///< whose X-Forwarded-* are believed
+    bool operator==(const ClientIp&) const = default;
+};
+
+// ---- tls ----------------------------------------------------------------------------------------------------------------
+
+struct Certificate {
+    std::string cert;                ///< path of the PEM chain, absolute
+    std::string key;                 ///< path of the PEM key, absolute
+    std::vector<std::string> hosts;  ///< names it serves; empty = its own SANs
+    bool operator==(const Certificate&) const = default;
+};
+
+enum class TlsProfile : std::uint8_t { modern, intermediate };
+enum class UnknownHost : std::uint8_t { use_default, reject };
+
+struct Tls {
+    std::vector<Certificate> certificates;  ///< the first is the default
+    bool dev = false;                       ///< self-signed development certificate instead of `certificates`
+    TlsProfile profile = TlsProfile::intermediate;
+    UnknownHost unknown_host = UnknownHost::use_default;
+    Duration hsts{};          ///< off = no Strict-Transport-Security
+    bool tickets = true;      ///< `session.tickets`; keys rotate every 12 h
+    bool operator==(const Tls&) const = default;
+};
+
+// ---- listeners ----------------------------------------------------------------------------------------------------------
+
+struct ListenerTimeouts {
+    Duration handshake{};      ///< TLS, total
+    Duration first_request{};  ///< accept or handshake to the first byte of a request
+    Duration header{};         ///< first byte to the end of the request head
+    Duration body{};           ///< a gap in a request body
+    Duration write{};          ///< no progress while the client should be reading
+    Duration keepalive{};      ///< idle between requests
+    Duration tunnel_idle{};    ///< no byte either way
+    bool operator==(const ListenerTimeouts&) const = default;
+};
+
+struct ListenerLimits {
+    ByteSize request_line = 0;         ///< 414 beyond
+    ByteSize header_size = 0;          ///< all fields, 431 beyond
+    unsigned headers = 0;              ///< fields of a head, 431 beyond
+    unsigned requests_per_connection = 0;
+    bool operator==(const ListenerLimits&) const = default;
+};
+
+enum class Protocol : std::uint8_t { http1, h2 };
+
+struct Listener {
+    std::string name;
+    std::vector<Address> addresses;
+    bool tls = false;
+    std::vector<Protocol> protocols;  ///< ALPN order with TLS; {http1} without
+    bool redirect_https = false;      ///< answers 308 to https for everything
+    std::uint16_t redirect_port = 443;
+    unsigned backlog = 0;
+    unsigned http2_max_streams = 0;
+    ListenerTimeouts timeouts;
+    ListenerLimits limits;
+    bool operator==(const Listener&) const = default;
+};
+
+// ---- pools --------------------------------------------------------------------------------------------------------------
+
+enum class Kind : std::uint8_t { uvicorn, gunicorn, hypercorn, daphne, generic };
+enum class Bind : std::uint8_t { fd, unix_path, tcp };
+enum class Balance : std::uint8_t { least_requests, round_robin };
+enum class HostHeader : std::uint8_t { preserve, endpoint, fixed };
+
+struct Health {
+    std::string path;  ///< empty = no active probe besides readiness
+    Duration interval{};
+    Duration timeout{};
+    unsigned unhealthy_after = 0;
+    unsigned healthy_after = 0;
+    unsigned expect_low = 0, expect_high = 0;  ///< statuses that pass; 0..0 = any complete answer
+    std::string host;                          ///< Host of the probe; empty = the endpoint's
+    bool operator==(const Health&) const = default;
+};
+
+/// Passive health (`outlier`): endpoints that fail real requests are ejected for a while, never more than half the pool.
+struct Outlier {
+    bool enabled = true;
+    unsigned failures = 0;
+    Duration window{};
+    Duration eject{};
+    bool operator==(const Outlier&) const = default;
+};
+
+struct Queue {
+    unsigned size = 0;
+    Duration timeout{};
+    bool operator==(const Queue&) const = default;
+};
+
+struct PoolTimeouts {
+    Duration connect{};
+    Duration response{};  ///< request sent to response head
+    Duration idle{};      ///< a gap in the response body
+    Duration write{};     ///< no progress while the endpoint should be reading
+    bool operator==(const PoolTimeouts&) const = default;
+};
+
+struct Keepalive {
+    unsigned max_idle = 0;    ///< idle connections kept per endpoint and reactor
+    Duration idle_timeout{};  ///< 0 = never kept
+    bool operator==(const Keepalive&) const = default;
+};
+
+struct Endpoint {
+    std::string name;  ///< label; the address as written when not given
+    Address address;
+    unsigned weight = 1;
+    unsigned max_in_flight = 0;
+    bool operator==(const Endpoint&) const = default;
+};
+
+struct Restart {
+    Duration backoff_min{}, backoff_max{};
+    unsigned crash_loop_failures = 0;
+    Duration crash_loop_window{};
+    bool operator==(const Restart&) const = default;
+};
+
+/// What the master needs to run a managed pool's workers. Never sent to the proxy.
+struct Command {
+    std::vector<std::string> argv;  ///< with placeholders {socket} {fd} {port} {host} {index} {pool}
+    Kind kind = Kind::generic;      ///< `auto` is resolved by the loader
+    bool sync_worker = false;       ///< gunicorn's sync worker class (also its default): one request at a time
+    Bind bind = Bind::tcp;          ///< resolved by kind when not written
+    std::map<std::string, std::string> environment;  ///< added; wins over ours
+    std::string working_dir;                         ///< absolute
+    std::string user, group;
+    std::string stop_signal;  ///< "TERM", "INT", ...
+    bool operator==(const Command&) const = default;
+};
+
+struct Pool {
+    std::string name;
+
+    bool managed = false;  ///< `command` was written; otherwise `endpoints`
+    Command command;
+    unsigned workers = 0;  ///< `auto` is resolved by the loader
+    std::vector<Endpoint> endpoints;
+
+    bool required = true;
+    Balance balance = Balance::least_requests;
+    unsigned max_in_flight = 0;  ///< per endpoint
+    Queue queue;
+    Duration hold{};  ///< how long a request waits while no endpoint is ready
+    Health health;
+    Outlier outlier;
+    Keepalive keepalive;
+    PoolTimeouts timeouts;
+    unsigned connect_retries = 0;  ///< `retries.attempts`: further endpoints tried after a failed connect or a stale connection
+    HostHeader host_header = HostHeader::preserve;
+    std::string host_header_value;  ///< for `fixed`
+
+    Duration start_timeout{};      ///< spawn to the first answered probe
+    unsigned start_parallel = 0;
+    Duration drain_timeout{};      ///< the proxy finishes what is in flight
+    Duration stop_grace_period{};  ///< TERM to KILL
+    Restart restart;
+    bool operator==(const Pool&) const = default;
+};
+
+// ---- routes -------------------------------------------------------------------------------------------------------------
+
+struct Redirect {
+    std::string to;  ///< may use {scheme} {host} {uri} {path} {query}
+    unsigned status = 308;
+    bool operator==(const Redirect&) const = default;
+};
+
+struct Respond {
+    unsigned status = 200;
+    std::string body;
+    std::string content_type;
+    bool operator==(const Respond&) const = default;
+};
+
+struct Route {
+    std::string name;
+    std::vector<std::string> hosts;  ///< lower case; `*.example.com` = one or more labels; empty = any
+    std::vector<std::string> paths;  ///< `/api` by segment, `=/x` exact; `*` one segment, `**` any; empty = any
+    std::vector<std::string> methods;
+    // Exactly one action:
+    std::string pool;
+    std::optional<Redirect> redirect;
+    std::optional<Respond> respond;
+
+    std::string strip_prefix, add_prefix;
+    bool websocket = true;
+    Duration websocket_idle{};  ///< 0 = the listener's `tunnel_idle`
+    ByteSize max_body = 0;
+    bool access_log = true;
+    bool operator==(const Route&) const = default;
+};
+
+// ---- the rest -----------------------------------------------------------------------------------------------------------
+
+struct Headers {
+    std::string request_id;    ///< field name; empty = off
+    std::string server;        ///< empty = off (removed), "pass" = the endpoint's
+    std::string via;           ///< pseudonym in Via of requests; empty = off
+    bool pass_underscores = false;
+    bool forwarded_x = true;         ///< X-Forwarded-*
+    bool forwarded_rfc7239 = false;  ///< Forwarded
+    bool operator==(const Headers&) const = default;
+};
+
+enum class PageFormat : std::uint8_t { automatic, html, json, text };
+struct ErrorPages {
+    PageFormat format = PageFormat::automatic;
+    bool details = false;  ///< a worker's last stderr lines on 503
+    bool operator==(const ErrorPages&) const = default;
+};
+
+enum class LogLevel : std::uint8_t { trace, debug, info, warn, error };
+enum class LogFormat : std::uint8_t { automatic, console, json, combined };
+struct AccessLog {
+    bool enabled = true;
+    std::string output;  ///< stdout, stderr or a path
+    LogFormat format = LogFormat::automatic;
+    std::vector<std::string> exclude;  ///< paths, by segment
+    bool operator==(const AccessLog&) const = default;
+};
+struct Logging {
+    LogLevel level = LogLevel::info;
+    LogFormat format = LogFormat::automatic;  ///< console or json
+    std::string output;
+    AccessLog access;
+    bool operator==(const Logging&) const = default;
+};
+
+struct Metrics {
+    bool enabled = true;
+    Address listen;
+    std::string path;
+    bool operator==(const Metrics&) const = default;
+};
+
+struct Config {
+    Server server;
+    ClientIp client_ip;
+    Tls tls;
+    std::vector<Listener> listeners;
+    std::vector<Pool> pools;
+    std::vector<Route> routes;  ///< first match wins
+    Headers headers;
+    ErrorPages error_pages;
+    Logging logging;
+    Metrics metrics;
+
+    /// The pool of that name, or null.
+    const Pool* find_pool(const std::string& name) const;
+    bool operator==(const Config&) const = default;
+};
+
+}  // namespace edgeproxy::config
