@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+set -euo pipefail
+
+usage() {
+    cat <<'HELP'
+Usage: bash tests/run.sh [options]
+
+Sets the machine up (packages by apt, Python packages into build/venv), builds, and runs every test: the unit tests and
+checks with ctest, then tests/scenario and tests/stack with pytest against the real binary. Run it again at no cost.
+
+  -R NAME           only tests whose name fits: ctest -R NAME, pytest -k NAME
+  --preset NAME     which build is tested: release (default), dev, asan, tsan
+  --only WHAT       unit, scenario or stack; may be given more than once
+  --jobs N          unit tests run at the same time (default: the number of cores)
+  --help            this text
+
+The last line is `N passed, N failed, N skipped`; every skip is printed with its reason. Exit 0: all passed; 1: some test
+failed or none ran; 2: wrong usage or a failed set-up.
+Reports (JUnit) are left in build/PRESET/reports.
+HELP
+}
+
+preset=release
+filter=""
+only=()
+jobs="$(nproc)"
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --help | -h) usage; exit 0 ;;
+        -R | --preset | --only | --jobs)
+            [[ $# -ge 2 ]] || { printf 'run.sh: %s needs a value (see --help)\n' "$1" >&2; exit 2; }
+            case $1 in
+                -R) filter=$2 ;;
+                --preset) preset=$2 ;;
+                --only) only+=("$2") ;;
+                --jobs) jobs=$2 ;;
+            esac
+            shift 2
+            ;;
+        *) printf 'run.sh: unknown option %s (see --help)\n' "$1" >&2; exit 2 ;;
+    esac
+done
+[[ ${#only[@]} -gt 0 ]] || only=(unit scenario stack)
+for what in "${only[@]}"; do
+    case $what in
+        unit | scenario | stack) ;;
+        *) printf 'run.sh: --only takes unit, scenario or stack, not %s\n' "$what" >&2; exit 2 ;;
+    esac
+done
+
+groups=(build demo tests)
+case $preset in
+    release | dev) ;;
+    asan | tsan) groups+=(sanitizers) ;;
+    *) printf 'run.sh: --preset takes release, dev, asan or tsan, not %s\n' "$preset" >&2; exit 2 ;;
+esac
+
+# shellcheck source=examples/setup.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../examples/setup.sh"
+# shellcheck source=tests/support/sanitizers.sh
+source "$EDGEPROXY_ROOT/tests/support/sanitizers.sh"
+cd "$EDGEPROXY_ROOT"
+
+edgeproxy_setup "${groups[@]}" || exit 2
+edgeproxy_build "$preset" || exit 2
+
+build="$EDGEPROXY_ROOT/build/$preset"
+reports="$build/reports"
+mkdir -p "$reports"
+rm -f "$reports"/*.xml
+files=()
+without_report=0
+edgeproxy_sanitizers "$preset"
+export EDGEPROXY_BIN="$build/edgeproxy" EDGEPROXY_DEMO_WORKER="$build/edgeproxy-demo-worker"
+
+# Runs a test runner under a time limit in minutes; its report tells how it went.
+limited() {
+    local minutes=$1 foreground=()
+    shift
+    if [[ -t 0 ]]; then foreground=(--foreground); fi
+    timeout "${foreground[@]}" --kill-after=20 "${minutes}m" "${EDGEPROXY_RUNNER[@]}" "$@" || true
+}
+
+run_unit() {
+    edgeproxy_say "unit tests and checks (ctest, preset $preset)"
+    files+=("$reports/unit.xml")
+    limited 15 ctest --test-dir "$build" --parallel "$jobs" --output-on-failure --output-junit "$reports/unit.xml" \
+        ${filter:+-R "$filter"}
+}
+
+run_pytest() {
+    local suite=$1
+    [[ -n "$(find "tests/$suite" -name 'test_*.py' -print -quit 2>/dev/null)" ]] || return 0
+    edgeproxy_say "tests/$suite (pytest, preset $preset)"
+    if [[ -z $EDGEPROXY_PYTHON ]]; then
+        printf 'FAILED tests/%s: cannot run without the Python packages\n' "$suite"
+        without_report=$((without_report + 1))
+        return 0
+    fi
+    files+=("$reports/$suite.xml")
+    limited 20 "$EDGEPROXY_PYTHON" -m pytest "tests/$suite" -q -ra --junitxml="$reports/$suite.xml" \
+        ${filter:+-k "$filter"}
+}
+
+for what in unit scenario stack; do
+    [[ " ${only[*]} " == *" $what "* ]] || continue
+    if [[ $what == unit ]]; then run_unit; else run_pytest "$what"; fi
+done
+
+/usr/bin/python3 tests/support/summary.py --failed "$without_report" "${files[@]}"
