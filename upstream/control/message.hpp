@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <array>
+#include <boost/system/result.hpp>
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/address.hpp"
+#include "tls/io/fd.hpp"
+
+/// What master and proxy tell each other: small versioned values, one per SOCK_SEQPACKET record, descriptors by
+/// SCM_RIGHTS.
+///
+/// Both ends are the same program started from the same inode, so the version only guards against a mistake. The
+/// channel is private to one proxy process: its epoch is implied by the channel, and a verdict that arrives on an old
+/// one is void.
+///
+/// THE SEQUENCE THAT THE PROXY FOLLOWS
+///
+/// Start. The proxy is exec'ed as `/proc/self/exe --role=proxy --channel=3` and finds its end of the pair at
+/// descriptor 3. It first only receives. The master sends, in this order, all at once:
+///   Hello, LogFiles, Listeners (one or more, the last has `last`), KeyMaterial (one per certificate of
+///   `tls.certificates`), ConfigMessage, then WorkerUp for every living incarnation and PoolStatus for every managed
+///   pool.
+/// On ConfigMessage the proxy loads the canonical long form with `config::load_text`, builds everything, answers
+/// ConfigResult {ok}; then it accepts on the listeners and answers Ready. `ok = false` ends the program at the first
+/// start (exit 3). Ready says "I accept"; it does not wait for any worker.
+///
+/// A worker's life, seen by the proxy.
+///   WorkerUp       a process was started. The endpoint exists now with capacity 0. With `held`, its socket already
+///   listens:
+///                  connect and send one readiness probe at once, it is parked in the backlog and answered when the
+///                  server serves. Without `held` the server binds the address itself: retry the connect every 50 ms.
+///                  ECONNREFUSED on a held socket means that the process is gone. No timeout of the proxy's own:
+///                  `start_timeout` is the master's clock.
+///                  -> WorkerReady on the first complete answer that passes `health.expect`; give it requests.
+///                  -> StartRejected when an answer came that does not pass; goes on probing (the master logs the
+///                  reason).
+///   WorkerDrain    no new requests to it; finish its own. -> WorkerDrained when nothing is in flight (requests and
+///   tunnels), or when
+///                  `timeout` is over (tunnels close 1012 at a frame boundary, the rest is cut, `left_over` counts it).
+///                  TERM follows.
+///   WorkerGone     the process is dead, its group killed, its socket unlinked. Requests on it end now by the replay
+///   rule; forget the
+///                  endpoint. May come in every state, also without WorkerDrain before.
+///   Suspect / Resumed / Hung   the proxy's findings on unread bytes; on Hung the master ends it with ABRT, then KILL.
+///   Unhealthy / Healthy        verdict of active health, on change. Unhealthy for 30 s without Healthy: restarted
+///   (reason `health`).
+/// An incarnation number is never used twice. A message about an incarnation that the receiver does not know is
+/// nothing.
+///
+/// PoolStatus is for `/readyz`, the held queue and the 503 page: while `crash_looping` with no ready endpoint, fail at
+/// once. WorkerUsage is for metrics and status. LogFiles comes again at USR1: write to the new descriptors from then
+/// on.
+///
+/// Stop. DrainAll{delay, timeout}: `/readyz` says 503 from now on, everything else goes on. When `delay` is over the
+/// master closes its copies of the listeners and sends ListenersClosed: accept until empty, close them, answer with
+/// `Connection: close` / GOAWAY, finish what is in flight, close tunnels, fail the queue; `timeout` bounds it, counted
+/// from ListenersClosed. -> Drained. The proxy then stays (metrics) until the channel is at its end of file, and exits
+/// 0.
+///
+/// End of file without DrainAll: the master died. Close the listeners, finish with `Connection: close` / GOAWAY for at
+/// most 10 s, exit.
+///
+/// Always: Ping is answered by Pong with the same number at once, from the control thread. Stats each second.
+namespace edgeproxy::control {
+
+constexpr std::uint32_t version = 1;
+constexpr std::size_t max_message = 64 * 1024;  ///< bytes of one encoded message
+constexpr std::size_t max_fds = 253;            ///< descriptors of one message (SCM_MAX_FD of Linux)
+constexpr std::size_t max_text = 8 * 1024;      ///< bytes of one string; longer ones are cut by encode
+constexpr std::size_t max_lines = 20;   ///< of a worker's last words in PoolStatus; the first are dropped by encode
+constexpr std::size_t max_line = 1024;  ///< bytes of one such line; cut by encode
+
+using Incarnation = std::uint64_t;  ///< one process in a slot, 1 upwards over the master's life
+using Milliseconds = std::chrono::milliseconds;
+
+enum class PoolState : std::uint8_t { starting, ok, degraded, crash_looping, draining, stopped };
+/// Why a worker was started again; the label of `edgeproxy_worker_restarts_total`, see `word`.
+enum class RestartReason : std::uint8_t { crash, health, recycle, reload, request, start_failed };
+constexpr std::size_t restart_reasons = 6;
+enum class DrainReason : std::uint8_t { shutdown, reload, recycle, scale, request, health };
+
+const char* word(PoolState state);
+const char* word(RestartReason reason);
+const char* word(DrainReason reason);
+
+// ---- master to proxy
+// ----------------------------------------------------------------------------------------------------
+
+struct Hello {
+    std::uint32_t version = control::version;
+    std::uint64_t epoch = 0;  ///< counts the proxy processes of this run, from 1
+    std::int32_t master_pid = 0;
+};
+
+/// Opened by the master, since the proxy may lack the right. An absent descriptor: standard output or error as
+/// configured.
+struct LogFiles {
+    io::UniqueFd log, access;
+};
+
+/// One listening socket. `address` is one of the listener's addresses, or the metrics address for `metrics_listener`.
+struct ListenerSocket {
+    std::string name;  ///< `config::Listener::name`, or `metrics_listener`
+    config::Address address;
+    io::UniqueFd fd;  ///< listening, non-blocking, close-on-exec
+};
+constexpr const char* metrics_listener = "@metrics";
+
+struct Listeners {
+    std::vector<ListenerSocket> sockets;  ///< at most `max_fds`
+    bool last = true;
+};
+
+/// Chain and key of `tls.certificates[index]` as sealed memfds holding PEM.
+struct KeyMaterial {
+    std::uint32_t index = 0;
+    io::UniqueFd cert, key;
+};
+
+struct ConfigMessage {
+    std::uint64_t generation = 0;
+    io::UniqueFd text;  ///< sealed memfd: canonical long form, without commands and environments of workers
+};
+
+struct WorkerUp {
+    std::string pool;
+    std::uint32_t slot = 0;  ///< from 0; the endpoint's name is `<pool>-<slot + 1>`
+    Incarnation incarnation = 0;
+    std::uint64_t generation = 0;
+    std::int32_t pid = 0;
+    config::Address address;
+    bool held = false;      ///< the socket listens already: park the probe
+    bool replayed = false;  ///< known to an earlier proxy; not a start of a process
+};
+
+struct WorkerDrain {
+    Incarnation incarnation = 0;
+    Milliseconds timeout{};
+    DrainReason reason = DrainReason::shutdown;
+};
+
+struct WorkerGone {
+    Incarnation incarnation = 0;
+    std::string how;  ///< "exit 3", "signal 9 (SIGKILL)"
+};
+
+struct PoolStatus {
+    std::string pool;
+    PoolState state = PoolState::starting;
+    Milliseconds retry_after{};           ///< crash_looping: until the next attempt
+    std::string reason;                   ///< one line for people; empty when ok
+    std::vector<std::string> last_lines;  ///< stderr of the worker that failed last
+};
+
+struct WorkerUsage {
+    std::string pool;
+    std::uint32_t slot = 0;
+    std::uint64_t rss_bytes = 0;                            ///< over the process group; 0 while no process lives
+    std::uint64_t cpu_ms = 0;                               ///< of the living incarnation's group
+    std::int64_t started_at = 0;                            ///< seconds since 1970 of the living incarnation, else 0
+    std::array<std::uint64_t, restart_reasons> restarts{};  ///< by RestartReason, over the master's life
+};
+
+struct DrainAll {
+    Milliseconds delay{}, timeout{};
+};
+
+struct ListenersClosed {};
+
+struct Ping {
+    std::uint64_t number = 0;
+};
+
+// ---- proxy to master
+// ----------------------------------------------------------------------------------------------------
+
+struct ConfigResult {
+    std::uint64_t generation = 0;
+    bool ok = false;
+    std::string error;
+};
+
+struct Ready {
+    std::uint64_t generation = 0;
+};
+
+struct WorkerReady {
+    Incarnation incarnation = 0;
+    std::uint32_t status = 0;  ///< of the probe's answer
+};
+
+struct StartRejected {
+    Incarnation incarnation = 0;
+    std::string why;
+};
+
+struct WorkerDrained {
+    Incarnation incarnation = 0;
+    std::uint64_t left_over = 0;  ///< requests and tunnels cut by the deadline
+};
+
+struct Suspect {
+    Incarnation incarnation = 0;
+};
+struct Resumed {
+    Incarnation incarnation = 0;
+};
+struct Hung {
+    Incarnation incarnation = 0;
+};
+struct Unhealthy {
+    Incarnation incarnation = 0;
+    std::string why;
+};
+struct Healthy {
+    Incarnation incarnation = 0;
+};
+
+struct WorkerStats {
+    Incarnation incarnation = 0;
+    std::uint64_t requests = 0;   ///< since the incarnation started, counted by this proxy
+    std::uint64_t in_flight = 0;  ///< requests and tunnels
+};
+constexpr std::size_t max_stats = 1024;  ///< entries of one message
+
+struct Stats {
+    std::vector<WorkerStats> workers;
+};
+
+struct Drained {
+    std::uint64_t left_over = 0;  ///< requests and tunnels cut by the deadline
+};
+
+struct Pong {
+    std::uint64_t number = 0;
+};
+
+using Message =
+    std::variant<Hello, LogFiles, Listeners, KeyMaterial, ConfigMessage, WorkerUp, WorkerDrain, WorkerGone, PoolStatus,
+                 WorkerUsage, DrainAll, ListenersClosed, Ping, ConfigResult, Ready, WorkerReady, StartRejected,
+                 WorkerDrained, Suspect, Resumed, Hung, Unhealthy, Healthy, Stats, Drained, Pong>;
+
+// ---- bytes
+// --------------------------------------------------------------------------------------------------------------
+
+enum class errc {
+    closed = 1,  ///< the other end closed the channel
+    malformed,   ///< not a message: wrong length, kind, number of descriptors, text or enum out of range
+    too_large,   ///< more entries, descriptors or bytes than one message may carry
+    overflow,    ///< the queue to the other end is full: it does not read
+};
+const boost::system::error_category& category();
+inline boost::system::error_code make_error_code(errc e) {
+    return {static_cast<int>(e), category()};
+}
+template <class T>
+using Result = boost::system::result<T>;
+
+/// A message as it travels.
+struct Encoded {
+    std::string bytes;
+    std::vector<io::UniqueFd> fds;
+};
+
+/// Takes the message's descriptors. errc::too_large when a list is beyond its bound; texts are cut, never refused.
+Result<Encoded> encode(Message message);
+
+/// Strict: every byte and every descriptor is used exactly, or errc::malformed (the descriptors are closed).
+Result<Message> decode(std::span<const char> bytes, std::vector<io::UniqueFd> fds);
+
+/// The kind of a message as a word for the log: "worker_up".
+const char* name(const Message& message);
+
+}  // namespace edgeproxy::control
+
+template <>
+struct boost::system::is_error_code_enum<edgeproxy::control::errc> : std::true_type {};
