@@ -15,7 +15,7 @@ struct Address {
     enum class Kind : std::uint8_t { tcp, unix_path };
 
     Kind kind = Kind::tcp;
-    std::string host;        ///< tcp: empty = every address; a literal without brackets, or a name to resolve. unix: the path
+    std::string host;  ///< tcp: empty = every address; a literal without brackets, or a name to resolve. unix: the path
     std::uint16_t port = 0;  ///< tcp only
 
     bool is_unix() const { return kind == Kind::unix_path; }
@@ -29,10 +29,12 @@ struct Address {
     auto operator<=>(const Address&) const = default;
 };
 
-/// Reads one of the written forms. Empty when it is none of them (or the port is above 65535, or a unix path does not fit 107 bytes).
+/// Reads one of the written forms. Empty when it is none of them (or the port is above 65535, or a unix path does not
+/// fit 107 bytes).
 std::optional<Address> parse_address(std::string_view text);
 
-/// A range of IP addresses, for `trusted_proxies`. IPv4 is kept as its IPv4-mapped IPv6 form, so one comparison serves both.
+/// A range of IP addresses, for `trusted_proxies`. IPv4 is kept as its IPv4-mapped IPv6 form, so one comparison serves
+/// both.
 struct Cidr {
     std::uint8_t bytes[16] = {};
     std::uint8_t prefix = 128;  ///< bits, counted in the 128-bit form
@@ -44,7 +46,8 @@ struct Cidr {
 
 std::optional<Cidr> parse_cidr(std::string_view text);
 
-/// An IP literal as its 16-byte form (IPv4 mapped). Empty when `text` is no literal. Used on the walk through X-Forwarded-For.
+/// An IP literal as its 16-byte form (IPv4 mapped). Empty when `text` is no literal. Used on the walk through
+/// X-Forwarded-For.
 struct IpBytes {
     std::uint8_t bytes[16] = {};
     bool operator==(const IpBytes&) const = default;

@@ -10,16 +10,19 @@
 
 #include "config/address.hpp"
 
-/// The plan: everything that `stack.yaml` says, as plain values in the canonical long form (short forms are already expanded).
+/// The plan: everything that `stack.yaml` says, as plain values in the canonical long form (short forms are already
+/// expanded).
 ///
-/// Defaults here are only the language's; the field table (`config/field_table.hpp`) is the one source of defaults, ranges, units and
-/// help, and the loader fills every field from it. A `Config` is built once, then shared as `std::shared_ptr<const Config>`.
+/// Defaults here are only the language's; the field table (`config/field_table.hpp`) is the one source of defaults,
+/// ranges, units and help, and the loader fills every field from it. A `Config` is built once, then shared as
+/// `std::shared_ptr<const Config>`.
 namespace edgeproxy::config {
 
 using Duration = std::chrono::milliseconds;  ///< zero means `off` where the field table allows `off`
 using ByteSize = std::uint64_t;              ///< bytes; zero means `off` where the field table allows `off`
 
-// ---- server -------------------------------------------------------------------------------------------------------------
+// ---- server
+// -------------------------------------------------------------------------------------------------------------
 
 struct Shutdown {
     Duration delay{};         ///< keep accepting, but report not ready, this long first
@@ -31,8 +34,8 @@ struct Server {
     unsigned threads = 0;  ///< reactors of the proxy; `auto` is resolved by the loader to the CPUs we may use
     std::string user;      ///< of the proxy and the workers; empty = stay
     std::string group;
-    std::string runtime_dir;        ///< sockets of workers, control socket; resolved by the loader, absolute
-    unsigned max_connections = 0;   ///< client connections of the proxy; beyond it accept pauses
+    std::string runtime_dir;       ///< sockets of workers, control socket; resolved by the loader, absolute
+    unsigned max_connections = 0;  ///< client connections of the proxy; beyond it accept pauses
     Shutdown shutdown;
     bool operator==(const Server&) const = default;
 };
@@ -42,7 +45,8 @@ struct ClientIp {
     bool operator==(const ClientIp&) const = default;
 };
 
-// ---- tls ----------------------------------------------------------------------------------------------------------------
+// ---- tls
+// ----------------------------------------------------------------------------------------------------------------
 
 struct Certificate {
     std::string cert;                ///< path of the PEM chain, absolute
@@ -59,12 +63,13 @@ struct Tls {
     bool dev = false;                       ///< self-signed development certificate instead of `certificates`
     TlsProfile profile = TlsProfile::intermediate;
     UnknownHost unknown_host = UnknownHost::use_default;
-    Duration hsts{};          ///< off = no Strict-Transport-Security
-    bool tickets = true;      ///< `session.tickets`; keys rotate every 12 h
+    Duration hsts{};      ///< off = no Strict-Transport-Security
+    bool tickets = true;  ///< `session.tickets`; keys rotate every 12 h
     bool operator==(const Tls&) const = default;
 };
 
-// ---- listeners ----------------------------------------------------------------------------------------------------------
+// ---- listeners
+// ----------------------------------------------------------------------------------------------------------
 
 struct ListenerTimeouts {
     Duration handshake{};      ///< TLS, total
@@ -78,9 +83,9 @@ struct ListenerTimeouts {
 };
 
 struct ListenerLimits {
-    ByteSize request_line = 0;         ///< 414 beyond
-    ByteSize header_size = 0;          ///< all fields, 431 beyond
-    unsigned headers = 0;              ///< fields of a head, 431 beyond
+    ByteSize request_line = 0;  ///< 414 beyond
+    ByteSize header_size = 0;   ///< all fields, 431 beyond
+    unsigned headers = 0;       ///< fields of a head, 431 beyond
     unsigned requests_per_connection = 0;
     bool operator==(const ListenerLimits&) const = default;
 };
@@ -101,7 +106,8 @@ struct Listener {
     bool operator==(const Listener&) const = default;
 };
 
-// ---- pools --------------------------------------------------------------------------------------------------------------
+// ---- pools
+// --------------------------------------------------------------------------------------------------------------
 
 enum class Kind : std::uint8_t { uvicorn, gunicorn, hypercorn, daphne, generic };
 enum class Bind : std::uint8_t { fd, unix_path, tcp };
@@ -119,7 +125,8 @@ struct Health {
     bool operator==(const Health&) const = default;
 };
 
-/// Passive health (`outlier`): endpoints that fail real requests are ejected for a while, never more than half the pool.
+/// Passive health (`outlier`): endpoints that fail real requests are ejected for a while, never more than half the
+/// pool.
 struct Outlier {
     bool enabled = true;
     unsigned failures = 0;
@@ -193,11 +200,12 @@ struct Pool {
     Outlier outlier;
     Keepalive keepalive;
     PoolTimeouts timeouts;
-    unsigned connect_retries = 0;  ///< `retries.attempts`: further endpoints tried after a failed connect or a stale connection
+    unsigned connect_retries =
+        0;  ///< `retries.attempts`: further endpoints tried after a failed connect or a stale connection
     HostHeader host_header = HostHeader::preserve;
     std::string host_header_value;  ///< for `fixed`
 
-    Duration start_timeout{};      ///< spawn to the first answered probe
+    Duration start_timeout{};  ///< spawn to the first answered probe
     unsigned start_parallel = 0;
     Duration drain_timeout{};      ///< the proxy finishes what is in flight
     Duration stop_grace_period{};  ///< TERM to KILL
@@ -205,7 +213,8 @@ struct Pool {
     bool operator==(const Pool&) const = default;
 };
 
-// ---- routes -------------------------------------------------------------------------------------------------------------
+// ---- routes
+// -------------------------------------------------------------------------------------------------------------
 
 struct Redirect {
     std::string to;  ///< may use {scheme} {host} {uri} {path} {query}
@@ -238,12 +247,13 @@ struct Route {
     bool operator==(const Route&) const = default;
 };
 
-// ---- the rest -----------------------------------------------------------------------------------------------------------
+// ---- the rest
+// -----------------------------------------------------------------------------------------------------------
 
 struct Headers {
-    std::string request_id;    ///< field name; empty = off
-    std::string server;        ///< empty = off (removed), "pass" = the endpoint's
-    std::string via;           ///< pseudonym in Via of requests; empty = off
+    std::string request_id;  ///< field name; empty = off
+    std::string server;      ///< empty = off (removed), "pass" = the endpoint's
+    std::string via;         ///< pseudonym in Via of requests; empty = off
     bool pass_underscores = false;
     bool forwarded_x = true;         ///< X-Forwarded-*
     bool forwarded_rfc7239 = false;  ///< Forwarded
