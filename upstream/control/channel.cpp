@@ -146,7 +146,8 @@ Result<io::UniqueFd> make_sealed(const char* name, std::span<const char> bytes) 
 }
 
 Result<std::string> read_sealed(const io::UniqueFd& fd, std::size_t limit) {
-    if ((::fcntl(fd.get(), F_GET_SEALS) & all_seals) != all_seals) return errc::malformed;
+    const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+    if (seals < 0 || (seals & all_seals) != all_seals) return errc::malformed;
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) return last_error();
     const auto size = static_cast<std::size_t>(status.st_size);
