@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tls/io/frame_pool.hpp"
+
+#include <array>
+#include <new>
+
+namespace edgeproxy::io {
+namespace {
+
+struct Node {
+    Node* next;
+};
+
+struct Lists {
+    std::array<Node*, FramePool::largest / FramePool::step + 1> head{};
+    std::array<unsigned, FramePool::largest / FramePool::step + 1> count{};
+
+    ~Lists() {
+        for (Node* node : head) {
+            while (node != nullptr) {
+                Node* next = node->next;
+                ::operator delete(node);
+                node = next;
+            }
+        }
+        head.fill(nullptr);
+        count.fill(FramePool::kept_per_class);  // frames that outlive the thread's lists go straight to the heap
+    }
+};
+
+thread_local Lists lists;
+
+std::size_t size_class(std::size_t size) {
+    return (size + FramePool::step - 1) / FramePool::step;
+}
+
+}  // namespace
+
+void* FramePool::allocate(std::size_t size) {
+    if (size > largest) return ::operator new(size);
+    const std::size_t at = size_class(size);
+    if (Node* node = lists.head[at]; node != nullptr) {
+        lists.head[at] = node->next;
+        --lists.count[at];
+        return node;
+    }
+    return ::operator new(at* step);
+}
+
+void FramePool::release(void* frame, std::size_t size) noexcept {
+    const std::size_t at = size_class(size);
+    if (size > largest || lists.count[at] >= kept_per_class) {
+        ::operator delete(frame);
+        return;
+    }
+    Node* node = ::new (frame) Node{lists.head[at]};
+    lists.head[at] = node;
+    ++lists.count[at];
+}
+
+}  // namespace edgeproxy::io

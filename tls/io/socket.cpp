@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tls/io/socket.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+
+namespace edgeproxy::io {
+namespace {
+
+error_code system_error(int number) {
+    return {number, boost::system::system_category()};
+}
+
+bool try_read(Operation& op) noexcept {
+    if (!op.socket->readable()) return false;
+    const Socket::Raw got = op.socket->receive({op.data, op.size});
+    op.transferred = got.bytes;
+    op.error = got.error;
+    return !got.again;
+}
+
+bool try_readable(Operation& op) noexcept {
+    return op.socket->readable();
+}
+
+bool try_write(Operation& op) noexcept {
+    while (op.first < op.pieces.size()) {
+        const bool both = op.first == 0 && op.pieces[1].iov_len > 0;
+        const Socket::Raw sent = op.socket->send(op.pieces.data() + op.first, both ? 2 : 1);
+        op.consume(sent.bytes);
+        if (sent.error) {
+            op.error = sent.error;
+            return true;
+        }
+        if (sent.again) return false;
+    }
+    return true;
+}
+
+bool try_connected(Operation& op) noexcept {
+    if (!op.socket->writable()) return false;
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::getsockopt(op.socket->fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    if (error != 0) op.error = system_error(error);
+    return true;
+}
+
+}  // namespace
+
+std::size_t Operation::remaining() const {
+    std::size_t sum = 0;
+    for (std::size_t i = first; i < pieces.size(); ++i) sum += pieces[i].iov_len;
+    return sum;
+}
+
+void Operation::consume(std::size_t count) {
+    transferred += count;
+    while (first < pieces.size()) {
+        iovec& piece = pieces[first];
+        const std::size_t part = std::min(count, piece.iov_len);
+        piece.iov_base = static_cast<char*>(piece.iov_base) + part;
+        piece.iov_len -= part;
+        count -= part;
+        if (piece.iov_len > 0) return;
+        ++first;
+    }
+}
+
+Socket::Socket(Reactor& reactor, UniqueFd fd, bool connecting)
+    : reactor_(reactor), fd_(std::move(fd)), writable_(!connecting) {
+    if (reactor_.add(*this, fd_.get())) {
+        // No room in the set (ENOSPC, ENOMEM): the socket is as good as closed, and says so at the first operation.
+        fd_.reset();
+        cancelled_ = true;
+    }
+}
+
+Socket::~Socket() {
+    assert(reader_ == nullptr && writer_ == nullptr);
+    close();
+}
+
+Read Socket::read_some(std::span<char> into) {
+    Read read;
+    read.operation.attempt = try_read;
+    read.operation.socket = this;
+    read.operation.data = into.data();
+    read.operation.size = into.size();
+    return read;
+}
+
+Read Socket::wait_readable() {
+    Read read;
+    read.operation.attempt = try_readable;
+    read.operation.socket = this;
+    return read;
+}
+
+Write Socket::write_all(std::span<const char> first, std::span<const char> second) {
+    Write write;
+    write.operation.attempt = try_write;
+    write.operation.socket = this;
+    write.operation.pieces[0] = {const_cast<char*>(first.data()), first.size()};
+    write.operation.pieces[1] = {const_cast<char*>(second.data()), second.size()};
+    write.operation.consume(0);
+    return write;
+}
+
+Write Socket::wait_connected(TimePoint deadline) {
+    write_stall(deadline == never ? Duration::zero() : std::max<Duration>(deadline - reactor_.now(), Duration(1)));
+    Write write;
+    write.operation.attempt = try_connected;
+    write.operation.socket = this;
+    return write;
+}
+
+Socket::Raw Socket::receive(std::span<char> into) {
+    for (;;) {
+        const ssize_t got = ::recv(fd_.get(), into.data(), into.size(), 0);
+        if (got > 0) {
+            const auto bytes = static_cast<std::size_t>(got);
+            // Short read: the kernel has no more. With a FIN waiting the next call is the one that sees it.
+            if (bytes < into.size() && !peer_closed_) readable_ = false;
+            return {.bytes = bytes};
+        }
+        if (got == 0) return {.error = errc::eof};
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN) {
+            readable_ = false;
+            return {.again = true};
+        }
+        return {.error = system_error(errno)};
+    }
+}
+
+Socket::Raw Socket::send(const iovec* pieces, std::size_t count) {
+    if (!writable_) return {.again = true};
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(pieces);
+    message.msg_iovlen = count;
+    for (;;) {
+        const ssize_t put = count == 1 ? ::send(fd_.get(), pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+                                       : ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+        if (put >= 0) {
+            if (writer_ != nullptr && put > 0) write_deadline_ = deadline_after(reactor_.now(), write_stall_);
+            return {.bytes = static_cast<std::size_t>(put)};
+        }
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN) {
+            writable_ = false;
+            return {.again = true};
+        }
+        return {.error = system_error(errno)};
+    }
+}
+
+void Socket::suspend(Operation& operation, bool writing) {
+    Operation*& side = writing ? writer_ : reader_;
+    assert(side == nullptr);
+    side = &operation;
+    if (writing) write_deadline_ = deadline_after(reactor_.now(), write_stall_);
+    arm();
+}
+
+void Socket::forget(Operation& operation) {
+    if (reader_ == &operation) reader_ = nullptr;
+    if (writer_ == &operation) writer_ = nullptr;
+}
+
+void Socket::arm() {
+    TimePoint soonest = never;
+    if (reader_ != nullptr || idle_watch_ != nullptr) soonest = read_deadline_;
+    if (writer_ != nullptr) soonest = std::min(soonest, write_deadline_);
+    if (soonest != never) reactor_.wheel().schedule(*this, soonest);
+}
+
+void Socket::ready(Events events) {
+    readable_ |= events.readable;
+    writable_ |= events.writable;
+    peer_closed_ |= events.peer_closed;
+    const std::uint32_t slot = reactor_.slot_of(*this);
+    const std::uint32_t generation = reactor_.generation(slot);
+    if (reader_ != nullptr && reader_->attempt(*reader_)) {
+        Operation* done = std::exchange(reader_, nullptr);
+        done->waiter.resume();
+        if (!reactor_.alive(slot, generation)) return;  // it was closed meanwhile
+    }
+    if (writer_ != nullptr && writer_->attempt(*writer_)) {
+        Operation* done = std::exchange(writer_, nullptr);
+        done->waiter.resume();
+        if (!reactor_.alive(slot, generation)) return;
+    }
+    if (idle_watch_ != nullptr && reader_ == nullptr && readable_) {
+        std::exchange(idle_watch_, nullptr)->idle_ended(*this);
+    }
+}
+
+void Socket::expired(TimePoint now) {
+    if (reader_ != nullptr && read_deadline_ <= now) finish(reader_, errc::timed_out);
+    if (writer_ != nullptr && write_deadline_ <= now) finish(writer_, errc::timed_out);
+    if (idle_watch_ != nullptr && reader_ == nullptr && read_deadline_ <= now) {
+        std::exchange(idle_watch_, nullptr)->idle_ended(*this);
+        return;  // it may be destroyed
+    }
+    arm();
+}
+
+void Socket::finish(Operation*& side, errc reason) {
+    if (side == nullptr) return;
+    Operation* done = std::exchange(side, nullptr);
+    done->error = reason;
+    reactor_.resume_later(done->waiter);
+}
+
+void Socket::cancel() {
+    cancelled_ = true;
+    finish(reader_, errc::cancelled);
+    finish(writer_, errc::cancelled);
+}
+
+void Socket::cancel_read() {
+    finish(reader_, errc::cancelled);
+}
+
+void Socket::shutdown_write() {
+    if (fd_) ::shutdown(fd_.get(), SHUT_WR);
+}
+
+void Socket::close(bool abort) {
+    if (!fd_) return;
+    cancel();
+    idle_watch_ = nullptr;
+    reactor_.remove(*this, fd_.get());
+    if (abort) {
+        const linger now{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
+    fd_.reset();
+}
+
+Task<Result<std::unique_ptr<Socket>>> connect(Reactor& reactor, SocketAddress to, TimePoint deadline) {
+    UniqueFd fd{::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    if (!fd) co_return system_error(errno);
+    if (!to.is_unix()) {
+        const int on = 1;
+        ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    const bool pending = ::connect(fd.get(), &to.any, to.size) != 0;
+    if (pending && errno != EINPROGRESS) co_return system_error(errno);
+    auto socket = std::make_unique<Socket>(reactor, std::move(fd), pending);
+    if (!socket->is_open()) co_return system_error(ENOMEM);
+    if (pending) {
+        // A failed connect is an error event, which makes the socket readable and writable at once.
+        const auto connected = co_await socket->wait_connected(deadline);
+        if (!connected) co_return connected.error();
+    }
+    co_return std::move(socket);
+}
+
+std::pair<UniqueFd, UniqueFd> socket_pair() {
+    int fds[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
+        throw boost::system::system_error(system_error(errno), "socketpair");
+    return {UniqueFd{fds[0]}, UniqueFd{fds[1]}};
+}
+
+}  // namespace edgeproxy::io

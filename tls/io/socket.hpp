@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <sys/uio.h>
+
+#include <array>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "tls/io/ip.hpp"
+#include "tls/io/reactor.hpp"
+
+namespace edgeproxy::io {
+
+class Socket;
+
+/// One pending read or write. Lives in the awaiting coroutine's frame. `attempt` tries to finish it without blocking;
+/// the socket calls it again whenever it became readable or writable, and resumes `waiter` once it is finished, so a
+/// resumed coroutine always has its result.
+struct Operation {
+    using Attempt = bool (*)(Operation&) noexcept;
+
+    Attempt attempt = nullptr;
+    Socket* socket = nullptr;
+    void* owner = nullptr;  ///< what `attempt` needs beside the socket (a TLS stream)
+    std::coroutine_handle<> waiter{};
+    error_code error{};
+    std::size_t transferred = 0;
+    char* data = nullptr;  ///< reads: where to
+    std::size_t size = 0;
+    std::array<iovec, 2> pieces{};  ///< writes: what is left to send
+    std::size_t first = 0;          ///< the first piece that is not finished
+
+    std::size_t remaining() const;
+    /// Takes `count` bytes as sent.
+    void consume(std::size_t count);
+};
+
+/// Awaitable for one Operation on the reading or writing side of a socket; gives the number of bytes.
+template <bool writing>
+class [[nodiscard]] Transfer {
+ public:
+    Operation operation;
+
+    bool await_ready() noexcept;
+    void await_suspend(std::coroutine_handle<> waiter);
+    Result<std::size_t> await_resume() const {
+        if (operation.error) return operation.error;
+        return operation.transferred;
+    }
+};
+using Read = Transfer<false>;
+using Write = Transfer<true>;
+
+/// A non-blocking connected stream socket (TCP or unix) of one reactor.
+///
+/// System calls are tried first and awaited only on "empty" or "full". It is registered once, edge-triggered, and
+/// remembers what it knows: `readable()` is cleared by a short read, so that a wait costs no failed call. At most one
+/// read and one write may be pending. Deadlines belong to the socket: set them, and the pending or next operation of
+/// that side ends with `errc::timed_out` when they pass. Must outlive its pending operations. Neither copied nor moved.
+/// Closed in the destructor.
+class Socket final : Source, Timer {
+ public:
+    /// Takes over a connected non-blocking descriptor, or one whose connect is under way. TCP_NODELAY is the maker's
+    /// business.
+    Socket(Reactor& reactor, UniqueFd fd, bool connecting = false);
+    ~Socket();
+
+    Reactor& reactor() const { return reactor_; }
+    int fd() const { return fd_.get(); }
+    bool is_open() const { return static_cast<bool>(fd_); }
+
+    /// Up to `into.size()` bytes, at least one; `errc::eof` at the peer's end.
+    Read read_some(std::span<char> into);
+    /// All of `first`, then all of `second` (head and body in one call), unless it fails.
+    Write write_all(std::span<const char> first, std::span<const char> second = {});
+    /// Until something can be read (bytes or the end). Holds no buffer. Gives 0.
+    Read wait_readable();
+
+    /// Until a connect that was under way succeeded (0) or failed.
+    Write wait_connected(TimePoint deadline);
+
+    /// Reads, and waits to read, that are not finished then end with `errc::timed_out`. `never` = no limit. Costs
+    /// nothing to move later.
+    void read_deadline(TimePoint deadline) { read_deadline_ = deadline; }
+    /// Writes end with `errc::timed_out` when the peer took not one byte for so long. Zero = no limit.
+    void write_stall(Duration longest) { write_stall_ = longest; }
+
+    bool readable() const { return readable_; }
+    bool writable() const { return writable_; }
+    /// The peer has shut down its sending side, or the connection is broken.
+    bool peer_closed() const { return peer_closed_; }
+    bool reading() const { return reader_ != nullptr; }
+    bool writing() const { return writer_ != nullptr; }
+
+    /// Ends the pending operations with `errc::cancelled`; later ones too.
+    void cancel();
+    bool cancelled() const { return cancelled_; }
+    /// Ends a pending read (only) with `errc::cancelled`; later reads are possible.
+    void cancel_read();
+    /// No more bytes from us (FIN).
+    void shutdown_write();
+    /// Closed now; the peer gets a reset if `abort`. Pending operations end with `errc::cancelled`.
+    void close(bool abort = false);
+
+    /// Whoever watches an idle connection: called (once) when it becomes readable or closed while no read is pending.
+    /// Null to stop.
+    struct IdleWatch {
+        virtual void idle_ended(Socket& socket) = 0;
+
+     protected:
+        ~IdleWatch() = default;
+    };
+    void watch_idle(IdleWatch* watch) { idle_watch_ = watch; }
+
+    // For awaiters and streams above (TLS): the raw calls, with the bookkeeping of the flags.
+    struct Raw {
+        std::size_t bytes = 0;
+        error_code error{};
+        bool again = false;  ///< nothing now: wait
+    };
+    Raw receive(std::span<char> into);
+    Raw send(const iovec* pieces, std::size_t count);
+    void suspend(Operation& operation, bool writing);
+    void forget(Operation& operation);
+
+ private:
+    void ready(Events events) override;
+    void expired(TimePoint now) override;
+    void cancel_waits() override { cancel(); }
+    void arm();
+    void finish(Operation*& side, errc reason);
+
+    Reactor& reactor_;
+    UniqueFd fd_;
+    bool readable_ = true, writable_ = true, peer_closed_ = false, cancelled_ = false;
+    Operation* reader_ = nullptr;
+    Operation* writer_ = nullptr;
+    IdleWatch* idle_watch_ = nullptr;
+    TimePoint read_deadline_ = never;
+    TimePoint write_deadline_ = never;
+    Duration write_stall_{};
+};
+
+template <bool writing>
+bool Transfer<writing>::await_ready() noexcept {
+    if (operation.socket->cancelled()) {
+        operation.error = errc::cancelled;
+        return true;
+    }
+    return operation.attempt(operation);
+}
+
+template <bool writing>
+void Transfer<writing>::await_suspend(std::coroutine_handle<> waiter) {
+    operation.waiter = waiter;
+    operation.socket->suspend(operation, writing);
+}
+
+/// A new socket connected to `to` (TCP_NODELAY set), or why not: ECONNREFUSED, EAGAIN (a unix backlog is full),
+/// `errc::timed_out` ...
+Task<Result<std::unique_ptr<Socket>>> connect(Reactor& reactor, SocketAddress to, TimePoint deadline);
+
+/// A pair of connected unix sockets, for tests.
+std::pair<UniqueFd, UniqueFd> socket_pair();
+
+}  // namespace edgeproxy::io
