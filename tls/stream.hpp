@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "tls/io/socket.hpp"
+
+namespace edgeproxy::tls {
+
+class Context;
+class Windows;
+
+/// The bytes of one connection, plain or TLS: the one type that everything above reads from and writes to.
+///
+/// Plain, every call goes straight to the socket. With TLS, OpenSSL is driven through an own BIO: one recv of the reactor's shared input window
+/// gives it many records, and what it encrypts gathers in the reactor's shared output batch and leaves in one send. Bytes that the kernel did not
+/// take move to a bounded tail of this connection, and nothing more is encrypted until they are gone. Deadlines, cancel, close and idle
+/// watching are the socket's. One reactor thread; neither copied nor moved; outlives its pending operations.
+class Stream {
+ public:
+    /// A plain stream over a connected socket.
+    explicit Stream(std::unique_ptr<io::Socket> socket);
+    ~Stream();
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+
+    io::Socket& socket() const { return *socket_; }
+    bool is_tls() const { return ssl_ != nullptr; }
+
+    /// Becomes the server side of TLS; call once, before any read. Ends with an error of tls/error.hpp (alert, no shared ALPN, plain HTTP ...),
+    /// `io::errc::timed_out` at the socket's read deadline, or a system error. `windows` are the reactor's.
+    io::Task<io::Result<void>> accept(const Context& context, Windows& windows);
+
+    /// The protocol that ALPN chose: "h2", "http/1.1" or empty.
+    std::string_view alpn() const;
+    /// "TLSv1.3" ..., static storage; empty when plain.
+    std::string_view tls_version() const;
+    bool tls_resumed() const;
+    /// The name that the client asked for (SNI), valid as long as this; empty when none.
+    std::string_view server_name() const;
+
+    /// Up to `into.size()` decrypted bytes, at least one; `io::errc::eof` at the end (close_notify or FIN).
+    io::Read read_some(std::span<char> into);
+    /// All of both pieces, or an error.
+    io::Write write_all(std::span<const char> first, std::span<const char> second = {});
+    /// Until `read_some` would likely give something; holds no buffer.
+    io::Read wait_readable();
+    /// Something can be read without waiting for the network.
+    bool has_buffered() const;
+
+    /// Ends our side of the stream: close_notify (TLS), then FIN. Never waits.
+    void shutdown_write();
+
+ private:
+    std::unique_ptr<io::Socket> socket_;
+    SSL* ssl_ = nullptr;
+};
+
+}  // namespace edgeproxy::tls
