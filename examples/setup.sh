@@ -63,7 +63,7 @@ edgeproxy_apt_knows() {
 }
 
 edgeproxy_apt_install() {
-    edgeproxy_as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+    edgeproxy_as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
         install --no-install-recommends "$@"
 }
 

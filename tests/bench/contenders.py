@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proxies under comparison: how each is started, what its processes cost, how it is stopped.
+
+All ports lie below 32768, outside the range from which the kernel hands out ephemeral ports.
+"""
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import time
+
+import load
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TOOLS = ROOT / "build" / "tools" / "usr" / "sbin"
+ORIGIN_PORT = 18080
+START_SECONDS = 15
+STOP_SECONDS = 15
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def children():
+    """Parent -> its child processes, of all processes now."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                parent = int(stat_fields(int(name))[1])
+            except (OSError, IndexError):
+                continue
+            found.setdefault(parent, []).append(int(name))
+    return found
+
+
+def stat_fields(pid):
+    """Fields of /proc/PID/stat from the third (state) on: [0] is the state, [1] the parent, [11..14] the CPU ticks."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+
+
+def tree(pid):
+    by_parent, found = children(), [pid]
+    for member in found:
+        found.extend(by_parent.get(member, []))
+    return found
+
+
+def cpu_seconds(pid):
+    """User and system time of a process, its living descendants and those that it waited for."""
+    return sum(int(ticks) for member in tree(pid) for ticks in stat_fields(member)[11:15]) / TICK
+
+
+def private_dirty_kib(pid):
+    """Private dirty memory of a process and its descendants; PermissionError where one may not be looked into."""
+    total = 0
+    for member in tree(pid):
+        for line in pathlib.Path(f"/proc/{member}/smaps_rollup").read_text(encoding="utf-8").splitlines():
+            if line.startswith("Private_Dirty:"):
+                total += int(line.split()[1])
+    return total
+
+
+def pinned(core):
+    """What a child does before exec: keep to one core (None: any) and take all the descriptors that it may."""
+    def prepare():
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+    return prepare
+
+
+class Program:
+    """One child process with a log file; stopped with TERM, and killed with its descendants if that does not help."""
+
+    def __init__(self, name, words, directory, core):
+        self.name, self.words, self.core = name, words, core
+        self.log = pathlib.Path(directory) / f"{name}.log"
+        self.process = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            preexec_fn=pinned(self.core))
+
+    def stop(self):
+        if self.process is None:
+            return
+        members = tree(self.process.pid) if self.process.poll() is None else []
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for member in members:
+                try:
+                    os.kill(member, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.process.wait()
+        self.process = None
+
+    def last_words(self):
+        return self.log.read_text(encoding="utf-8", errors="replace").strip()[-300:] if self.log.exists() else ""
+
+
+class Contender(Program):
+    """A proxy that answers on `plain` and `tls` (ports) with what the origin says."""
+
+    def __init__(self, name, words, template, directory, core, plain):
+        super().__init__(name, words, directory, core)
+        self.plain, self.tls = plain, plain + 1
+        text = (HERE / template).read_text(encoding="utf-8")
+        for key, value in {"DIR": directory, "ORIGIN": ORIGIN_PORT, "PLAIN": plain, "TLS": plain + 1,
+                           "METRICS": plain + 2}.items():
+            text = text.replace(f"@{key}@", str(value))
+        (pathlib.Path(directory) / template.removesuffix(".in")).write_text(text, encoding="utf-8")
+
+    def port(self, tls):
+        return self.tls if tls else self.plain
+
+    def start(self):
+        """Returns when both ports answer rightly; raises RuntimeError with the program's last words otherwise."""
+        super().start()
+        deadline = time.monotonic() + START_SECONDS
+        fault = "nothing"
+        while time.monotonic() < deadline and self.process.poll() is None:
+            fault = load.probe(self.plain, False, "/128", 128)[1] or load.probe(self.tls, True, "/128", 128)[1]
+            if fault is None:
+                return
+            time.sleep(0.05)
+        words = self.last_words()
+        self.stop()
+        raise RuntimeError(f"{self.name} does not serve ({fault}): {words}")
+
+    def cpu(self):
+        return cpu_seconds(self.process.pid)
+
+    def private_dirty_kib(self):
+        return private_dirty_kib(self.process.pid)
+
+
+def certificate(directory):
+    """A self-signed EC P-256 certificate: cert.pem, key.pem, both.pem."""
+    place = pathlib.Path(directory)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout",
+                    place / "key.pem", "-out", place / "cert.pem"], check=True, capture_output=True)
+    (place / "both.pem").write_bytes((place / "cert.pem").read_bytes() + (place / "key.pem").read_bytes())
+
+
+def tool(name):
+    unpacked = TOOLS / name
+    return str(unpacked) if unpacked.exists() else name
+
+
+def make(name, directory, core, edgeproxy):
+    if name == "edgeproxy":
+        return Contender(name, [str(edgeproxy), "-c", f"{directory}/edgeproxy.yaml"], "edgeproxy.yaml.in", directory,
+                         core, 18101)
+    if name == "nginx":
+        return Contender(name, [tool("nginx"), "-e", f"{directory}/nginx-error.log", "-p", directory, "-c",
+                                f"{directory}/nginx.conf"], "nginx.conf.in", directory, core, 18111)
+    return Contender(name, [tool("haproxy"), "-db", "-f", f"{directory}/haproxy.cfg"], "haproxy.cfg.in", directory, core,
+                     18121)

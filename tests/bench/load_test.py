@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""No figure comes from wrong answers: what wrk and h2load print is read and refused as it must be."""
+import sys
+
+import load
+
+WRK = """Running 1s test @ http://127.0.0.1:18080/128
+  1 threads and 64 connections
+  139382 requests in 1.00s, {read} read
+{extra}Requests/sec: 138937.40
+"""
+H2LOAD = """Application protocol: {protocol}
+finished in 102.31ms, 97742.16 req/s, 20.88MB/s
+requests: 10000 total, 10000 started, 10000 done, {good} succeeded, {failed} failed, 0 errored, {timeout} timeout
+status codes: {ok} 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 2.14MB (2240000) total, 634.77KB (650000) headers (space savings 0.00%), 1.22MB ({data}) data
+"""
+RIGHT = {"protocol": "h2", "good": 10000, "failed": 0, "timeout": 0, "ok": 10000, "data": 1280000}
+
+
+def wrk(read="29.78MB", extra=""):
+    return load.read_wrk(WRK.format(read=read, extra=extra), 224)
+
+
+def h2load(**changes):
+    return load.read_h2load(H2LOAD.format(**{**RIGHT, **changes}), 128)
+
+
+# story, result, whether it may become a figure
+STORIES = [
+    ("wrk, all right", wrk(), True),
+    ("wrk, bodies missing", wrk(read="12.77MB"), False),
+    ("wrk, answers twice as long", wrk(read="59.56MB"), False),
+    ("wrk, errors of sockets", wrk(extra="  Socket errors: connect 0, read 3, write 0, timeout 0\n"), False),
+    ("wrk, statuses", wrk(extra="  Non-2xx or 3xx responses: 140246\n"), False),
+    ("wrk, nothing", load.read_wrk("unable to connect to 127.0.0.1:18081 Connection refused\n", 224), False),
+    ("h2load, all right", h2load(), True),
+    ("h2load, bodies cut by one byte", h2load(data=1279999), False),
+    ("h2load, failures", h2load(good=9999, failed=1), False),
+    ("h2load, time-outs", h2load(timeout=1), False),
+    ("h2load, statuses", h2load(ok=9999), False),
+    ("h2load, another protocol", h2load(protocol="http/1.1"), False),
+    ("h2load, nothing", load.read_h2load("", 128), False),
+]
+
+
+def main():
+    wrong = [f"{story}: {result}" for story, result, right in STORIES if (not result.faults) != right]
+    if (wrk().requests, wrk().seconds) != (139382, 1.0):
+        wrong.append(f"wrk's figures: {wrk()}")
+    if (h2load().requests, round(h2load().seconds, 5)) != (10000, 0.10231):
+        wrong.append(f"h2load's figures: {h2load()}")
+    print("\n".join(wrong) or f"{len(STORIES)} stories behave")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
