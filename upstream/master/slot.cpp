@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/master/slot.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace edgeproxy::master {
+
+milliseconds Slot::on_end(const Ending& ending, TimePoint now, double jitter) {
+    if (ending.end == WorkerEnd::asked || ending.end == WorkerEnd::killed) return {};
+    if (ending.was_ready && ending.ready_for >= policy_.reset_after) in_a_row_ = waits_ = 0;
+    if (!ending.was_ready) ++failed_starts_;
+
+    failures_.push_back(now);
+    if (failures_.size() > policy_.loop_failures) failures_.pop_front();
+
+    if (in_a_row_++ == 0 && ending.was_ready) return {};
+    const unsigned doublings = std::min(waits_++, 30u);
+    const double wait = std::min(static_cast<double>(policy_.backoff_min.count()) * std::exp2(doublings),
+                                 static_cast<double>(policy_.backoff_max.count()));
+    return milliseconds(std::llround(wait * (1.0 + 0.2 * std::clamp(jitter, -1.0, 1.0))));
+}
+
+std::optional<control::RestartReason> Slot::reason(const Ending& ending) {
+    switch (ending.end) {
+        case WorkerEnd::asked:
+        case WorkerEnd::killed:
+            return std::nullopt;
+        case WorkerEnd::hung:
+        case WorkerEnd::unhealthy:
+            return control::RestartReason::health;
+        case WorkerEnd::start_timeout:
+            return control::RestartReason::start_failed;
+        case WorkerEnd::unasked:
+            return ending.was_ready ? control::RestartReason::crash : control::RestartReason::start_failed;
+    }
+    return std::nullopt;
+}
+
+bool Slot::is_looping(TimePoint now) const {
+    if (policy_.loop_failures == 0) return false;
+    if (failed_starts_ >= policy_.loop_failures) return true;
+    return failures_.size() >= policy_.loop_failures && now - failures_.front() <= policy_.loop_window;
+}
+
+}  // namespace edgeproxy::master
