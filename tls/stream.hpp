@@ -44,8 +44,8 @@ class Stream {
 
     /// Up to `into.size()` decrypted bytes, at least one; `io::errc::eof` at the end (close_notify or FIN).
     io::Read read_some(std::span<char> into);
-    /// All of both pieces, or an error.
-    io::Write write_all(std::span<const char> first, std::span<const char> second = {});
+    /// All of the pieces in this order, or an error.
+    io::Write write_all(std::span<const char> first, std::span<const char> second = {}, std::span<const char> third = {});
     /// Until `read_some` would likely give something; holds no buffer.
     io::Read wait_readable();
     /// Something can be read without waiting for the network.

@@ -30,8 +30,9 @@ bool try_readable(Operation& op) noexcept {
 
 bool try_write(Operation& op) noexcept {
     while (op.first < op.pieces.size()) {
-        const bool both = op.first == 0 && op.pieces[1].iov_len > 0;
-        const Socket::Raw sent = op.socket->send(op.pieces.data() + op.first, both ? 2 : 1);
+        std::size_t last = op.pieces.size();
+        while (last > op.first + 1 && op.pieces[last - 1].iov_len == 0) --last;
+        const Socket::Raw sent = op.socket->send(op.pieces.data() + op.first, last - op.first);
         op.consume(sent.bytes);
         if (sent.error) {
             op.error = sent.error;
@@ -102,12 +103,13 @@ Read Socket::wait_readable() {
     return read;
 }
 
-Write Socket::write_all(std::span<const char> first, std::span<const char> second) {
+Write Socket::write_all(std::span<const char> first, std::span<const char> second, std::span<const char> third) {
     Write write;
     write.operation.attempt = try_write;
     write.operation.socket = this;
     write.operation.pieces[0] = {const_cast<char*>(first.data()), first.size()};
     write.operation.pieces[1] = {const_cast<char*>(second.data()), second.size()};
+    write.operation.pieces[2] = {const_cast<char*>(third.data()), third.size()};
     write.operation.consume(0);
     return write;
 }

@@ -28,7 +28,7 @@ struct Operation {
     std::size_t transferred = 0;
     char* data = nullptr;  ///< reads: where to
     std::size_t size = 0;
-    std::array<iovec, 2> pieces{};  ///< writes: what is left to send
+    std::array<iovec, 3> pieces{};  ///< writes: what is left to send
     std::size_t first = 0;          ///< the first piece that is not finished
 
     std::size_t remaining() const;
@@ -72,8 +72,8 @@ class Socket final : Source, Timer {
 
     /// Up to `into.size()` bytes, at least one; `errc::eof` at the peer's end.
     Read read_some(std::span<char> into);
-    /// All of `first`, then all of `second` (head and body in one call), unless it fails.
-    Write write_all(std::span<const char> first, std::span<const char> second = {});
+    /// All of the pieces in this order (head and body, or a chunk with its framing, in one call), unless it fails.
+    Write write_all(std::span<const char> first, std::span<const char> second = {}, std::span<const char> third = {});
     /// Until something can be read (bytes or the end). Holds no buffer. Gives 0.
     Read wait_readable();
 
