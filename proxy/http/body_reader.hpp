@@ -1,42 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 #include "proxy/http/error.hpp"
-#include "proxy/http/limits.hpp"
 #include "proxy/http/message.hpp"
+#include "proxy/http/trailers.hpp"
 
 namespace edgeproxy::http {
-
-/// The trailer fields of one body, copied: at most max_trailer_fields and max_trailer_bytes (5.4 KB, pooled by the
-/// caller).
-class Trailers {
- public:
-    Trailers() {}  // NOLINT: the storage stays uninitialised on purpose
-    Trailers(const Trailers&) = delete;
-    Trailers& operator=(const Trailers&) = delete;
-
-    /// Copies one in. false if there is no room. A name that is forbidden in trailers is left out and counted; true.
-    bool push(std::string_view name, std::string_view value);
-    /// What came and may be forwarded, in order. Never to be merged into the head.
-    std::span<const Field> fields() const { return {storage_.fields, count_}; }
-    std::size_t dropped() const { return dropped_; }
-    bool empty() const { return count_ == 0; }
-    void clear() { count_ = used_ = dropped_ = 0; }
-
- private:
-    std::size_t count_ = 0, used_ = 0, dropped_ = 0;
-    union Storage {
-        Storage() {}
-        Field fields[max_trailer_fields];
-    } storage_;
-    std::array<char, max_trailer_bytes> bytes_;
-};
 
 /// What one call of BodyReader::next found.
 struct BodyStep {
@@ -89,8 +62,14 @@ class BodyReader {
         failed
     };
     errc framing(char c);
-    errc trailer(char c);
-    errc end_trailer();
+    errc chunk_line(char c);
+    errc extension(char c);
+    errc trailer_name(char c);
+    errc trailer_value(char c);
+    errc keep(char c);
+    errc end_of_size();
+    errc end_of_trailer();
+    errc expect(char c, char wanted, Step next);
 
     std::uint64_t left_ = 0;
     Trailers* trailers_ = nullptr;

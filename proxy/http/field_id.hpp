@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -114,7 +113,7 @@ enum class FieldId : std::uint8_t {
 inline constexpr std::size_t field_id_count = static_cast<std::size_t>(FieldId::count_);
 
 /// What a name means to a proxy. Bits; see `traits`.
-enum FieldTraits : std::uint8_t {
+enum FieldTraits : unsigned {
     no_traits = 0,
     hop_by_hop = 1,                 ///< concerns one connection: never forwarded (`te` may go on as `trailers`)
     protected_from_connection = 2,  ///< stays even if Connection names it
@@ -124,18 +123,8 @@ enum FieldTraits : std::uint8_t {
     forbidden_in_trailers = 32      ///< framing, routing, authentication, content: RFC 9110, section 6.5.1
 };
 
-namespace detail {
-struct FieldRow {
-    FieldId id;
-    std::string_view name;  ///< lower case; for an `_any` the prefix; empty where there is none
-    std::uint8_t traits;
-};
-/// One row an id, in the order of the enumeration.
-extern const std::array<FieldRow, field_id_count> field_rows;
-}  // namespace detail
-
 /// The traits of a name, FieldTraits or-ed together.
-std::uint8_t traits(FieldId id);
+unsigned traits(FieldId id);
 /// Has `id` one of the traits in `bits`?
 inline bool has_trait(FieldId id, unsigned bits) {
     return (traits(id) & bits) != 0;
@@ -145,5 +134,7 @@ std::string_view name_of(FieldId id);
 
 /// The id of a name in any case. `name` is a valid token; no allocation, a hash and one comparison.
 FieldId lookup(std::string_view name);
+/// The same for a name that is known to hold letters, digits and '-' only.
+FieldId lookup_plain(std::string_view name);
 
 }  // namespace edgeproxy::http

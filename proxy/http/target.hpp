@@ -33,11 +33,12 @@ bool is_valid_path(std::string_view path);
 
 /// How a server behind us may read a path. Bits; `canonical` is what we route on.
 enum PathReading : unsigned {
-    canonical = 0,           ///< unreserved characters decoded, dot segments resolved, hex digits in upper case
-    separators_decoded = 1,  ///< and %2F and %5C read as '/'
-    slashes_merged = 2,      ///< and runs of '/' read as one
-    parameters_cut = 4,      ///< and each segment read up to its ';'
-    every_reading = 7
+    canonical = 0,       ///< unreserved characters decoded, dot segments resolved, hex digits in upper case
+    all_decoded = 1,     ///< every escape decoded once, as applications do; %5C is read as '/'
+    slashes_merged = 2,  ///< runs of '/' read as one
+    parameters_cut = 4,  ///< each segment read up to its ';'
+    dots_kept = 8,       ///< dot segments not resolved
+    every_reading = 15
 };
 
 /// Has `path` (valid, or "*") only one reading, itself? Then nothing needs to be copied. True for almost all paths.

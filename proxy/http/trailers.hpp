@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "proxy/http/fields.hpp"
+#include "proxy/http/limits.hpp"
+
+namespace edgeproxy::http {
+
+/// The trailer fields of one body, copied: at most max_trailer_fields and max_trailer_bytes (5.4 KB, pooled by the
+/// caller).
+class Trailers {
+ public:
+    Trailers() {}  // NOLINT: the storage stays uninitialised on purpose
+    Trailers(const Trailers&) = delete;
+    Trailers& operator=(const Trailers&) = delete;
+
+    /// Copies one in. false if there is no room. A name that is forbidden in trailers is left out and counted; true.
+    bool push(std::string_view name, std::string_view value);
+    /// What came and may be forwarded, in order. Never to be merged into the head.
+    std::span<const Field> fields() const { return {storage_.fields, count_}; }
+    std::size_t dropped() const { return dropped_; }
+    bool empty() const { return count_ == 0; }
+    void clear() { count_ = used_ = pending_ = dropped_ = 0; }
+
+    /// For a reader that gets a field byte by byte: the bytes of name and value, then `commit`. false if there is no
+    /// room.
+    bool append(char c);
+    /// The bytes appended since the last commit are a field: a name of `name_size` bytes and a value, blanks around it.
+    bool commit(std::size_t name_size);
+
+ private:
+    std::size_t count_ = 0, used_ = 0, pending_ = 0, dropped_ = 0;
+    union Storage {
+        Storage() {}
+        Field fields[max_trailer_fields];
+    } storage_;
+    std::array<char, max_trailer_bytes> bytes_;
+};
+
+}  // namespace edgeproxy::http
