@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <openssl/ssl.h>
-
 #include <memory>
 #include <span>
 #include <string_view>
@@ -11,14 +9,16 @@
 namespace edgeproxy::tls {
 
 class Context;
+class Session;
 class Windows;
 
 /// The bytes of one connection, plain or TLS: the one type that everything above reads from and writes to.
 ///
-/// Plain, every call goes straight to the socket. With TLS, OpenSSL is driven through an own BIO: one recv of the reactor's shared input window
-/// gives it many records, and what it encrypts gathers in the reactor's shared output batch and leaves in one send. Bytes that the kernel did not
-/// take move to a bounded tail of this connection, and nothing more is encrypted until they are gone. Deadlines, cancel, close and idle
-/// watching are the socket's. One reactor thread; neither copied nor moved; outlives its pending operations.
+/// Plain, every call goes straight to the socket. With TLS, OpenSSL is driven through an own BIO: one recv of the
+/// reactor's shared input window gives it many records, and what it encrypts gathers in the reactor's shared output
+/// batch and leaves in one send. Bytes that the kernel did not take move to a bounded tail of this connection, and
+/// nothing more is encrypted until they are gone. Deadlines, cancel, close and idle watching are the socket's. One
+/// reactor thread; neither copied nor moved; outlives its pending operations.
 class Stream {
  public:
     /// A plain stream over a connected socket.
@@ -28,10 +28,14 @@ class Stream {
     Stream& operator=(const Stream&) = delete;
 
     io::Socket& socket() const { return *socket_; }
-    bool is_tls() const { return ssl_ != nullptr; }
+    bool is_tls() const { return session_ != nullptr; }
 
-    /// Becomes the server side of TLS; call once, before any read. Ends with an error of tls/error.hpp (alert, no shared ALPN, plain HTTP ...),
-    /// `io::errc::timed_out` at the socket's read deadline, or a system error. `windows` are the reactor's.
+    /// Becomes the server side of TLS; call once, before any read. Ends with an error of tls/error.hpp (alert, no
+    /// shared ALPN, plain HTTP ...), `io::errc::timed_out` at the socket's read deadline (or its write stall), or a
+    /// system error. After `errc::plain_http` the stream is plain again, for the 400. The alert that belongs to an
+    /// error has been sent. `windows` are the reactor's; `context` must outlive the call only. Holds no TLS memory
+    /// until the first byte came; at most `Windows::handshake_steps` steps of all connections run in a turn of the
+    /// loop.
     io::Task<io::Result<void>> accept(const Context& context, Windows& windows);
 
     /// The protocol that ALPN chose: "h2", "http/1.1" or empty.
@@ -44,19 +48,23 @@ class Stream {
 
     /// Up to `into.size()` decrypted bytes, at least one; `io::errc::eof` at the end (close_notify or FIN).
     io::Read read_some(std::span<char> into);
-    /// All of the pieces in this order, or an error.
-    io::Write write_all(std::span<const char> first, std::span<const char> second = {}, std::span<const char> third = {});
+    /// All of both pieces, or an error. With TLS they share records.
+    io::Write write_all(std::span<const char> first, std::span<const char> second = {});
     /// Until `read_some` would likely give something; holds no buffer.
     io::Read wait_readable();
-    /// Something can be read without waiting for the network.
+    /// Bytes (or the end) have been taken from the socket and not been read yet, so `read_some` need not wait for the
+    /// network. Always false when plain. The socket itself may be readable besides: who parks a connection looks at
+    /// `socket().readable()` as well.
     bool has_buffered() const;
+    /// The peer's end came as FIN without close_notify: what it sent may have been cut (RFC 8446, section 6.1).
+    bool truncated() const;
 
-    /// Ends our side of the stream: close_notify (TLS), then FIN. Never waits.
+    /// Ends our side of the stream: close_notify (TLS), then FIN. Never waits. Reading may go on.
     void shutdown_write();
 
  private:
     std::unique_ptr<io::Socket> socket_;
-    SSL* ssl_ = nullptr;
+    std::unique_ptr<Session> session_;  ///< null = plain
 };
 
 }  // namespace edgeproxy::tls

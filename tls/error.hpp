@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <string_view>
+
+#include "tls/io/error.hpp"
+
+namespace edgeproxy::tls {
+
+/// How TLS with a peer failed. Ends of stream, deadlines and cancels are `io::errc`; broken sockets are system errors.
+enum class errc {
+    plain_http = 1,       ///< the client spoke HTTP to a TLS port; the stream is plain again: answer 400 and close
+    no_alpn,              ///< no protocol that both sides speak (RFC 7301, section 3.2)
+    unknown_host,         ///< no certificate for the name and `unknown_host: reject`
+    nothing_shared,       ///< no version, cipher suite or group that both sides speak
+    certificate_refused,  ///< the client sent an alert about our certificate (unknown_ca, bad_certificate ...)
+    alert,                ///< the peer sent another fatal alert
+    truncated,            ///< the peer closed in the middle of the handshake
+    too_large,            ///< more handshake bytes than `Session::max_handshake` before it was done
+    flood,                ///< too many KeyUpdates or renegotiation attempts for the data that came
+    protocol,             ///< broken records or messages
+    out_of_memory,        ///< OpenSSL got no memory
+};
+
+const boost::system::error_category& category();
+inline boost::system::error_code make_error_code(errc e) {
+    return {static_cast<int>(e), category()};
+}
+
+/// One lower-case word with underscores for metrics and logs: "ok", "plain_http", "no_alpn", "timed_out", "closed",
+/// "cancelled", "socket" (system errors) ... Static storage.
+std::string_view reason(const io::error_code& error);
+
+}  // namespace edgeproxy::tls
+
+template <>
+struct boost::system::is_error_code_enum<edgeproxy::tls::errc> : std::true_type {};
