@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/admission.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+#include "upstream/pool.hpp"
+
+namespace edgeproxy::upstream {
+
+// ---- Tunnel
+
+Tunnel& Tunnel::operator=(Tunnel&& other) noexcept {
+    if (this != &other) {
+        end();
+        pool_ = other.pool_;
+        endpoint_ = std::exchange(other.endpoint_, nullptr);
+        home_ = other.home_;
+    }
+    return *this;
+}
+
+void Tunnel::end() {
+    Endpoint* const endpoint = std::exchange(endpoint_, nullptr);
+    if (endpoint == nullptr) return;
+    const EndpointId id = endpoint->id();  // once the gate is left the endpoint may be freed
+    pool_->left(endpoint->gate().release_tunnel(), id, home_);
+}
+
+// ---- Admission
+
+Admission& Admission::operator=(Admission&& other) noexcept {
+    if (this != &other) {
+        release();
+        pool_ = other.pool_;
+        endpoint_ = std::exchange(other.endpoint_, nullptr);
+        home_ = other.home_;
+    }
+    return *this;
+}
+
+void Admission::release() {
+    Endpoint* const endpoint = std::exchange(endpoint_, nullptr);
+    if (endpoint == nullptr) return;
+    const EndpointId id = endpoint->id();  // once the gate is left the endpoint may be freed
+    pool_->left(endpoint->gate().release(), id, home_);
+}
+
+Tunnel Admission::to_tunnel() {
+    Endpoint& endpoint = *std::exchange(endpoint_, nullptr);  // alive: now by its tunnel
+    endpoint.share(home_).cells.tunnels_opened.add();
+    pool_->left(endpoint.gate().to_tunnel(), endpoint.id(), home_);
+    return Tunnel{*pool_, endpoint, home_};
+}
+
+std::unique_ptr<UpstreamConnection> Admission::take_idle(io::Duration idle_at_most) {
+    auto connection = share().idle.take(idle_at_most);
+    if (connection) cells().reused.add();
+    return connection;
+}
+
+io::Task<Result<std::unique_ptr<UpstreamConnection>>> Admission::connect(io::Reactor& reactor, io::TimePoint deadline) {
+    return upstream::connect(*endpoint_, reactor, pool_->cells(home_), deadline);
+}
+
+void Admission::give_back(std::unique_ptr<UpstreamConnection> connection) {
+    share().idle.give(std::move(connection), pool_->shares_[home_].settings.keepalive);
+}
+
+void Admission::answered(unsigned status, io::Duration duration) {
+    EndpointCells& counted = cells();
+    counted.count_response(status);
+    counted.response_duration.observe(duration);
+    if (status >= 502 && status <= 504) {
+        note_failure();
+    } else {
+        endpoint_->streak().succeed();
+    }
+}
+
+void Admission::failed(errc reason) {
+    cells().count_error(reason);
+    switch (reason) {
+        case errc::stale_connection:
+        case errc::endpoint_gone:
+        case errc::cancelled:
+        case errc::deadline:
+            return;
+        default:
+            break;
+    }
+    // A worker is alone behind its socket: if nobody listens it is dead or dying, and the master will say which.
+    if (reason == errc::connect_refused && endpoint_->is_worker()) {
+        if (endpoint_->gate().suspect() && pool_->reports_.refused) pool_->reports_.refused(endpoint_->id());
+        return;
+    }
+    note_failure();
+}
+
+void Admission::occupy(Occupant& occupant) const {
+    pool_->shares_[home_].occupants.enter(occupant, endpoint_->id());
+}
+
+void Admission::note_failure() {
+    const config::Outlier& policy = pool_->shares_[home_].settings.outlier;
+    if (!policy.enabled) return;
+    if (endpoint_->streak().fail(pool_->reactors_[home_]->now(), policy) && pool_->reports_.failing)
+        pool_->reports_.failing(endpoint_->id());
+}
+
+// ---- AdmitOperation
+
+void AdmitCancel::cancel() {
+    cancelled_ = true;
+    if (operation_ != nullptr) operation_->cancel();
+}
+
+AdmitOperation::AdmitOperation(Pool& pool, io::Reactor& reactor, const AdmitHints& hints)
+    : Wait(reactor),
+      Waiter(reactor.index(), hints.avoid),
+      pool_(pool),
+      deadline_(hints.deadline),
+      cancel_(hints.cancel) {}
+
+AdmitOperation::~AdmitOperation() {
+    if (waiting()) leave_line();
+    if (endpoint != nullptr) give_back();  // destroyed between the grant and its resumption
+}
+
+bool AdmitOperation::await_ready() {
+    Pool::Share& share = pool_.shares_[home];
+    if (cancel_ != nullptr && cancel_->cancelled()) {
+        error = errc::cancelled;
+        return true;
+    }
+    if (pool_.line_.occupied()) return false;  // no overtaking
+    Choice choice;
+    endpoint = share.list.enter(share.balancer, avoid, reactor_.now(), choice);
+    if (endpoint != nullptr) share.cells.admitted_at_once.add();
+    return endpoint != nullptr;
+}
+
+bool AdmitOperation::await_suspend(std::coroutine_handle<> handle) {
+    since_ = reactor_.now();
+    if (!pool_.line_.join(*this)) {
+        error = errc::queue_full;
+        return false;
+    }
+    waited_ = true;
+    pool_.shares_[home].cells.waited.add();
+    begin(handle);
+    if (cancel_ != nullptr) cancel_->operation_ = this;
+    // Look again, now that every release knows that somebody waits. Others of this home may have got theirs as well.
+    if (pool_.line_.pump(home)) pool_.collect(home);
+    if (waiting()) rearm(since_);
+    return true;
+}
+
+Result<Admission> AdmitOperation::await_resume() {
+    PoolCells& cells = pool_.shares_[home].cells;
+    if (waited_) cells.queue_duration.observe(reactor_.now() - since_);
+    if (endpoint == nullptr) {
+        cells.errors[static_cast<std::size_t>(error)].add();
+        return error;
+    }
+    Endpoint& granted = *std::exchange(endpoint, nullptr);
+    granted.share(home).requests.add();
+    return Admission{pool_, granted, home};
+}
+
+void AdmitOperation::settled() {
+    reactor_.wheel().cancel(*this);
+    if (cancel_ != nullptr) cancel_->operation_ = nullptr;
+    complete();
+}
+
+void AdmitOperation::expired(io::TimePoint now) {
+    if (waiting()) rearm(now);
+}
+
+void AdmitOperation::give_up(errc reason) {
+    if (!waiting()) return;
+    leave_line();
+    error = reason;
+    settled();
+}
+
+void AdmitOperation::leave_line() {
+    if (cancel_ != nullptr) cancel_->operation_ = nullptr;
+    if (pool_.line_.leave(*this) && endpoint != nullptr) give_back();  // granted in the meantime: the next gets it
+}
+
+void AdmitOperation::give_back() {
+    Endpoint& granted = *std::exchange(endpoint, nullptr);
+    const EndpointId id = granted.id();
+    pool_.left(granted.gate().release(), id, home);
+}
+
+// Gives up when the time for the pool's present condition is over, else sets the timer. Conditions change while we wait
+// and no condition is shorter than `step`, so looking every `step` finds each limit exactly.
+void AdmitOperation::rearm(io::TimePoint now) {
+    const PoolSettings& settings = pool_.shares_[home].settings;
+    const io::Duration full = settings.queue.timeout, hold = settings.hold;
+    const bool ready = pool_.has_ready();
+    const io::TimePoint changed{io::TimePoint::duration(pool_.ready_changed_.load(std::memory_order_seq_cst))};
+    const io::TimePoint due = std::max(since_, changed) + (ready ? full : hold);
+    const io::TimePoint last = since_ + full + hold;
+
+    if (!ready && pool_.given_up()) return give_up(errc::pool_down);
+    if (deadline_ <= now) return give_up(errc::deadline);
+    if (std::min(due, last) <= now) return give_up(ready ? errc::queue_timeout : errc::no_endpoint);
+    const io::TimePoint look = now + std::max<io::Duration>(std::min(full, hold), io::TimerWheel::tick);
+    reactor_.wheel().schedule(*this, std::min({due, last, deadline_, look}));
+}
+
+}  // namespace edgeproxy::upstream

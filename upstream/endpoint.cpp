@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/endpoint.hpp"
+
+#include <stdexcept>
+#include <utility>
+
+namespace edgeproxy::upstream {
+
+Endpoint::Endpoint(EndpointIdentity identity, std::uint32_t limit, std::span<io::Reactor* const> reactors,
+                   std::span<EndpointCells> cells)
+    : hot_(limit), identity_(std::move(identity)), address_(io::SocketAddress::from_literal(identity_.address)) {
+    if (address_.size == 0) throw std::invalid_argument("endpoint " + identity_.name + ": not a literal address");
+    for (std::size_t i = 0; i < reactors.size(); ++i) shares_.emplace_back(*reactors[i], cells[i]);
+}
+
+std::uint64_t Endpoint::requests() const {
+    std::uint64_t sum = 0;
+    for (const auto& share : shares_) sum += share.requests.value();
+    return sum;
+}
+
+std::uint32_t Endpoint::idle_connections() const {
+    std::uint32_t sum = 0;
+    for (const auto& share : shares_) sum += share.idle.size();
+    return sum;
+}
+
+}  // namespace edgeproxy::upstream

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/lease.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+#include "upstream/endpoint.hpp"
+
+namespace edgeproxy::upstream {
+namespace {
+
+/// A unix backlog was full: how long until the next attempt.
+constexpr auto backlog_pause = std::chrono::milliseconds(20);
+
+bool is(const io::error_code& error, int number) {
+    return error.category() == boost::system::system_category() && error.value() == number;
+}
+
+errc reason_of(const io::error_code& error) {
+    if (error == io::errc::timed_out || is(error, ETIMEDOUT) || is(error, EAGAIN)) return errc::connect_timeout;
+    if (error == io::errc::cancelled) return errc::cancelled;
+    if (is(error, ECONNREFUSED) || is(error, ENOENT)) return errc::connect_refused;
+    return errc::connect_failed;
+}
+
+/// True when nothing has arrived that nobody asked for, and the end has not either. A read that was filled to the brim
+/// leaves "perhaps more" behind, so the kernel is asked then (and only then).
+bool is_quiet(tls::Stream& stream) {
+    io::Socket& socket = stream.socket();
+    if (!socket.is_open() || socket.cancelled() || socket.peer_closed() || stream.has_buffered()) return false;
+    if (!socket.readable()) return true;
+    char unwanted;
+    return socket.receive({&unwanted, 1}).again;
+}
+
+}  // namespace
+
+// ---- UpstreamConnection
+
+UpstreamConnection::UpstreamConnection(std::unique_ptr<io::Socket> socket, EndpointCells& cells)
+    : stream_(std::move(socket)), cells_(cells) {
+    cells_.connects.add();
+}
+
+UpstreamConnection::~UpstreamConnection() {
+    assert(list_ == nullptr);
+    cells_.connections_closed.add();
+}
+
+void UpstreamConnection::idle_ended(io::Socket&) {
+    list_->remove(*this);
+}
+
+// ---- IdleConnections
+
+IdleConnections::~IdleConnections() {
+    close_all();
+}
+
+std::unique_ptr<UpstreamConnection> IdleConnections::take(io::Duration idle_at_most) {
+    if (newest_ == nullptr) return nullptr;
+    if (idle_at_most != io::Duration::max() && reactor_.now() - newest_->idle_since_ > idle_at_most) return nullptr;
+    return remove(*newest_);
+}
+
+void IdleConnections::give(std::unique_ptr<UpstreamConnection> connection, const config::Keepalive& keepalive) {
+    ++connection->served_;
+    const bool wanted = !closed_ && keepalive.max_idle > 0 && keepalive.idle_timeout > config::Duration::zero();
+    if (!wanted || connection->served_ >= UpstreamConnection::max_requests || !is_quiet(connection->stream())) return;
+    while (size() >= keepalive.max_idle) remove(*oldest_);
+
+    UpstreamConnection* const kept = connection.release();
+    kept->idle_since_ = reactor_.now();
+    kept->list_ = this;
+    kept->older_ = newest_;
+    (newest_ != nullptr ? newest_->newer_ : oldest_) = kept;
+    newest_ = kept;
+    size_.store(size() + 1, std::memory_order_relaxed);
+    kept->socket().read_deadline(io::never);
+    kept->socket().watch_idle(kept);
+
+    idle_timeout_ = keepalive.idle_timeout;
+    // One look at the oldest per idle_timeout, not one timer per request.
+    if (!linked()) reactor_.wheel().schedule(*this, oldest_->idle_since_ + idle_timeout_);
+}
+
+void IdleConnections::close() {
+    closed_ = true;
+    close_all();
+    reactor_.wheel().cancel(*this);
+}
+
+void IdleConnections::close_all() {
+    while (newest_ != nullptr) remove(*newest_);
+}
+
+std::unique_ptr<UpstreamConnection> IdleConnections::remove(UpstreamConnection& connection) {
+    (connection.newer_ != nullptr ? connection.newer_->older_ : newest_) = connection.older_;
+    (connection.older_ != nullptr ? connection.older_->newer_ : oldest_) = connection.newer_;
+    connection.older_ = connection.newer_ = nullptr;
+    connection.list_ = nullptr;
+    connection.socket().watch_idle(nullptr);
+    size_.store(size() - 1, std::memory_order_relaxed);
+    return std::unique_ptr<UpstreamConnection>(&connection);
+}
+
+void IdleConnections::expired(io::TimePoint now) {
+    while (oldest_ != nullptr && oldest_->idle_since_ + idle_timeout_ <= now) remove(*oldest_);
+    if (oldest_ != nullptr) reactor_.wheel().schedule(*this, oldest_->idle_since_ + idle_timeout_);
+}
+
+// ---- connect
+
+io::Task<Result<std::unique_ptr<UpstreamConnection>>> connect(Endpoint& endpoint, io::Reactor& reactor,
+                                                              PoolCells& cells, io::TimePoint deadline) {
+    const io::TimePoint start = reactor.precise_now();
+    for (;;) {
+        auto socket = co_await io::connect(reactor, endpoint.address(), deadline);
+        if (socket) {
+            cells.connect_duration.observe(reactor.precise_now() - start);
+            co_return std::make_unique<UpstreamConnection>(std::move(*socket), endpoint.share(reactor.index()).cells);
+        }
+        const bool full = is(socket.error(), EAGAIN) && endpoint.address().is_unix();
+        if (!full || reactor.now() + backlog_pause >= deadline) co_return reason_of(socket.error());
+        const auto slept = co_await io::Sleep(reactor, reactor.now() + backlog_pause);
+        if (!slept) co_return errc::cancelled;
+    }
+}
+
+}  // namespace edgeproxy::upstream

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "config/config.hpp"
+#include "tls/io/reactor.hpp"
+#include "tls/stream.hpp"
+#include "upstream/counters.hpp"
+#include "upstream/error.hpp"
+
+namespace edgeproxy::upstream {
+
+class Endpoint;
+class IdleConnections;
+
+/// One connection to an endpoint: in the hands of one exchange, or idle in the list of its endpoint and reactor.
+///
+/// Owned by a unique_ptr while in use. Destroying it closes it. Lives and dies on its reactor.
+class UpstreamConnection final : io::Socket::IdleWatch {
+ public:
+    /// After so many requests it is not kept any more: a bound on whatever leaks at the other end.
+    static constexpr unsigned max_requests = 1000;
+
+    UpstreamConnection(std::unique_ptr<io::Socket> socket, EndpointCells& cells);
+    ~UpstreamConnection();
+    UpstreamConnection(const UpstreamConnection&) = delete;
+    UpstreamConnection& operator=(const UpstreamConnection&) = delete;
+
+    tls::Stream& stream() { return stream_; }
+    io::Socket& socket() { return stream_.socket(); }
+    /// It has served an exchange before: an end before the first byte of the answer then means a stale connection.
+    bool reused() const { return served_ > 0; }
+    unsigned served() const { return served_; }
+
+ private:
+    friend class IdleConnections;
+    void idle_ended(io::Socket& socket) override;
+
+    tls::Stream stream_;
+    EndpointCells& cells_;
+    unsigned served_ = 0;
+    io::TimePoint idle_since_{};
+    IdleConnections* list_ = nullptr;  ///< while idle
+    UpstreamConnection* older_ = nullptr;
+    UpstreamConnection* newer_ = nullptr;
+};
+
+/// The kept-alive connections to one endpoint that one reactor has at hand: last in, first out, so that the surplus
+/// ages and goes.
+///
+/// A connection that becomes readable or closed while it is idle is closed at once; one that was idle for
+/// `idle_timeout` by one timer for the list. All calls on the reactor's thread, but `size`.
+class IdleConnections final : io::Timer {
+ public:
+    explicit IdleConnections(io::Reactor& reactor) : reactor_(reactor) {}
+    /// REQUIRES: closed or empty.
+    ~IdleConnections();
+
+    /// The connection that was used last, or null. `idle_at_most`: null as well if even that was idle for longer (a
+    /// request that must not be sent twice takes no chance with a connection that the endpoint may just be closing).
+    std::unique_ptr<UpstreamConnection> take(io::Duration idle_at_most = io::Duration::max());
+
+    /// Keeps the connection for the next request, or closes it: no keep-alive, list full (then the oldest goes), used
+    /// up, bytes that nobody asked for, the end seen, or the endpoint leaves. REQUIRES: the answer was read to its end
+    /// and allows it; no operation is pending.
+    void give(std::unique_ptr<UpstreamConnection> connection, const config::Keepalive& keepalive);
+
+    /// Closes all and keeps nothing from now on.
+    void close();
+
+    /// How many are idle. Any thread.
+    std::uint32_t size() const { return size_.load(std::memory_order_relaxed); }
+
+ private:
+    friend class UpstreamConnection;
+    void expired(io::TimePoint now) override;
+    std::unique_ptr<UpstreamConnection> remove(UpstreamConnection& connection);
+    void close_all();
+
+    io::Reactor& reactor_;
+    UpstreamConnection* newest_ = nullptr;
+    UpstreamConnection* oldest_ = nullptr;
+    std::atomic<std::uint32_t> size_{0};
+    io::Duration idle_timeout_{};
+    bool closed_ = false;
+};
+
+/// Connects to the endpoint by `deadline`. Counts it, and the failure too.
+///
+/// errors   connect_refused (also: the socket file is gone), connect_timeout, connect_failed, cancelled. A full backlog
+/// of a unix socket is tried
+///          again until the deadline.
+io::Task<Result<std::unique_ptr<UpstreamConnection>>> connect(Endpoint& endpoint, io::Reactor& reactor,
+                                                              PoolCells& cells, io::TimePoint deadline);
+
+}  // namespace edgeproxy::upstream

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include "upstream/waiting_line.hpp"
+
+namespace edgeproxy::upstream {
+
+/// Somebody busy with an endpoint who must hear when the time for that is over: its drain deadline passed.
+///
+/// Links itself into a list of its reactor (Admission::occupy); called and destroyed on that reactor; unlinks itself
+/// when destroyed.
+class Occupant {
+ public:
+    Occupant() = default;
+    Occupant(const Occupant&) = delete;
+    Occupant& operator=(const Occupant&) = delete;
+    /// Is not interested any more. Harmless when it is not linked.
+    void leave() {
+        if (link_ == nullptr) return;
+        *link_ = next_;
+        if (next_ != nullptr) next_->link_ = link_;
+        link_ = nullptr;
+    }
+
+ protected:
+    ~Occupant() { leave(); }
+
+ private:
+    friend class Occupants;
+    /// End what you do there: cancel the exchange, close the tunnel. Already unlinked. Resumes nothing inline and
+    /// destroys no other occupant.
+    virtual void cut() = 0;
+
+    EndpointId at_ = 0;
+    Occupant* next_ = nullptr;
+    Occupant** link_ = nullptr;  ///< what points to this one while it is linked
+};
+
+/// The occupants of one pool on one reactor.
+class Occupants {
+ public:
+    Occupants() = default;
+    Occupants(const Occupants&) = delete;
+    Occupants& operator=(const Occupants&) = delete;
+    ~Occupants() {
+        while (first_ != nullptr) first_->leave();
+    }
+
+    void enter(Occupant& occupant, EndpointId at) {
+        occupant.leave();
+        occupant.at_ = at;
+        occupant.next_ = first_;
+        if (first_ != nullptr) first_->link_ = &occupant.next_;
+        first_ = &occupant;
+        occupant.link_ = &first_;
+    }
+    void cut(EndpointId at) {
+        for (Occupant* occupant = first_; occupant != nullptr;) {
+            Occupant* const next = occupant->next_;
+            if (occupant->at_ == at) {
+                occupant->leave();
+                occupant->cut();
+            }
+            occupant = next;
+        }
+    }
+
+ private:
+    Occupant* first_ = nullptr;
+};
+
+}  // namespace edgeproxy::upstream

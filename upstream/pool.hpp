@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "upstream/admission.hpp"
+#include "upstream/waiting_line.hpp"
+
+namespace edgeproxy::upstream {
+
+/// What the reactors need of a pool's configuration.
+struct PoolSettings {
+    config::Balance balance = config::Balance::least_requests;
+    config::Queue queue;
+    config::Duration hold{};
+    config::Keepalive keepalive;
+    config::Outlier outlier;
+
+    static PoolSettings from(const config::Pool& pool);
+};
+
+/// What reactors tell the control thread; each is called on a reactor and must only pass it on.
+struct PoolReports {
+    std::function<void(EndpointId)> emptied;  ///< a leaving endpoint has no request and no tunnel any more; once each
+    std::function<void(EndpointId)> refused;  ///< a worker refused a connection and is suspect now
+    std::function<void(EndpointId)> failing;  ///< as many failures in a row as `outlier.failures`
+};
+
+/// The endpoints that take part in balancing, as one thread sees them.
+class EndpointList {
+ public:
+    struct Entry {
+        Endpoint* endpoint;
+        std::uint32_t weight;
+    };
+
+    EndpointList() = default;
+    explicit EndpointList(std::span<const Entry> entries);
+
+    /// Chooses and enters. Null: nobody has room; `choice.full` says whether somebody will.
+    Endpoint* enter(Balancer& balancer, EndpointId avoid, io::TimePoint now, Choice& choice) const;
+    std::span<Endpoint* const> endpoints() const { return endpoints_; }
+    bool contains(const Endpoint& endpoint) const;
+
+ private:
+    std::vector<EndpointView> views_;
+    std::vector<Endpoint*> endpoints_;
+};
+
+/// A pool as the reactors see it: where a request gets its endpoint.
+///
+/// `admit` is lock-free and allocation-free while nobody waits: each reactor has its own copy of the list of endpoints,
+/// renewed by a message of the control thread; only gates are shared. Requests that find no room stand in one line for
+/// all reactors:
+///   some endpoint is ready, all are full   at most `queue.timeout`, then queue_timeout
+///   none is ready                          at most `hold`, then no_endpoint; at once pool_down when the pool is given
+///   up together                               at most `queue.size` requests, else queue_full
+/// Each clock starts when its condition does; both together bound the wait, and so does the caller's deadline.
+///
+/// Destroyed when the reactors' threads have ended and before the reactors; frames that wait must be gone by then
+/// (cancelled and run to their end).
+class Pool {
+ public:
+    /// `reactors`: all of the process, in order of index. `reports` may be empty functions.
+    Pool(std::string name, const PoolSettings& settings, std::span<io::Reactor* const> reactors, PoolReports reports);
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+    ~Pool();
+
+    const std::string& name() const { return name_; }
+
+    // ---- on a reactor
+
+    /// Awaitable; gives Result<Admission>. Errors: queue_full, queue_timeout, no_endpoint, pool_down, deadline,
+    /// cancelled.
+    AdmitOperation admit(io::Reactor& reactor, const AdmitHints& hints = {}) { return {*this, reactor, hints}; }
+    /// The counters of the calling reactor.
+    PoolCells& cells(std::size_t reactor) { return shares_[reactor].cells; }
+
+    // ---- any thread
+
+    /// Requests that wait (queued or held).
+    std::size_t waiting() const { return line_.length(); }
+    /// Some endpoint is ready (it may be full).
+    bool has_ready() const { return ready_.load(std::memory_order_seq_cst); }
+    /// Given up: with nothing ready, waiting is no use.
+    bool given_up() const { return given_up_.load(std::memory_order_seq_cst); }
+    std::span<io::Reactor* const> reactors() const { return reactors_; }
+    const PoolCells& cells(std::size_t reactor) const { return shares_[reactor].cells; }
+
+    // ---- on the control thread (Roster)
+
+    /// Replaces the endpoints and settings. Every reactor follows by message: it closes the idle connections of
+    /// endpoints that are not in its list any more and then says so by `followed`. Returns the number of this list.
+    std::uint64_t publish(std::span<const EndpointList::Entry> entries, const PoolSettings& settings);
+    /// The number that the next list will have.
+    std::uint64_t next_list() const { return list_number_ + 1; }
+    /// Every reactor uses a list at least as new as this.
+    bool followed(std::uint64_t list) const;
+    /// Something about readiness changed at `now`. Hands over places or fails the line as it follows.
+    void readiness(bool some_ready, bool given_up, io::TimePoint now);
+    /// Capacity appeared: hand it to whoever waits. `now` is for the slow start.
+    void pump(io::TimePoint now);
+    /// Calls `cut()` of everybody who is busy with this endpoint, each on its reactor.
+    void cut(EndpointId endpoint);
+
+ private:
+    friend class Admission;
+    friend class AdmitOperation;
+    friend class Tunnel;
+
+    /// The message "something is settled for you": one per reactor, posted at most once at a time.
+    struct Collect final : io::Posted {
+        Pool* pool = nullptr;
+        std::size_t home = 0;
+        void run() override { pool->collect(home); }
+    };
+    /// What one reactor has of the pool.
+    struct alignas(64) Share {
+        Share(const PoolSettings& settings, std::uint64_t seed)
+            : settings(settings), balancer(settings.balance, seed) {}
+        EndpointList list;
+        PoolSettings settings;
+        Balancer balancer;
+        Collect collect;
+        std::atomic<std::uint64_t> list_number{0};
+        Occupants occupants;
+        PoolCells cells;
+    };
+
+    Endpoint* take(EndpointId avoid);  ///< under the line's mutex
+    void collect(std::size_t home);
+    void follow(std::size_t home, std::uint64_t number, EndpointList list, const PoolSettings& settings);
+    void left(Gate::Reading after, EndpointId id, std::size_t home);
+
+    const std::string name_;
+    const std::vector<io::Reactor*> reactors_;
+    PoolReports reports_;
+    std::deque<Share> shares_;
+    /// Messages to reactors hold it weakly: one that is still under way when a stopped reactor is taken down finds
+    /// nothing.
+    std::shared_ptr<void> alive_ = std::make_shared<char>();
+
+    // Under the line's mutex: what waiters are served from.
+    EndpointList list_;
+    Balancer balancer_;
+    io::TimePoint slow_start_now_{};
+
+    std::uint64_t list_number_ = 0;  ///< control thread
+    std::atomic<bool> ready_{false}, given_up_{false};
+    std::atomic<io::TimePoint::rep> ready_changed_{0};  ///< when `ready_` changed last
+    WaitingLine line_;
+};
+
+}  // namespace edgeproxy::upstream
