@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "proxy/admin/exchange_record.hpp"
+#include "proxy/admin/keyed_cells.hpp"
+#include "proxy/admin/names.hpp"
+#include "proxy/http/error.hpp"
+#include "upstream/counters.hpp"
+
+/// What the proxy's own layer counts: plain cells, one set per reactor ("lane"), written by that reactor alone and
+/// summed at a scrape. Names and labels are given in metrics.cpp only.
+namespace edgeproxy::admin {
+
+using upstream::Cell;
+
+/// Upper bounds in nanoseconds, as in upstream/counters.hpp.
+inline constexpr std::array<std::int64_t, 10> handshake_bounds{1'000'000,   2'500'000,    5'000'000,   10'000'000,
+                                                               25'000'000,  50'000'000,   100'000'000, 250'000'000,
+                                                               500'000'000, 1'000'000'000};
+inline constexpr std::array<std::int64_t, 9> start_bounds{100'000'000,    250'000'000,    500'000'000,
+                                                          1'000'000'000,  2'500'000'000,  5'000'000'000,
+                                                          10'000'000'000, 30'000'000'000, 60'000'000'000};
+using HandshakeHistogram = upstream::Histogram<handshake_bounds>;
+/// Of a worker: spawn to the first answered probe. Kept by the control thread, one per pool.
+using StartHistogram = upstream::Histogram<start_bounds>;
+
+/// A number that goes up and down with one writing thread.
+class Level {
+ public:
+    void add(std::int64_t by) { value_.store(value_.load(std::memory_order_relaxed) + by, std::memory_order_relaxed); }
+    std::int64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+    std::atomic<std::int64_t> value_{0};
+};
+
+// ---- connections
+
+/// Why an accepted connection was closed unserved.
+enum class Refusal : std::uint8_t { connection_limit, descriptor_limit, memory, overload, draining, count_ };
+inline constexpr std::size_t refusals = static_cast<std::size_t>(Refusal::count_);
+std::string_view word(Refusal reason);
+
+/// How a TLS handshake ended. Words of RFC 9209 where it has one.
+enum class HandshakeResult : std::uint8_t {
+    ok,
+    timeout,         ///< `timeouts.handshake`
+    closed,          ///< the client went away
+    alert_received,  ///< `tls_alert_received`
+    protocol_error,  ///< `tls_protocol_error`: not TLS that we speak
+    plain_http,      ///< an HTTP request came instead
+    no_protocol,     ///< no protocol of ALPN in common
+    unknown_host,    ///< SNI refused
+    count_
+};
+inline constexpr std::size_t handshake_results = static_cast<std::size_t>(HandshakeResult::count_);
+std::string_view word(HandshakeResult result);
+
+/// `none` until it is known, that is during the TLS handshake.
+enum class ConnectionProtocol : std::uint8_t { none, http1, h2, count_ };
+
+struct ListenerCells {
+    static constexpr std::size_t protocols = static_cast<std::size_t>(ConnectionProtocol::count_);
+    static constexpr std::size_t tls_versions = 4;  ///< none, TLSv1.2, TLSv1.3, other
+
+    Cell accepted;
+    std::array<Cell, refusals> refused;
+    std::array<std::array<Level, 2>, protocols> open;  ///< by protocol, then [0] active [1] idle
+    std::array<std::array<std::array<Cell, handshake_results>, 2>, tls_versions> handshakes;  ///< version, resumed
+    HandshakeHistogram handshake_duration;                                                    ///< of those that were ok
+
+    void refuse(Refusal reason) { refused[static_cast<std::size_t>(reason)].add(); }
+    /// `version`: what `tls::Stream::tls_version` says, empty when it did not come so far.
+    void count_handshake(std::string_view version, bool resumed, HandshakeResult result,
+                         std::chrono::nanoseconds length);
+};
+
+/// One open connection in `edgeproxy_connections`: counted from construction to destruction, as active until told
+/// otherwise. Lives in the connection, on its reactor.
+class ConnectionMark {
+ public:
+    explicit ConnectionMark(ListenerCells& cells, ConnectionProtocol protocol = ConnectionProtocol::none)
+        : cells_(cells), protocol_(protocol) {
+        place().add(1);
+    }
+    ConnectionMark(const ConnectionMark&) = delete;
+    ConnectionMark& operator=(const ConnectionMark&) = delete;
+    ~ConnectionMark() { place().add(-1); }
+
+    void protocol(ConnectionProtocol protocol) {
+        place().add(-1);
+        protocol_ = protocol;
+        place().add(1);
+    }
+    /// Idle: no request under way.
+    void idle(bool idle) {
+        if (idle == idle_) return;
+        place().add(-1);
+        idle_ = idle;
+        place().add(1);
+    }
+
+ private:
+    Level& place() { return cells_.open[static_cast<std::size_t>(protocol_)][idle_ ? 1 : 0]; }
+    ListenerCells& cells_;
+    ConnectionProtocol protocol_;
+    bool idle_ = false;
+};
+
+// ---- requests
+
+/// What makes a series of `edgeproxy_http_requests_total` within a route.
+struct RequestKey {
+    std::uint16_t code = 0;  ///< 100..599, 0 = none
+    http::Method method = http::Method::other;
+    bool h2 = false;
+    bool operator==(const RequestKey&) const = default;
+};
+
+struct RouteCells {
+    static constexpr std::size_t most_combinations = 1024;  ///< of method, code and protocol
+    static constexpr std::size_t most_reasons = 128;
+    static constexpr std::size_t classes = 6;  ///< [1] 1xx ... [5] 5xx, [0] none
+
+    KeyedCells<RequestKey, 16, most_combinations> requests;
+    std::array<upstream::DurationHistogram, classes> duration;  ///< tunnels are left out, here and in `overhead`
+    upstream::OverheadHistogram overhead;
+    Cell begun, ended;  ///< the difference is in flight
+    Cell bytes_in, bytes_out;
+    KeyedCells<std::string_view, 8, most_reasons> errors;  ///< by static word
+};
+
+struct TunnelCells {
+    Cell opened, closed;  ///< the difference is open
+};
+
+/// All cells of one reactor. `began`, `count` and everything reached through `listener`, `tunnels` are for that reactor
+/// alone; it allocates when a route, listener, pool, or combination of method and code is first seen, never later.
+/// About 17 KiB, and 2 KiB for each route seen.
+class alignas(64) LaneCells {
+ public:
+    LaneCells() = default;
+    LaneCells(const LaneCells&) = delete;
+    LaneCells& operator=(const LaneCells&) = delete;
+
+    /// A request was routed; say `record.begun = true` then. `count` ends it.
+    void began(std::size_t route) { routes_.at(route).begun.add(); }
+    /// A request is over: one call counts all that 5.1 of the families of requests asks for.
+    void count(const ExchangeRecord& record);
+    /// A message that could not be read. Its 400 is counted by `count` as well, if one was sent.
+    void count_malformed(http::errc reason) { malformed_[static_cast<std::size_t>(reason)].add(); }
+    void count_exception() { exceptions_.add(); }
+
+    ListenerCells& listener(std::size_t index) { return listeners_.at(index); }
+    TunnelCells& tunnels(std::size_t pool) { return tunnels_.at(pool); }
+
+    /// The loop's own timer ran at `now`, `late` after it should have. Call it at least each second (250 ms is good):
+    /// `/livez` looks at it.
+    void ticked(std::chrono::steady_clock::time_point now, std::chrono::nanoseconds late) {
+        loop_delay_.observe(late);
+        last_tick_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+    }
+
+    // ---- any thread
+    std::chrono::steady_clock::time_point last_tick() const {
+        return std::chrono::steady_clock::time_point{
+            std::chrono::steady_clock::duration{last_tick_.load(std::memory_order_relaxed)}};
+    }
+    const RouteCells* find_route(std::size_t index) const { return routes_.find(index); }
+    const ListenerCells* find_listener(std::size_t index) const { return listeners_.find(index); }
+    const TunnelCells* find_tunnels(std::size_t pool) const { return tunnels_.find(pool); }
+    std::uint64_t malformed(http::errc reason) const { return malformed_[static_cast<std::size_t>(reason)].value(); }
+    std::uint64_t exceptions() const { return exceptions_.value(); }
+    const upstream::OverheadHistogram& loop_delay() const { return loop_delay_; }
+
+ private:
+    ByIndex<RouteCells, Names::capacity> routes_;
+    ByIndex<ListenerCells, 64> listeners_;
+    ByIndex<TunnelCells, Names::capacity> tunnels_;
+    std::array<Cell, static_cast<std::size_t>(http::errc::count_)> malformed_;
+    Cell exceptions_;
+    upstream::OverheadHistogram loop_delay_;
+    std::atomic<std::chrono::steady_clock::rep> last_tick_{0};
+};
+
+}  // namespace edgeproxy::admin
