@@ -20,9 +20,9 @@ namespace edgeproxy::admin {
 ///   total           to the last byte of the answer given to the kernel (or the tunnel's end, or the failure)
 ///   queue           time in the pool's line (queued or held), all attempts together
 ///   connect         time in connects, all attempts together, failed ones too
-///   upstream        of the last attempt: the request's first byte sent, to the answer's head received (`app` on the
-///   console) upstream_whole  all attempts together: the request's first byte sent, to the answer's last byte received
-///   (or the failure)
+///   upstream        of the last attempt: first byte of the request sent, to the head of the answer received
+///   upstream_whole  all attempts together: first byte of the request sent, to the last byte of the answer received
+///
 /// A body that a slow client sends or takes flows while the endpoint is busy with it, so it is in `upstream_whole` and
 /// not in the overhead.
 struct ExchangeRecord {

@@ -11,7 +11,7 @@ namespace edgeproxy::admin {
 /// one piece; a full ring refuses.
 ///
 /// capacity  bytes, rounded up to a power of two
-/// thread    `reserve`, `commit`, `filled`: the writer; `front`, `pop`: the reader; `empty`: any
+/// thread    `reserve`, `commit`, `crowded`: the writer; `front`, `pop`: the reader; `empty`: any
 class RecordRing {
  public:
     static constexpr std::size_t alignment = 16;  ///< of what `reserve` gives
@@ -25,8 +25,12 @@ class RecordRing {
     void* reserve(std::size_t size);
     /// Publishes what `reserve` gave last. Sequentially consistent, so that a flag read after it is not read too early.
     void commit();
-    /// Bytes that the reader has not taken, as far as the writer knows; may be too many, never too few.
-    std::size_t filled() const { return reserved_ - known_head_; }
+    /// More than half of it waits for the reader.
+    bool crowded() {
+        if (reserved_ - known_head_ <= capacity() / 2) return false;
+        known_head_ = head_.load(std::memory_order_acquire);
+        return reserved_ - known_head_ > capacity() / 2;
+    }
     std::size_t capacity() const { return mask_ + 1; }
 
     /// The oldest record, or null. Valid until `pop`.

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/admin/cells.hpp"
+
+namespace edgeproxy::admin {
+namespace {
+
+std::size_t index_of_version(std::string_view version) {
+    if (version.empty()) return 0;
+    if (version == "TLSv1.2") return 1;
+    return version == "TLSv1.3" ? 2 : 3;
+}
+
+}  // namespace
+
+std::string_view word(Refusal reason) {
+    constexpr std::array<std::string_view, refusals> words{"connection_limit_reached", "descriptor_limit_reached",
+                                                           "memory", "overload", "draining"};
+    return words[static_cast<std::size_t>(reason)];
+}
+
+std::string_view word(HandshakeResult result) {
+    constexpr std::array<std::string_view, handshake_results> words{
+        "ok",         "timeout",     "closed",      "tls_alert_received", "tls_protocol_error",
+        "plain_http", "no_protocol", "unknown_host"};
+    return words[static_cast<std::size_t>(result)];
+}
+
+void ListenerCells::count_handshake(std::string_view version, bool resumed, HandshakeResult result,
+                                    std::chrono::nanoseconds length) {
+    handshakes[index_of_version(version)][resumed ? 1 : 0][static_cast<std::size_t>(result)].add();
+    if (result == HandshakeResult::ok) handshake_duration.observe(length);
+}
+
+void LaneCells::count(const ExchangeRecord& record) {
+    RouteCells& route = routes_.at(record.route_index);
+    const auto code = static_cast<std::uint16_t>(record.status >= 100 && record.status < 600 ? record.status : 0);
+    route.requests.at({code, record.method, record.protocol == http::Version::h2}).add();
+    if (!record.websocket) {
+        route.duration[code / 100].observe(record.total);
+        route.overhead.observe(record.overhead());
+    }
+    if (record.begun) route.ended.add();
+    route.bytes_in.add(record.bytes_in);
+    route.bytes_out.add(record.bytes_out);
+    if (!record.error.empty()) route.errors.at(record.error).add();
+}
+
+}  // namespace edgeproxy::admin
