@@ -340,8 +340,8 @@ int main(int argc, char** argv) {
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &stop, nullptr);
     start_as_the_environment_says();
+    pthread_sigmask(SIG_BLOCK, &stop, nullptr);  // from here on TERM is read, before any thread can take it
     const int listening = listener(argc, argv);
     const int signals = ::signalfd(-1, &stop, SFD_CLOEXEC);
     static Connections connections;  // outlives the detached threads

@@ -63,7 +63,7 @@ def switch():
 @pytest.fixture(scope="module")
 def edge(start_shared_edge, switch):
     with Origin(switch) as origin:
-        yield start_shared_edge({"pools": {"app": {"endpoints": [origin.address], "passive": False}}})
+        yield start_shared_edge({"pools": {"app": {"endpoints": [origin.address], "outlier": False}}})
 
 
 @pytest.mark.parametrize("bad", [pytest.param(bad, id=name) for name, bad in GARBAGE])
@@ -144,7 +144,7 @@ def test_a_broken_answer_has_its_word_in_log_and_metrics(edge, switch):
 def test_a_refused_connection_goes_to_another_endpoint(start_edge, start_origin):
     origin = start_origin()
     edge = start_edge({"pools": {"app": {"endpoints": [f"127.0.0.1:{unused_port()}", origin.address],
-                                         "balance": "round_robin", "passive": False}}})
+                                         "balance": "round_robin", "outlier": False}}})
     with edge.wire() as wire:
         for i in range(20):
             assert wire.ask(request(f"/{i}", method="POST", body=b"x")).body == f"/{i}".encode()
@@ -157,7 +157,7 @@ def test_a_refused_connection_goes_to_another_endpoint(start_edge, start_origin)
 def test_an_endpoint_that_keeps_refusing_is_left_out(start_edge, start_origin):
     origin = start_origin()
     edge = start_edge({"pools": {"app": {"endpoints": [f"127.0.0.1:{unused_port()}", origin.address], "balance": "round_robin",
-                                         "passive": {"failures": 3, "window": "10s", "eject": "60s"}}}})
+                                         "outlier": {"failures": 3, "window": "10s", "eject": "60s"}}}})
     with edge.wire() as wire:
         for i in range(40):
             assert wire.ask(request(f"/{i}")).status == 200

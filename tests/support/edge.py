@@ -120,7 +120,8 @@ class Edge:
 
     def wait(self, what):
         if what == "ends":
-            self.process.wait(READY_WITHIN)
+            if self.process.wait(READY_WITHIN) == CANNOT_BIND != self.expected_exit:
+                raise RuntimeError(self.tail())
         elif what:
             def there():
                 if self.process.poll() is not None:
