@@ -63,6 +63,7 @@ class Stream {
     void shutdown_write();
 
  private:
+    bool has_ssl() const;
     std::unique_ptr<io::Socket> socket_;
     std::unique_ptr<Session> session_;  ///< null = plain
 };

@@ -27,9 +27,9 @@ class TicketKeys {
     static constexpr std::size_t name_size = 16;
 
     struct Key {
-        std::array<std::uint8_t, name_size> name{};
-        std::array<std::uint8_t, 32> cipher{};
-        std::array<std::uint8_t, 32> mac{};
+        std::array<std::uint8_t, name_size> name;
+        std::array<std::uint8_t, 32> cipher;
+        std::array<std::uint8_t, 32> mac;
     };
 
     /// Begins with one random key. Throws std::runtime_error without randomness.

@@ -60,12 +60,15 @@ class Windows final : io::BatchEnd {
     /// Whether a handshake may take a step in this turn. One that was told no calls `reactor.yield()` and asks again
     /// with `waited`; newcomers are told no while others wait, so nobody starves.
     bool take_step(bool waited);
+    /// A step that had nothing to do costs nothing.
+    void give_back_step() { --steps_; }
 
  private:
     void batch_ended() override;
 
     io::Reactor& reactor_;
-    Batch input_, batch_, scratch_;
+    Batch batch_;
+    std::unique_ptr<char[]> input_, scratch_;
     std::vector<Batch> free_;
     std::size_t filled_ = 0;
     unsigned steps_ = 0;    ///< taken in this turn

@@ -177,7 +177,8 @@ void Reactor::deliver(std::uint64_t data, std::uint32_t events) {
     const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
     slot.source->ready({.readable = broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0,
                         .writable = broken || (events & EPOLLOUT) != 0,
-                        .peer_closed = broken || (events & EPOLLRDHUP) != 0});
+                        .peer_closed = broken || (events & EPOLLRDHUP) != 0,
+                        .broken = broken});
 }
 
 bool Reactor::run_once(Duration longest) {

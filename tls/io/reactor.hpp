@@ -23,7 +23,9 @@ class Reactor;
 class Source {
  public:
     struct Events {
-        bool readable = false, writable = false, peer_closed = false;
+        bool readable = false, writable = false;
+        bool peer_closed = false;  ///< the peer sends no more
+        bool broken = false;       ///< the connection is over in both directions (reset, error)
     };
 
  protected:

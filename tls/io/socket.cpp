@@ -186,6 +186,7 @@ void Socket::ready(Events events) {
     readable_ |= events.readable;
     writable_ |= events.writable;
     peer_closed_ |= events.peer_closed;
+    broken_ |= events.broken;
     const std::uint32_t slot = reactor_.slot_of(*this);
     const std::uint32_t generation = reactor_.generation(slot);
     if (reader_ != nullptr && reader_->attempt(*reader_)) {

@@ -82,7 +82,10 @@ class Socket final : Source, Timer {
 
     /// Reads, and waits to read, that are not finished then end with `errc::timed_out`. `never` = no limit. Costs
     /// nothing to move later.
-    void read_deadline(TimePoint deadline) { read_deadline_ = deadline; }
+    void read_deadline(TimePoint deadline) {
+        read_deadline_ = deadline;
+        if (reader_ != nullptr || idle_watch_ != nullptr) arm();
+    }
     /// Writes end with `errc::timed_out` when the peer took not one byte for so long. Zero = no limit.
     void write_stall(Duration longest) { write_stall_ = longest; }
 
@@ -90,6 +93,8 @@ class Socket final : Source, Timer {
     bool writable() const { return writable_; }
     /// The peer has shut down its sending side, or the connection is broken.
     bool peer_closed() const { return peer_closed_; }
+    /// The connection is over in both directions.
+    bool broken() const { return broken_; }
     bool reading() const { return reader_ != nullptr; }
     bool writing() const { return writer_ != nullptr; }
 
@@ -133,7 +138,7 @@ class Socket final : Source, Timer {
 
     Reactor& reactor_;
     UniqueFd fd_;
-    bool readable_ = true, writable_ = true, peer_closed_ = false, cancelled_ = false;
+    bool readable_ = true, writable_ = true, peer_closed_ = false, broken_ = false, cancelled_ = false;
     Operation* reader_ = nullptr;
     Operation* writer_ = nullptr;
     IdleWatch* idle_watch_ = nullptr;

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tls/session.hpp"
+
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "tls/bio.hpp"
+#include "tls/context.hpp"
+#include "tls/error.hpp"
+
+namespace edgeproxy::tls {
+namespace {
+
+/// What OpenSSL's queue says, in our words. Takes the queue's first entry of the SSL library; the queue is not cleared.
+errc meaning(unsigned long error) {
+    const int reason = ERR_GET_REASON(error);
+    if (reason == ERR_R_MALLOC_FAILURE) return errc::out_of_memory;
+    if (ERR_GET_LIB(error) != ERR_LIB_SSL) return errc::protocol;
+    if (reason > SSL_AD_REASON_OFFSET) {
+        const int alert = reason - SSL_AD_REASON_OFFSET;
+        const bool about_certificate = (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
+                                       alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_ACCESS_DENIED;
+        return about_certificate ? errc::certificate_refused : errc::alert;
+    }
+    switch (reason) {
+        case SSL_R_NO_APPLICATION_PROTOCOL:
+            return errc::no_alpn;
+        case SSL_R_NO_SHARED_CIPHER:
+        case SSL_R_UNSUPPORTED_PROTOCOL:
+        case SSL_R_VERSION_TOO_LOW:
+        case SSL_R_NO_SUITABLE_KEY_SHARE:
+        case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+        case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+        case SSL_R_INAPPROPRIATE_FALLBACK:
+            return errc::nothing_shared;
+        default:
+            return errc::protocol;
+    }
+}
+
+/// An HTTP request begins with a token in capitals, a TLS record with 22 (RFC 8446, section 5.1).
+bool begins_like_http(std::string_view input) {
+    return input.front() >= 'A' && input.front() <= 'Z';
+}
+
+/// Room for the records that carry `size` plain bytes, so that what is received nearly always fits what is read.
+std::size_t window_for(std::size_t size) {
+    return std::clamp(size + size / 512 + 512, Windows::record + Windows::record_overhead, Windows::input_size);
+}
+
+}  // namespace
+
+Session::Session(io::Socket& socket, Windows& windows, const Context& context)
+    : socket_(socket), windows_(windows), context_(&context) {}
+
+Session::~Session() {
+    drop_tail();
+}
+
+std::size_t Session::pull(char* out, std::size_t size) {
+    if (input_.empty() && !refill()) return 0;
+    const std::size_t count = std::min(size, input_.size());
+    std::memcpy(out, input_.data(), count);
+    input_.remove_prefix(count);
+    return count;
+}
+
+bool Session::refill() {
+    if (!may_receive_ || input_ended() || !socket_.readable()) return false;
+    rest_.release();
+    const std::span<char> window = windows_.input().first(receive_size_);
+    const io::Socket::Raw got = socket_.receive(window);
+    receive_error_ = got.error;
+    if (got.bytes == 0) return false;
+    if (!established_ && (received_ += got.bytes) > max_handshake) {
+        refusal_ = errc::too_large;
+        return false;
+    }
+    input_ = {window.data(), got.bytes};
+    return true;
+}
+
+void Session::keep_rest() {
+    if (input_.empty()) {
+        rest_.release();
+    } else if (!rest_) {
+        io::BufferPool& pool = socket_.reactor().buffers();
+        rest_ = input_.size() <= io::BufferPool::small ? pool.take_small() : pool.take_large();
+        std::memcpy(rest_.data(), input_.data(), input_.size());
+        input_ = {rest_.data(), input_.size()};
+    }
+}
+
+bool Session::begin(io::error_code& error) {
+    if (!refill()) {
+        error = receive_error_;
+        return false;
+    }
+    if (begins_like_http(input_)) {
+        error = errc::plain_http;
+        return false;
+    }
+    ssl_.reset(SSL_new(context_->identities().ssl_ctx(0)));
+    BIO* bio = ssl_ ? make_bio(*this) : nullptr;
+    if (bio == nullptr) {
+        ERR_clear_error();
+        error = errc::out_of_memory;
+        return false;
+    }
+    SSL_set_bio(ssl_.get(), bio, bio);
+    SSL_set_app_data(ssl_.get(), this);
+    SSL_set_accept_state(ssl_.get());
+    return true;
+}
+
+Session::Step Session::handshake(io::error_code& error) {
+    const Windows::Claim claim{windows_};
+    receive_size_ = window_for(0);
+    if (!ssl_ && !begin(error)) {
+        input_ = {};
+        return error ? Step::failed : Step::unread;
+    }
+    const int result = SSL_do_handshake(ssl_.get());
+    if (result != 1) {
+        error = failure(result);
+        if (error == io::errc::eof) error = errc::truncated;
+    }
+    keep_rest();
+    io::error_code send_error;
+    send_output(send_error);
+    if (!error) error = send_error;
+    if (error) return Step::failed;
+    if (result != 1) return Step::wait;
+    established_ = true;
+    context_ = nullptr;
+    received_ = 0;
+    return Step::done;
+}
+
+bool Session::has_input() const {
+    return !input_.empty() || read_end_ || (ssl_ && SSL_pending(ssl_.get()) > 0);
+}
+
+bool Session::read(io::Operation& op) noexcept {
+    if (has_tail() && !socket_.writing()) {
+        // Something that reading had to answer (KeyUpdate); nobody else would send it. An error shows in the next
+        // write.
+        io::error_code ignored;
+        flush_tail(ignored);
+    }
+    if (!has_input() && !socket_.readable()) return false;
+    if (!read_end_) op.transferred = decrypt(op);
+    if (op.transferred == 0) op.error = read_end_;
+    return op.transferred > 0 || op.error;
+}
+
+/// Reads records while there are received ones; receives (at most what `op` has room for) only while it has nothing.
+std::size_t Session::decrypt(io::Operation& op) {
+    const Windows::Claim claim{windows_};
+    receive_size_ = window_for(op.size);
+    std::size_t got = 0;
+    do {
+        std::size_t count = 0;
+        const int result = SSL_read_ex(ssl_.get(), op.data + got, op.size - got, &count);
+        if (result != 1) {
+            read_end_ = failure(result);
+            break;
+        }
+        got += count;
+        may_receive_ = false;
+    } while (got < op.size && !input_.empty());
+    may_receive_ = true;
+    received_ += got;
+    keep_rest();
+    io::error_code ignored;
+    send_output(ignored);
+    return got;
+}
+
+bool Session::write(io::Operation& op) noexcept {
+    op.error = write_end_;
+    while (!op.error) {
+        if (!flush_tail(op.error)) break;
+        if (op.first == op.pieces.size()) return true;
+        if (!socket_.writable()) return false;
+        const Windows::Claim claim{windows_};
+        encrypt(op);
+        send_output(op.error);
+        if (!op.error) op.error = write_end_;
+    }
+    if (op.error) write_end_ = op.error;
+    return static_cast<bool>(op.error);
+}
+
+/// Fills the batch with records of what `op` has left.
+void Session::encrypt(io::Operation& op) {
+    const io::TimePoint now = socket_.reactor().now();
+    if (now - last_write_ > idle) in_small_records_ = 0;
+    last_write_ = now;
+    while (op.first < op.pieces.size() && windows_.room() >= Windows::record + Windows::record_overhead) {
+        const std::span<const char> record = next_record(op);
+        std::size_t count = 0;
+        const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &count);
+        if (result != 1) {
+            write_end_ = failure(result);
+            if (!write_end_) write_end_ = errc::protocol;
+            return;
+        }
+        op.consume(count);
+        if (in_small_records_ < small_records) in_small_records_ += count;
+    }
+}
+
+/// The bytes of the next record: of one piece as they lie, or the end of the first and the beginning of the second
+/// together in the scratch, because a record costs far more than a copy.
+std::span<const char> Session::next_record(const io::Operation& op) {
+    const std::size_t limit = in_small_records_ < small_records ? small_record : Windows::record;
+    const iovec& piece = op.pieces[op.first];
+    const auto* data = static_cast<const char*>(piece.iov_base);
+    if (piece.iov_len >= limit) return {data, limit};
+    if (op.first == 1 || op.pieces[1].iov_len == 0) return {data, piece.iov_len};
+    const std::size_t second = std::min(limit - piece.iov_len, op.pieces[1].iov_len);
+    const std::span<char> scratch = windows_.scratch();
+    std::memcpy(scratch.data(), data, piece.iov_len);
+    std::memcpy(scratch.data() + piece.iov_len, op.pieces[1].iov_base, second);
+    return scratch.first(piece.iov_len + second);
+}
+
+/// Sends the batch; what the kernel does not take becomes the tail. False when there is a tail or an error.
+bool Session::send_output(io::error_code& error) {
+    std::span<const char> left = windows_.output();
+    while (!left.empty() && !has_tail()) {
+        const iovec piece{const_cast<char*>(left.data()), left.size()};
+        const io::Socket::Raw sent = socket_.send(&piece, 1);
+        left = left.subspan(sent.bytes);
+        error = sent.error;
+        if (sent.error || sent.again) break;
+    }
+    if (!left.empty() && !error && !keep_tail(left)) error = errc::flood;
+    windows_.clear_output();
+    return !error && !has_tail();
+}
+
+/// False when there is no room: only for small answers behind a tail that is there already.
+bool Session::keep_tail(std::span<const char> left) {
+    if (!has_tail()) {
+        drop_tail();
+        if (left.size() > io::BufferPool::small / 2) {
+            tail_begin_ = static_cast<std::size_t>(left.data() - windows_.output().data());
+            tail_end_ = tail_begin_ + left.size();
+            big_tail_ = windows_.give_batch();
+            return true;
+        }
+        small_tail_ = socket_.reactor().buffers().take_small();
+    }
+    const std::size_t capacity = small_tail_ ? small_tail_.size() : Windows::batch_size;
+    if (left.size() > capacity - tail_end_) return false;
+    std::memcpy((small_tail_ ? small_tail_.data() : big_tail_.get()) + tail_end_, left.data(), left.size());
+    tail_end_ += left.size();
+    return true;
+}
+
+void Session::drop_tail() {
+    small_tail_.release();
+    if (big_tail_) windows_.take_back(std::move(big_tail_));
+    tail_begin_ = tail_end_ = 0;
+}
+
+/// True when nothing of the tail is left.
+bool Session::flush_tail(io::error_code& error) {
+    while (has_tail()) {
+        char* data = small_tail_ ? small_tail_.data() : big_tail_.get();
+        const iovec piece{data + tail_begin_, tail_end_ - tail_begin_};
+        const io::Socket::Raw sent = socket_.send(&piece, 1);
+        tail_begin_ += sent.bytes;
+        error = sent.error;
+        if (sent.error || sent.again) return false;
+    }
+    if (tail_end_ > 0) drop_tail();
+    return true;
+}
+
+void Session::close_notify() {
+    io::error_code ignored;
+    if (!established_ || write_end_ || !flush_tail(ignored)) return;
+    const Windows::Claim claim{windows_};
+    if (SSL_shutdown(ssl_.get()) < 0) ERR_clear_error();
+    send_output(ignored);
+}
+
+bool Session::truncated() const {
+    return ssl_ && receive_error_ == io::errc::eof && (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) == 0;
+}
+
+void Session::glitch() {
+    if (!established_) return;
+    if (++glitches_ > free_glitches + received_ / bytes_per_glitch) refusal_ = errc::flood;
+}
+
+/// Why the call that just failed did; no error when OpenSSL only wants more bytes. Leaves OpenSSL's queue empty, which
+/// is what SSL_get_error needs before the next call.
+io::error_code Session::failure(int result) {
+    io::error_code why;
+    const int error = SSL_get_error(ssl_.get(), result);
+    if (error == SSL_ERROR_WANT_READ) return why;
+    if (refusal_) {
+        why = refusal_;
+    } else if (error == SSL_ERROR_ZERO_RETURN) {
+        why = io::errc::eof;
+    } else if (receive_error_ && error != SSL_ERROR_SSL) {
+        why = receive_error_;
+    } else {
+        unsigned long first = ERR_get_error();
+        while (first != 0 && ERR_GET_LIB(first) != ERR_LIB_SSL && ERR_peek_error() != 0) first = ERR_get_error();
+        why = meaning(first);
+    }
+    ERR_clear_error();
+    return why;
+}
+
+}  // namespace edgeproxy::tls

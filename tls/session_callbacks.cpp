@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// What OpenSSL asks a session during its handshake.
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+
+#include <cstring>
+
+#include "tls/context.hpp"
+#include "tls/error.hpp"
+#include "tls/session.hpp"
+#include "tls/tickets.hpp"
+
+namespace edgeproxy::tls {
+namespace {
+
+bool set_mac_key(EVP_MAC_CTX* mac, TicketKeys::Key& key) {
+    char digest[] = "SHA256";
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.mac.data(), key.mac.size()),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+    return EVP_MAC_CTX_set_params(mac, parameters) == 1;
+}
+
+/// The results of OpenSSL's ticket callback.
+enum Answer : int { broken = -1, unknown_key = 0, accepted = 1, accepted_but_renew = 2 };
+
+}  // namespace
+
+struct Session::Callbacks {
+    static Session& session(const SSL* ssl) { return *static_cast<Session*>(SSL_get_app_data(ssl)); }
+
+    static int certificate(SSL* ssl, int* alert, void*) {
+        Session& self = session(ssl);
+        if (self.context_ == nullptr) return SSL_TLSEXT_ERR_NOACK;
+        const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+        const Identities& identities = self.context_->identities();
+        const std::size_t index = identities.choose(name != nullptr ? name : std::string_view());
+        if (index == NameIndex::none) {
+            self.refusal_ = errc::unknown_host;
+            *alert = SSL_AD_UNRECOGNIZED_NAME;
+            return SSL_TLSEXT_ERR_ALERT_FATAL;
+        }
+        if (SSL_set_SSL_CTX(ssl, identities.ssl_ctx(index)) == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
+        return name != nullptr ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+    }
+
+    static int protocol(SSL* ssl, const unsigned char** out, unsigned char* size, const unsigned char* offered,
+                        unsigned offered_size, void*) {
+        Session& self = session(ssl);
+        if (self.context_ == nullptr) return SSL_TLSEXT_ERR_NOACK;
+        const auto chosen =
+            self.context_->choose_protocol({reinterpret_cast<const char*>(offered), std::size_t{offered_size}});
+        if (chosen.empty()) return SSL_TLSEXT_ERR_ALERT_FATAL;
+        *out = reinterpret_cast<const unsigned char*>(chosen.data());
+        *size = static_cast<unsigned char>(chosen.size());
+        return SSL_TLSEXT_ERR_OK;
+    }
+
+    static int ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+                      int encrypting) {
+        const Session& self = session(ssl);
+        if (self.context_ == nullptr) return unknown_key;
+        const TicketKeys& tickets = self.context_->identities().tickets();
+        TicketKeys::Key key;
+        bool current = true;
+        int answer = broken;
+        if (encrypting != 0) {
+            key = tickets.current();
+            std::memcpy(name, key.name.data(), key.name.size());
+            const bool ready = RAND_bytes(iv, EVP_MAX_IV_LENGTH) == 1 && set_mac_key(mac, key) &&
+                               EVP_EncryptInit_ex2(cipher, tickets.cipher(), key.cipher.data(), iv, nullptr) == 1;
+            answer = ready ? accepted : broken;
+        } else if (tickets.find(std::span<const std::uint8_t, TicketKeys::name_size>(name, TicketKeys::name_size), key,
+                                current)) {
+            const bool ready = set_mac_key(mac, key) &&
+                               EVP_DecryptInit_ex2(cipher, tickets.cipher(), key.cipher.data(), iv, nullptr) == 1;
+            answer = !ready ? broken : current ? accepted : accepted_but_renew;
+        } else {
+            answer = unknown_key;
+        }
+        OPENSSL_cleanse(&key, sizeof key);
+        return answer;
+    }
+
+    /// After the handshake every handshake message (KeyUpdate) and every warning that we answer with (no_renegotiation)
+    /// makes work without carrying data.
+    static void state_changed(const SSL* ssl, int where, int) {
+        if ((where & SSL_CB_LOOP) != 0 || where == SSL_CB_WRITE_ALERT) session(ssl).glitch();
+    }
+};
+
+void Session::set_callbacks(SSL_CTX* ctx) {
+    SSL_CTX_set_tlsext_servername_callback(ctx, Callbacks::certificate);
+    SSL_CTX_set_alpn_select_cb(ctx, Callbacks::protocol, nullptr);
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, Callbacks::ticket);
+    SSL_CTX_set_info_callback(ctx, Callbacks::state_changed);
+}
+
+}  // namespace edgeproxy::tls

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tls/stream.hpp"
+
+#include "tls/error.hpp"
+#include "tls/session.hpp"
+
+namespace edgeproxy::tls {
+namespace {
+
+bool try_read(io::Operation& op) noexcept {
+    return static_cast<Session*>(op.owner)->read(op);
+}
+
+bool try_write(io::Operation& op) noexcept {
+    return static_cast<Session*>(op.owner)->write(op);
+}
+
+bool try_readable(io::Operation& op) noexcept {
+    return static_cast<Session*>(op.owner)->has_input() || op.socket->readable();
+}
+
+}  // namespace
+
+Stream::Stream(std::unique_ptr<io::Socket> socket) : socket_(std::move(socket)) {}
+
+Stream::~Stream() = default;
+
+io::Task<io::Result<void>> Stream::accept(const Context& context, Windows& windows) {
+    session_ = std::make_unique<Session>(*socket_, windows, context);
+    io::error_code error;
+    for (;;) {
+        for (bool waited = false; !windows.take_step(waited); waited = true) co_await socket_->reactor().yield();
+        if (socket_->cancelled()) error = io::errc::cancelled;
+        if (error) break;
+        const Session::Step step = session_->handshake(error);
+        if (step == Session::Step::done) co_return io::Result<void>();
+        if (step == Session::Step::unread) windows.give_back_step();
+        if (step == Session::Step::failed) break;
+        const auto flushed = co_await write_all({});
+        if (flushed.has_error()) error = flushed.error();
+        if (error) break;
+        const auto readable = co_await socket_->wait_readable();
+        if (readable.has_error()) error = readable.error();
+        if (error) break;
+    }
+    if (error == errc::plain_http) {
+        session_.reset();
+    } else {
+        session_->fail(error);
+    }
+    co_return error;
+}
+
+bool Stream::has_ssl() const {
+    return session_ && session_->ssl() != nullptr;
+}
+
+std::string_view Stream::alpn() const {
+    if (!has_ssl()) return {};
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(session_->ssl(), &name, &size);
+    return {reinterpret_cast<const char*>(name), std::size_t{size}};
+}
+
+std::string_view Stream::tls_version() const {
+    return has_ssl() ? SSL_get_version(session_->ssl()) : std::string_view();
+}
+
+bool Stream::tls_resumed() const {
+    return has_ssl() && SSL_session_reused(session_->ssl()) == 1;
+}
+
+std::string_view Stream::server_name() const {
+    const char* name = has_ssl() ? SSL_get_servername(session_->ssl(), TLSEXT_NAMETYPE_host_name) : nullptr;
+    return name != nullptr ? name : std::string_view();
+}
+
+io::Read Stream::read_some(std::span<char> into) {
+    io::Read read = socket_->read_some(into);
+    if (session_) {
+        read.operation.attempt = try_read;
+        read.operation.owner = session_.get();
+    }
+    return read;
+}
+
+io::Write Stream::write_all(std::span<const char> first, std::span<const char> second) {
+    io::Write write = socket_->write_all(first, second);
+    if (session_) {
+        write.operation.attempt = try_write;
+        write.operation.owner = session_.get();
+    }
+    return write;
+}
+
+io::Read Stream::wait_readable() {
+    io::Read read = socket_->wait_readable();
+    if (session_) {
+        read.operation.attempt = try_readable;
+        read.operation.owner = session_.get();
+    }
+    return read;
+}
+
+bool Stream::has_buffered() const {
+    return session_ && session_->has_input();
+}
+
+bool Stream::truncated() const {
+    return session_ && session_->truncated();
+}
+
+void Stream::shutdown_write() {
+    if (session_) session_->close_notify();
+    socket_->shutdown_write();
+}
+
+}  // namespace edgeproxy::tls
