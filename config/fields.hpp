@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <algorithm>
+
+#include "config/config.hpp"
+#include "config/values.hpp"
+
+/// Which key is which member: said once, for the loader (Section) and for the writer (YamlWriter). The order is the
+/// order of the canonical form, and within a pool it matters: what decides about defaults comes first.
+namespace edgeproxy::config {
+
+template <class Io>
+void fields(Io& io, Shutdown& v) {
+    io("delay", v.delay);
+    io("grace_period", v.grace_period);
+}
+
+template <class Io>
+void fields(Io& io, Server& v) {
+    io("threads", v.threads);
+    io("user", v.user);
+    io("group", v.group);
+    io("runtime_dir", v.runtime_dir);
+    io("max_connections", v.max_connections);
+    io.section("shutdown", v.shutdown);
+}
+
+template <class Io>
+void fields(Io& io, ClientIp& v) {
+    io("trusted_proxies", v.trusted_proxies);
+}
+
+template <class Io>
+void fields(Io& io, Certificate& v) {
+    io("cert", v.cert);
+    io("key", v.key);
+    io("hosts", v.hosts);
+}
+
+template <class Io>
+void fields(Io& io, Tls& v) {
+    io.list("certificates", v.certificates);
+    io("dev", v.dev);
+    io("profile", v.profile);
+    io("unknown_host", v.unknown_host);
+    io("hsts", v.hsts);
+    io.nest("session", [&](auto& session) { session("tickets", v.tickets); });
+}
+
+template <class Io>
+void fields(Io& io, ListenerTimeouts& v) {
+    io("handshake", v.handshake);
+    io("first_request", v.first_request);
+    io("header", v.header);
+    io("body", v.body);
+    io("write", v.write);
+    io("keepalive", v.keepalive);
+    io("tunnel_idle", v.tunnel_idle);
+}
+
+template <class Io>
+void fields(Io& io, ListenerLimits& v) {
+    io("request_line", v.request_line);
+    io("header_size", v.header_size);
+    io("headers", v.headers);
+    io("requests_per_connection", v.requests_per_connection);
+}
+
+/// `redirect: https` leaves the port to be found: 0 until then.
+inline Complaint read_redirect(std::string_view text, Listener& v) {
+    v.redirect_https = true;
+    v.redirect_port = 0;
+    if (text == "https") return {};
+    const auto address = parse_address(text);
+    if (!address || address->is_unix() || address->port == 0) {
+        return {"bad-address", '"' + std::string(text) + "\" is no place to redirect to",
+                "write https, or a port like \":8443\""};
+    }
+    v.redirect_port = address->port;
+    return {};
+}
+
+template <class Io>
+void fields(Io& io, Listener& v) {
+    io("address", v.addresses);
+    const bool secure_port = std::any_of(v.addresses.begin(), v.addresses.end(),
+                                         [](const Address& a) { return a.port == 443 || a.port == 8443; });
+    io.trait("secure_port", secure_port && io.has_trait("certificates"));
+    io("tls", v.tls);
+    io.trait("tls", v.tls);
+    io("protocols", v.protocols);
+    io.custom(
+        "redirect", [&](const Field&, std::string_view text) { return read_redirect(text, v); },
+        [&](const Field&) { return v.redirect_https ? ":" + std::to_string(v.redirect_port) : std::string{}; });
+    io("backlog", v.backlog);
+    io.nest("http2", [&](auto& http2) { http2("max_streams", v.http2_max_streams); });
+    io.section("timeouts", v.timeouts);
+    io.section("limits", v.limits);
+}
+
+/// The words of `kind` and `bind` beyond the enumerations of the plan.
+enum class KindChoice { uvicorn, gunicorn, hypercorn, daphne, generic, automatic };
+enum class BindChoice { fd, unix_path, tcp, automatic };
+
+/// Everything around `command` but `env_file`, which is part of `environment` once it is read.
+template <class Io>
+void fields(Io& io, Command& v, KindChoice& kind, BindChoice& bind) {
+    io("kind", kind);
+    io("bind", bind);
+    io("environment", v.environment);
+    io("working_dir", v.working_dir);
+    io("user", v.user);
+    io("group", v.group);
+    io("stop_signal", v.stop_signal);
+}
+
+/// What the proxy may know of the command.
+template <class Io>
+void managed_fields(Io& io, Command& v) {
+    io("kind", v.kind);
+    io("bind", v.bind);
+    io("sync_worker", v.sync_worker);
+}
+
+template <class Io>
+void fields(Io& io, Health& v) {
+    io("path", v.path);
+    io.trait("probed", !v.path.empty());
+    io("interval", v.interval);
+    io("timeout", v.timeout);
+    io("unhealthy_after", v.unhealthy_after);
+    io("healthy_after", v.healthy_after);
+    io.custom(
+        "expect",
+        [&](const Field&, std::string_view text) { return read_status_range(text, v.expect_low, v.expect_high); },
+        [&](const Field&) { return write_status_range(v.expect_low, v.expect_high); });
+    io("host", v.host);
+}
+
+template <class Io>
+void fields(Io& io, Outlier& v) {
+    io("enabled", v.enabled);
+    io("failures", v.failures);
+    io("window", v.window);
+    io("eject", v.eject);
+}
+
+template <class Io>
+void fields(Io& io, Queue& v) {
+    io("size", v.size);
+    io("timeout", v.timeout);
+}
+
+template <class Io>
+void fields(Io& io, PoolTimeouts& v) {
+    io("connect", v.connect);
+    io("response", v.response);
+    io("idle", v.idle);
+    io("write", v.write);
+}
+
+template <class Io>
+void fields(Io& io, Keepalive& v) {
+    io("max_idle", v.max_idle);
+    io("idle_timeout", v.idle_timeout);
+}
+
+/// An endpoint may carry the scheme; only plain HTTP is spoken to it so far.
+inline Complaint read_endpoint(const Field& field, std::string_view text, Address& address) {
+    constexpr std::string_view plain = "http://";
+    for (const std::string_view scheme : {"https://", "h2c://"}) {
+        if (text.starts_with(scheme))
+            return {"not-supported", "endpoints with " + std::string(scheme) + " are not supported yet", {}};
+    }
+    if (text.starts_with(plain)) text.remove_prefix(plain.size());
+    if (auto complaint = read_value(ValueContext{}, field, text, address)) {
+        complaint.hint = "write it like 127.0.0.1:8000, name:8000 or unix:/path";
+        return complaint;
+    }
+    if (address.is_unix() || (!address.host.empty() && address.port != 0)) return {};
+    return {"bad-address", '"' + std::string(text) + "\" is no endpoint: host and port are needed",
+            address.host.empty() ? "write 127.0.0.1" + std::string(text) : std::string{}};
+}
+
+template <class Io>
+void fields(Io& io, Endpoint& v) {
+    io.custom(
+        "address", [&](const Field& field, std::string_view text) { return read_endpoint(field, text, v.address); },
+        [&](const Field&) { return v.address.to_string(); });
+    io("name", v.name);
+    io("weight", v.weight);
+    io("max_in_flight", v.max_in_flight);
+}
+
+template <class Io>
+void fields(Io& io, Restart& v) {
+    io.custom(
+        "backoff",
+        [&](const Field& field, std::string_view text) { return read_span(field, text, v.backoff_min, v.backoff_max); },
+        [&](const Field&) { return write_span(v.backoff_min, v.backoff_max); });
+    io.custom(
+        "crash_loop",
+        [&](const Field& field, std::string_view text) {
+            return read_failures(field, text, v.crash_loop_failures, v.crash_loop_window);
+        },
+        [&](const Field&) { return write_failures(v.crash_loop_failures, v.crash_loop_window); });
+}
+
+inline Complaint read_host_header(std::string_view text, Pool& v) {
+    v.host_header = text == "preserve"   ? HostHeader::preserve
+                    : text == "endpoint" ? HostHeader::endpoint
+                                         : HostHeader::fixed;
+    v.host_header_value = v.host_header == HostHeader::fixed ? std::string(text) : std::string{};
+    const bool visible = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+    if (!text.empty() && visible) return {};
+    return {"bad-host", "this cannot be a Host", "write preserve, endpoint, or a name"};
+}
+
+template <class Io>
+void fields(Io& io, Pool& v) {
+    io.worker(v);
+    io.list("endpoints", v.endpoints);
+    io.resolve(v);
+    if (v.managed) {
+        io("workers", v.workers);
+        io("start_timeout", v.start_timeout);
+        io("start_parallel", v.start_parallel);
+        io("stop_grace_period", v.stop_grace_period);
+        io.section("restart", v.restart);
+    }
+    io("drain_timeout", v.drain_timeout);
+    io("required", v.required);
+    io("balance", v.balance);
+    io("max_in_flight", v.max_in_flight);
+    io.section("queue", v.queue);
+    io("hold", v.hold);
+    io.section("health", v.health);
+    io.section("outlier", v.outlier);
+    io.section("keepalive", v.keepalive);
+    io.section("timeouts", v.timeouts);
+    io.nest("retries", [&](auto& retries) { retries("attempts", v.connect_retries); });
+    io.custom(
+        "host_header", [&](const Field&, std::string_view text) { return read_host_header(text, v); },
+        [&](const Field&) {
+            if (v.host_header == HostHeader::fixed) return v.host_header_value;
+            return std::string(v.host_header == HostHeader::preserve ? "preserve" : "endpoint");
+        });
+}
+
+template <class Io>
+void fields(Io& io, Redirect& v) {
+    io("to", v.to);
+    io("status", v.status);
+}
+
+template <class Io>
+void fields(Io& io, Respond& v) {
+    io("status", v.status);
+    io("body", v.body);
+    io("content_type", v.content_type);
+}
+
+template <class Io>
+void fields(Io& io, Route& v) {
+    io("name", v.name);
+    io("host", v.hosts);
+    io("path", v.paths);
+    io("method", v.methods);
+    io("pool", v.pool);
+    io.optional("redirect", v.redirect);
+    io.optional("respond", v.respond);
+    io("strip_prefix", v.strip_prefix);
+    io("add_prefix", v.add_prefix);
+    io.nest("websocket", [&](auto& websocket) {
+        websocket("enabled", v.websocket);
+        websocket("idle_timeout", v.websocket_idle);
+    });
+    io("max_body", v.max_body);
+    io("access_log", v.access_log);
+}
+
+enum class ForwardedChoice { x, rfc7239, both, off };
+enum class UnderscoreChoice { drop, pass };
+
+template <class Io>
+void fields(Io& io, Headers& v) {
+    using enum ForwardedChoice;
+    auto forwarded = v.forwarded_x ? (v.forwarded_rfc7239 ? both : x) : (v.forwarded_rfc7239 ? rfc7239 : off);
+    io("forwarded", forwarded);
+    v.forwarded_x = forwarded == x || forwarded == both;
+    v.forwarded_rfc7239 = forwarded == rfc7239 || forwarded == both;
+    io("request_id", v.request_id);
+    io("server", v.server);
+    io("via", v.via);
+    auto underscores = v.pass_underscores ? UnderscoreChoice::pass : UnderscoreChoice::drop;
+    io("underscores", underscores);
+    v.pass_underscores = underscores == UnderscoreChoice::pass;
+}
+
+template <class Io>
+void fields(Io& io, ErrorPages& v) {
+    io("format", v.format);
+    io("details", v.details);
+}
+
+template <class Io>
+void fields(Io& io, AccessLog& v) {
+    io("enabled", v.enabled);
+    io("output", v.output);
+    io("format", v.format);
+    io("exclude", v.exclude);
+}
+
+template <class Io>
+void fields(Io& io, Logging& v) {
+    io("level", v.level);
+    io("format", v.format);
+    io("output", v.output);
+    io.section("access", v.access);
+}
+
+template <class Io>
+void fields(Io& io, Metrics& v) {
+    io("enabled", v.enabled);
+    io("listen", v.listen);
+    io("path", v.path);
+}
+
+template <class Io>
+void fields(Io& io, Config& v) {
+    unsigned version = 1;
+    io("version", version);
+    io.section("server", v.server);
+    io.section("client_ip", v.client_ip);
+    if (io.keeps(v.tls)) io.section("tls", v.tls);
+    io.trait("certificates", v.tls.dev || !v.tls.certificates.empty());
+    io.named("listeners", v.listeners);
+    io.named("pools", v.pools);
+    io.list("routes", v.routes);
+    io.section("headers", v.headers);
+    io.section("error_pages", v.error_pages);
+    io.section("logging", v.logging);
+    io.section("metrics", v.metrics);
+}
+
+}  // namespace edgeproxy::config

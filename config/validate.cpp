@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/validate.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace edgeproxy::config {
+
+namespace {
+
+std::string quoted(std::string_view text) {
+    return '"' + std::string(text) + '"';
+}
+
+void validate_server(const Config& config, Scope& scope) {
+    const std::string& runtime_dir = config.server.runtime_dir;
+    if (runtime_dir.size() > longest_runtime_dir) {
+        scope.problems.error(scope.place_of("server.runtime_dir"), "path-too-long",
+                             "the runtime directory " + quoted(runtime_dir) + " leaves no room for socket names",
+                             "at most " + std::to_string(longest_runtime_dir) + " bytes");
+    }
+    if (!config.server.group.empty() && config.server.user.empty()) {
+        scope.problems.error(scope.place_of("server.group"), "missing-key",
+                             "\"server.group\" needs \"server.user\" beside it");
+    }
+}
+
+void validate_headers(const Headers& headers, Scope& scope) {
+    if (!headers.request_id.empty() && !is_token(headers.request_id)) {
+        scope.problems.error(scope.place_of("headers.request_id"), "bad-name",
+                             quoted(headers.request_id) + " cannot be the name of a field");
+    }
+    if (!headers.via.empty() && !is_token(headers.via)) {
+        scope.problems.error(scope.place_of("headers.via"), "bad-name",
+                             quoted(headers.via) + " cannot be a name in Via",
+                             "letters, digits, \"-\", \".\" and \"_\"");
+    }
+}
+
+void validate_metrics(const Metrics& metrics, Scope& scope) {
+    const Place place = scope.place_of("metrics.path");
+    const bool fine = metrics.path.starts_with('/') && metrics.path.find_first_of("?# ") == std::string::npos;
+    if (!fine) scope.problems.error(place, "bad-path", quoted(metrics.path) + " is not a path", "write /metrics");
+    if (metrics.path == "/livez" || metrics.path == "/readyz") {
+        scope.problems.error(place, "bad-path", quoted(metrics.path) + " is taken", "write /metrics");
+    }
+}
+
+void validate_logging(const Logging& logging, Scope& scope) {
+    for (std::size_t i = 0; i < logging.access.exclude.size(); ++i) {
+        if (logging.access.exclude[i].starts_with('/')) continue;
+        scope.problems.error(scope.place_of("logging.access.exclude[" + std::to_string(i) + "]"), "bad-path",
+                             quoted(logging.access.exclude[i]) + " is not a path", "it begins with /");
+    }
+}
+
+/// Two sockets cannot have one address. Port 0 is a new port every time.
+class AddressBook {
+ public:
+    explicit AddressBook(Scope& scope) : scope_(scope) {}
+
+    void add(const Address& address, const std::string& path) {
+        if (!address.is_unix() && address.port == 0) return;
+        const Place place = scope_.place_of(path);
+        const auto [first, fresh] = taken_.emplace(address.to_string(), place);
+        if (fresh) return;
+        scope_.problems.error(place, "address-twice", quoted(address.to_string()) + " is taken already",
+                              first->second.line != 0 ? "in line " + std::to_string(first->second.line) : "");
+    }
+
+ private:
+    Scope& scope_;
+    std::map<std::string, Place> taken_;
+};
+
+void validate_addresses(const Config& config, Scope& scope) {
+    AddressBook book(scope);
+    for (const Listener& listener : config.listeners) {
+        const std::string path = "listeners." + listener.name + ".address";
+        const bool several = listener.addresses.size() > 1;
+        for (std::size_t i = 0; i < listener.addresses.size(); ++i) {
+            book.add(listener.addresses[i], several ? path + "[" + std::to_string(i) + "]" : path);
+        }
+    }
+    if (config.metrics.enabled) book.add(config.metrics.listen, "metrics.listen");
+}
+
+void validate_protocols(const Listener& listener, const std::string& path, Scope& scope) {
+    const Place place = scope.place_of(path + ".protocols");
+    const auto& protocols = listener.protocols;
+    if (protocols.empty())
+        scope.problems.error(place, "missing-key", "a listener needs a protocol", "write [h2, http/1.1]");
+    if (std::set<Protocol>(protocols.begin(), protocols.end()).size() != protocols.size()) {
+        scope.problems.error(place, "written-twice", "a protocol is written twice");
+    }
+    const bool h2 = std::find(protocols.begin(), protocols.end(), Protocol::h2) != protocols.end();
+    if (h2 && !listener.tls) {
+        scope.problems.error(place, "needs-tls", "h2 needs tls: without it clients speak http/1.1",
+                             "write tls: true, or protocols: [http/1.1]");
+    }
+}
+
+}  // namespace
+
+void validate(const Config& config, Scope& scope) {
+    validate_server(config, scope);
+    validate_tls(config, scope);
+    validate_listeners(config, scope);
+    validate_addresses(config, scope);
+    validate_pools(config, scope);
+    validate_routes(config, scope);
+    validate_headers(config.headers, scope);
+    validate_metrics(config.metrics, scope);
+    validate_logging(config.logging, scope);
+}
+
+void validate_listeners(const Config& config, Scope& scope) {
+    const bool certificates = config.tls.dev || !config.tls.certificates.empty();
+    if (config.listeners.empty() && !scope.written("listeners") && !scope.puzzling.contains("")) {
+        scope.problems.error({1, 1, 1}, "missing-key", "nothing listens", "write listen: \":8080\"");
+    }
+    bool serves = false, secure = false;
+    for (const Listener& listener : config.listeners) {
+        const std::string path = "listeners." + listener.name;
+        if (listener.addresses.empty() && !scope.puzzling.contains(path)) {
+            scope.problems.error(scope.place_of(path), "missing-key",
+                                 quoted(scope.shown_path(path)) + " has no address", "write address: \":443\"");
+        }
+        if (listener.tls && !certificates && !scope.written("tls")) {
+            scope.problems.error(scope.place_of(path + ".tls"), "missing-key",
+                                 quoted(scope.shown_path(path)) + " speaks TLS, but there is no certificate",
+                                 "write tls: { cert: ..., key: ... }, or tls: dev");
+        }
+        validate_protocols(listener, path, scope);
+        serves = serves || !listener.redirect_https;
+        secure = secure || (listener.tls && !listener.redirect_https);
+    }
+    for (const Listener& listener : config.listeners) {
+        if (!listener.redirect_https || secure || !serves) continue;
+        scope.problems.warn(scope.place_of("listeners." + listener.name + ".redirect"), "redirect-nowhere",
+                            "this listener redirects to https, but none speaks TLS here");
+    }
+    if (serves || config.listeners.empty() || config.routes.empty()) return;
+    scope.problems.error(scope.place_of("listeners." + config.listeners.front().name), "no-listener",
+                         "every listener only redirects: nothing serves the routes",
+                         "with tls, ports 80 and 8080 redirect: add \":443\", or write listeners in the long form");
+}
+
+void validate_tls(const Config& config, Scope& scope) {
+    const Tls& tls = config.tls;
+    if (!scope.written("tls")) return;
+    const Place place = scope.place_of("tls");
+    if (!tls.dev && tls.certificates.empty() && !scope.puzzling.contains("tls")) {
+        scope.problems.error(place, "missing-key", "\"tls\" has no certificate",
+                             "write cert and key, certificates, or dev: true");
+    }
+    if (tls.dev && !tls.certificates.empty()) {
+        scope.problems.error(scope.place_of("tls.dev"), "written-twice", "write either dev or certificates, not both");
+    }
+    for (std::size_t i = 0; i < tls.certificates.size(); ++i) {
+        const std::string path = "tls.certificates[" + std::to_string(i) + "]";
+        const Certificate& certificate = tls.certificates[i];
+        // An empty path that was written has been complained about.
+        const bool no_cert = certificate.cert.empty() && !scope.written(path + ".cert");
+        const bool no_key = certificate.key.empty() && !scope.written(path + ".key");
+        if ((no_cert || no_key) && !scope.puzzling.contains(path)) {
+            scope.problems.error(scope.place_of(path), "missing-key",
+                                 quoted(scope.shown_path(path)) + " needs " + (no_cert ? "\"cert\"" : "\"key\""));
+        }
+    }
+    const bool used =
+        std::any_of(config.listeners.begin(), config.listeners.end(), [](const Listener& l) { return l.tls; });
+    if (!used && !config.listeners.empty()) {
+        scope.problems.warn(place, "unused-tls", "no listener speaks TLS", "write tls: true at a listener");
+    }
+}
+
+bool is_token(std::string_view text) {
+    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+    return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        return letter || marks.find(c) != std::string_view::npos;
+    });
+}
+
+}  // namespace edgeproxy::config

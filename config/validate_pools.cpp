@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <map>
+
+#include "config/command.hpp"
+#include "config/units.hpp"
+#include "config/validate.hpp"
+
+namespace edgeproxy::config {
+
+namespace {
+
+std::string quoted(std::string_view text) {
+    return '"' + std::string(text) + '"';
+}
+
+class PoolRules {
+ public:
+    PoolRules(const Pool& pool, Scope& scope) : pool_(pool), scope_(scope), path_("pools." + pool.name) {}
+
+    void check() {
+        check_shape();
+        if (!pool_.command.argv.empty()) check_worker();
+        check_endpoints();
+        check_health();
+    }
+
+ private:
+    Place at(const std::string& key) const { return scope_.place_of(path_ + "." + key); }
+    bool written(const std::string& key) const { return scope_.written(path_ + "." + key); }
+    std::string shown() const { return quoted(scope_.shown_path(path_)); }
+
+    void check_shape() {
+        const bool endpoints = written("endpoints");
+        if (pool_.managed && endpoints) {
+            scope_.problems.error(at("endpoints"), "written-twice", shown() + " has both command and endpoints",
+                                  "make it two pools");
+        } else if (!pool_.managed && !endpoints && !written("command") && !scope_.puzzling.contains(path_)) {
+            scope_.problems.error(scope_.place_of(path_), "missing-key", shown() + " has neither command nor endpoints",
+                                  "write command to start workers, or endpoints for servers that run already");
+        } else if (endpoints && pool_.endpoints.empty()) {
+            scope_.problems.error(at("endpoints"), "missing-key", shown() + " has no endpoint");
+        }
+        if (pool_.managed && !pool_.command.group.empty() && pool_.command.user.empty()) {
+            scope_.problems.error(at("group"), "missing-key",
+                                  quoted("group") + " needs " + quoted("user") + " beside it");
+        }
+    }
+
+    void check_worker() {
+        const Command& command = pool_.command;
+        for (const auto& found : check_command(command.argv, command.environment, command.kind, command.bind)) {
+            const bool whole = found.word >= command.argv.size();
+            const Place place = whole ? at("command") : word_place(found.word);
+            auto& problems = scope_.problems;
+            if (found.severity == Severity::error) {
+                problems.error(place, found.rule, found.text, found.hint);
+            } else if (found.rule != "unseen-config" || !written("max_in_flight")) {
+                problems.warn(place, found.rule, found.text, found.hint);
+            }
+        }
+        const auto server = look_at(command.argv, command.environment, command.kind).keepalive;
+        const Duration ours = pool_.keepalive.idle_timeout;
+        if (server && ours >= *server && ours.count() != 0) {
+            scope_.problems.warn(at("keepalive.idle_timeout"), "keepalive-too-long",
+                                 "connections are kept for " + format_duration(ours) +
+                                     ", but the server closes them after " + format_duration(*server),
+                                 "stay below, or raise the server's value");
+        }
+    }
+
+    /// A list has places for its words; in a text the word is looked for where it stands as it is.
+    Place word_place(std::size_t word) const {
+        const std::string element = path_ + ".command[" + std::to_string(word) + "]";
+        if (scope_.written(element)) return scope_.place_of(element);
+        Place place = at("command");
+        const auto found = scope_.command_texts.find(path_ + ".command");
+        if (found == scope_.command_texts.end()) return place;
+        std::size_t from = 0;
+        for (std::size_t i = 0; i <= word; ++i) {
+            const auto start = found->second.find(pool_.command.argv[i], from);
+            if (start == std::string::npos) return place;
+            from = i == word ? start : start + pool_.command.argv[i].size();
+        }
+        // A quoted text is longer in the file by its quotes.
+        const std::size_t shift = place.length > found->second.size() ? 1 : 0;
+        return {place.line, static_cast<unsigned>(place.column + shift + from),
+                static_cast<unsigned>(pool_.command.argv[word].size())};
+    }
+
+    void check_endpoints() {
+        std::map<std::string, std::size_t> names, addresses;
+        for (std::size_t i = 0; i < pool_.endpoints.size(); ++i) {
+            const Endpoint& endpoint = pool_.endpoints[i];
+            const std::string path = path_ + ".endpoints[" + std::to_string(i) + "]";
+            const bool empty = !endpoint.address.is_unix() && endpoint.address.host.empty();
+            if (empty && !scope_.written(path + ".address")) {
+                scope_.problems.error(scope_.place_of(path), "missing-key", "an endpoint needs an address");
+            }
+            if (empty) continue;
+            if (!addresses.emplace(endpoint.address.to_string(), i).second) {
+                scope_.problems.error(scope_.place_of(path), "address-twice",
+                                      quoted(endpoint.address.to_string()) + " is in this pool already");
+            } else if (!names.emplace(endpoint.name, i).second) {
+                scope_.problems.error(scope_.place_of(path + ".name"), "duplicate-name",
+                                      "the name " + quoted(endpoint.name) + " is taken already");
+            }
+        }
+    }
+
+    void check_health() {
+        const std::string& path = pool_.health.path;
+        const bool fine = path.empty() || (path.starts_with('/') && path.find_first_of("# ") == std::string::npos);
+        if (!fine) {
+            scope_.problems.error(at("health.path"), "bad-path", quoted(path) + " is not a path",
+                                  "write it like /healthz");
+        }
+        if (!written("health") || !path.empty() || written("health.path") || pool_.managed) return;
+        scope_.problems.error(at("health"), "missing-key", "\"health\" of a pool of others needs \"path\"",
+                              "write health: /healthz");
+    }
+
+    const Pool& pool_;
+    Scope& scope_;
+    const std::string path_;
+};
+
+}  // namespace
+
+void validate_pools(const Config& config, Scope& scope) {
+    for (const Pool& pool : config.pools) {
+        PoolRules(pool, scope).check();
+        const bool used = std::any_of(config.routes.begin(), config.routes.end(),
+                                      [&](const Route& r) { return r.pool == pool.name; });
+        if (!used && !config.routes.empty() && !scope.problems.has_errors()) {
+            scope.problems.warn(scope.place_of("pools." + pool.name), "unused-pool",
+                                "no route leads to the pool " + quoted(pool.name));
+        }
+    }
+}
+
+}  // namespace edgeproxy::config
