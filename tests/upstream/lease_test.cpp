@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/lease.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <catch2/catch.hpp>
+
+#include "tests/upstream/workshop.hpp"
+
+using namespace edgeproxy;
+using namespace edgeproxy::upstream;
+using namespace edgeproxy::upstream::test;
+
+namespace {
+
+/// The far end of one connection, in the test's hands.
+struct Peer {
+    io::UniqueFd fd;
+    void send(const char* text) { REQUIRE(::send(fd.get(), text, std::strlen(text), 0) > 0); }
+    /// Our side closed the connection.
+    bool hung_up() {
+        char byte;
+        return ::recv(fd.get(), &byte, 1, MSG_DONTWAIT) == 0;
+    }
+};
+
+struct Idle : Workshop {
+    EndpointCells cells;
+    io::Reactor& reactor = reactors.front();
+    IdleConnections connections{reactor};
+    config::Keepalive keepalive{.max_idle = 2, .idle_timeout = 4s};
+    std::deque<Peer> peers;
+
+    std::unique_ptr<UpstreamConnection> connect() {
+        auto [ours, theirs] = io::socket_pair();
+        peers.push_back({std::move(theirs)});
+        auto connection =
+            std::make_unique<UpstreamConnection>(std::make_unique<io::Socket>(reactor, std::move(ours)), cells);
+        settle();
+        return connection;
+    }
+    void give(std::unique_ptr<UpstreamConnection> connection) { connections.give(std::move(connection), keepalive); }
+    /// Time passes for the reactor only; events of sockets are looked at first.
+    void wait(io::Duration time) {
+        settle();
+        for (; time > 0ns; time -= 10ms) {
+            clock.advance(10ms);
+            settle();
+        }
+    }
+};
+
+io::Task<void> read_all(UpstreamConnection& connection, std::span<char> into) {
+    for (std::size_t got = 0; got < into.size();) {
+        const auto piece = co_await connection.stream().read_some(into.subspan(got));
+        if (!piece) co_return;
+        got += *piece;
+    }
+}
+
+}  // namespace
+
+TEST_CASE("an idle connection is taken again, the last one first", "[upstream][lease]") {
+    Idle idle;
+    auto a = idle.connect(), b = idle.connect();
+    const auto *first = a.get(), *second = b.get();
+    CHECK_FALSE(a->reused());
+    idle.give(std::move(a)), idle.give(std::move(b));
+    CHECK(idle.connections.size() == 2);
+    auto taken = idle.connections.take();
+    CHECK(taken.get() == second);
+    CHECK(taken->reused());
+    CHECK(idle.connections.take().get() == first);
+    CHECK(idle.connections.take() == nullptr);
+    CHECK(idle.cells.connects.value() == 2);
+}
+
+TEST_CASE("beyond max_idle the oldest goes", "[upstream][lease]") {
+    Idle idle;
+    auto a = idle.connect(), b = idle.connect(), c = idle.connect();
+    idle.give(std::move(a)), idle.give(std::move(b)), idle.give(std::move(c));
+    CHECK(idle.connections.size() == 2);
+    CHECK(idle.peers[0].hung_up());
+    CHECK_FALSE(idle.peers[1].hung_up());
+    CHECK(idle.cells.connections_closed.value() == 1);
+}
+
+TEST_CASE("an idle connection that is closed or speaks is closed at once", "[upstream][lease]") {
+    Idle idle;
+    auto a = idle.connect(), b = idle.connect();
+    idle.give(std::move(a)), idle.give(std::move(b));
+
+    SECTION("closed by the endpoint") {
+        idle.peers[0].fd.reset();
+    }
+    SECTION("an answer that nobody asked for") {
+        idle.peers[0].send("HTTP/1.1 408 Request Timeout\r\n\r\n");
+    }
+    SECTION("the sending side only") {
+        ::shutdown(idle.peers[0].fd.get(), SHUT_WR);
+    }
+    idle.settle();
+    CHECK(idle.connections.size() == 1);
+    auto left = idle.connections.take();
+    REQUIRE(left);
+    idle.peers[1].send("x");
+    idle.settle();
+    CHECK(left->socket().readable());  // in use: not the list's business any more
+}
+
+TEST_CASE("a connection with something unread is not kept", "[upstream][lease]") {
+    Idle idle;
+    auto connection = idle.connect();
+    std::array<char, 4> body;
+
+    SECTION("a read filled to the brim, and nothing more: kept") {
+        idle.peers[0].send("body");
+        idle.reactor.spawn(read_all(*connection, body));
+        idle.settle();
+        REQUIRE(connection->socket().readable());  // perhaps more, for all the socket knows
+        idle.give(std::move(connection));
+        CHECK(idle.connections.size() == 1);
+        CHECK_FALSE(idle.connections.take()->socket().readable());
+    }
+    SECTION("a byte too much") {
+        idle.peers[0].send("body!");
+        idle.reactor.spawn(read_all(*connection, body));
+        idle.settle();
+        idle.give(std::move(connection));
+        CHECK(idle.connections.size() == 0);
+    }
+    SECTION("the end right behind the answer") {
+        idle.peers[0].send("body");
+        idle.peers[0].fd.reset();
+        idle.reactor.spawn(read_all(*connection, body));
+        idle.settle();
+        idle.give(std::move(connection));
+        CHECK(idle.connections.size() == 0);
+    }
+    SECTION("cancelled") {
+        connection->socket().cancel();
+        idle.give(std::move(connection));
+        CHECK(idle.connections.size() == 0);
+    }
+}
+
+TEST_CASE("idle connections go after idle_timeout", "[upstream][lease]") {
+    Idle idle;
+    auto a = idle.connect(), b = idle.connect();
+    idle.give(std::move(a));
+    idle.wait(2s);
+    idle.give(std::move(b));
+    idle.wait(1980ms);
+    CHECK(idle.connections.size() == 2);
+    idle.wait(40ms);
+    CHECK(idle.connections.size() == 1);
+    CHECK(idle.peers[0].hung_up());
+    idle.wait(1950ms);
+    CHECK(idle.connections.size() == 1);
+    idle.wait(60ms);
+    CHECK(idle.connections.size() == 0);
+
+    auto c = idle.connect();
+    idle.give(std::move(c));
+    idle.wait(3900ms);
+    idle.give(idle.connections.take());  // used again: counts anew
+    idle.wait(3900ms);
+    CHECK(idle.connections.size() == 1);
+    idle.wait(200ms);
+    CHECK(idle.connections.size() == 0);
+}
+
+TEST_CASE("a careful request takes only a connection that was used just now", "[upstream][lease]") {
+    Idle idle;
+    idle.give(idle.connect());
+    idle.wait(250ms);
+    CHECK(idle.connections.take(240ms) == nullptr);
+    CHECK(idle.connections.size() == 1);
+    CHECK(idle.connections.take(250ms) != nullptr);
+}
+
+TEST_CASE("no keep-alive, a used-up connection, an endpoint that leaves: nothing is kept", "[upstream][lease]") {
+    Idle idle;
+    SECTION("switched off") {
+        idle.keepalive.max_idle = 0;
+        idle.give(idle.connect());
+    }
+    SECTION("no time") {
+        idle.keepalive.idle_timeout = 0s;
+        idle.give(idle.connect());
+    }
+    SECTION("after a thousand requests") {
+        idle.give(idle.connect());
+        for (unsigned served = 1; served < UpstreamConnection::max_requests; ++served) {
+            REQUIRE(idle.connections.size() == 1);
+            idle.give(idle.connections.take());
+        }
+    }
+    SECTION("closed with what it has, and for good") {
+        idle.give(idle.connect());
+        auto busy = idle.connect();
+        idle.connections.close();
+        CHECK(idle.peers[0].hung_up());
+        idle.give(std::move(busy));
+        CHECK(idle.peers[1].hung_up());
+    }
+    CHECK(idle.connections.size() == 0);
+    CHECK(idle.peers[0].hung_up());
+}
+
+namespace {
+
+/// A listening TCP socket on loopback; `port` 0 of nobody when closed.
+struct Listener {
+    io::UniqueFd fd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    std::uint16_t port = 0;
+
+    Listener() {
+        auto address = io::SocketAddress::from_literal({config::Address::Kind::tcp, "127.0.0.1", 0});
+        REQUIRE(::bind(fd.get(), &address.any, address.size) == 0);
+        REQUIRE(::listen(fd.get(), 8) == 0);
+        io::SocketAddress bound;
+        bound.size = sizeof bound.storage;
+        REQUIRE(::getsockname(fd.get(), &bound.any, &bound.size) == 0);
+        port = bound.peer().port;
+    }
+};
+
+io::Task<void> use(Admission& admission, io::Reactor& reactor, std::string& said) {
+    auto connection = admission.take_idle();
+    if (connection == nullptr) {
+        auto made = co_await admission.connect(reactor, reactor.now() + 1s);
+        if (!made) {
+            said = made.error().message();
+            co_return;
+        }
+        connection = std::move(*made);
+    }
+    said = connection->reused() ? "reused" : "fresh";
+    admission.give_back(std::move(connection));
+}
+
+}  // namespace
+
+TEST_CASE("an exchange connects, the next one reuses the connection, and a leaving endpoint closes it",
+          "[upstream][lease]") {
+    Listener listener;
+    config::Pool pool = managed();
+    pool.managed = false;
+    pool.endpoints = {external("a", "127.0.0.1", listener.port)};
+    Workshop shop{pool};
+    Requests requests{shop};
+    const auto use_once = [&](Request& request) {
+        std::string said;
+        shop.reactors[0].spawn(use(**request.outcome, shop.reactors[0], said));
+        for (int i = 0; i < 1000 && said.empty(); ++i) shop.settle();
+        return said;
+    };
+    Request& request = requests.ask();
+    CHECK(use_once(request) == "fresh");
+    CHECK(shop.status("a")->idle_connections == 1);
+    CHECK(use_once(request) == "reused");
+    const auto series = shop.roster().series();
+    CHECK(series[0].cells[0].connects.value() == 1);
+    CHECK(series[0].cells[0].reused.value() == 1);
+
+    shop.pools->configure({});  // the endpoint leaves
+    shop.settle();
+    CHECK(shop.status("a")->idle_connections == 0);
+    CHECK(use_once(request) == "fresh");  // what is under way may still connect
+    CHECK(shop.status("a")->idle_connections == 0);
+    request.release();
+    shop.pass(20ms);
+    CHECK(shop.state("a") == "none");
+}
+
+TEST_CASE("a connect that fails says how", "[upstream][lease]") {
+    config::Pool pool = managed();
+    pool.managed = false;
+    std::uint16_t free_port = 0;
+    {
+        Listener closed;
+        free_port = closed.port;
+    }
+    const auto [endpoint, expected] = GENERATE_COPY(table<config::Endpoint, std::string>(
+        {{external("a", "127.0.0.1", free_port), "connect_refused"},
+         {{.name = "a", .address = {config::Address::Kind::unix_path, "/nonexistent/socket", 0}}, "connect_refused"}}));
+    pool.endpoints = {endpoint};
+    Workshop shop{pool};
+    Requests requests{shop};
+    Request& request = requests.ask();
+    std::string said;
+    shop.reactors[0].spawn(use(**request.outcome, shop.reactors[0], said));
+    for (int i = 0; i < 1000 && said.empty(); ++i) shop.settle();
+    CHECK(said == expected);
+}
