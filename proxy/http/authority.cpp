@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/authority.hpp"
 
+#include "proxy/http/scan.hpp"
 #include "proxy/http/text.hpp"
 
 namespace edgeproxy::http {
@@ -8,15 +9,12 @@ namespace {
 
 constexpr std::size_t longest_host = 255;
 
-bool is_name(std::string_view host) {
-    if (host.empty() || host.size() > longest_host) return false;
-    char before = '.';
-    for (char c : host) {
-        if (c == '.' && before == '.') return false;  // an empty label; one dot at the very end is the DNS root
-        if (c != '.' && c != '_' && !is_char(c, char_plain_name)) return false;
-        before = c;
-    }
-    return true;
+// The size of a name at the beginning of `text`, or 0. One dot at its very end is the DNS root.
+std::size_t name_size(std::string_view text) {
+    bool empty_label = false;
+    const char* const end = scan::host_end(text.data(), text.data() + text.size(), empty_label);
+    const auto size = static_cast<std::size_t>(end - text.data());
+    return empty_label || size > longest_host ? 0 : size;
 }
 
 // Four decimal numbers of 0..255 without leading zeros.
@@ -90,10 +88,9 @@ std::optional<Authority> parse_authority(std::string_view text) {
         if (!is_ipv6(out.host)) return std::nullopt;
         ++end;
     } else {
-        end = text.find(':');
+        end = name_size(text);
+        if (end == 0) return std::nullopt;
         out.host = text.substr(0, end);
-        if (!is_name(out.host)) return std::nullopt;
-        if (end == std::string_view::npos) end = text.size();
     }
     if (end == text.size()) return out;
     if (text[end] != ':') return std::nullopt;

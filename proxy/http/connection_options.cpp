@@ -20,6 +20,17 @@ bool ConnectionOptions::take(std::string_view option) {
 errc ConnectionOptions::read(const Fields& fields) {
     clear();
     if (!fields.has(FieldId::connection)) return errc::ok;
+    const std::string_view usual = fields.value(FieldId::connection);
+    if (!fields.repeated(FieldId::connection)) {  // what nearly everybody writes, without taking it apart
+        if (usual == "keep-alive") {
+            keep_alive = true;
+            return errc::ok;
+        }
+        if (usual == "close") {
+            close = true;
+            return errc::ok;
+        }
+    }
     for (const Field& field : fields) {
         if (field.id != FieldId::connection) continue;
         if (!for_each_element(field.value, [this](std::string_view option) { return take(option); })) {

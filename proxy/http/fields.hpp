@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -26,7 +27,7 @@ class Fields {
  public:
     static constexpr std::size_t capacity = 200;
 
-    Fields() {}  // NOLINT: the array stays uninitialised on purpose
+    Fields() {}  // NOLINT: the arrays stay uninitialised on purpose
     Fields(const Fields&) = delete;
     Fields& operator=(const Fields&) = delete;
 
@@ -35,17 +36,19 @@ class Fields {
     bool push(std::string_view name, std::string_view value) { return push(name, value, lookup(name)); }
     bool push(std::string_view name, std::string_view value, FieldId id) {
         if (size_ == capacity) return false;
-        ::new (&storage_.fields[size_++]) Field{name, value, id};
-        const std::size_t word = static_cast<std::size_t>(id) / 64;
-        const std::uint64_t bit = std::uint64_t{1} << (static_cast<unsigned>(id) % 64);
-        twice_[word] |= seen_[word] & bit;
-        seen_[word] |= bit;
+        push_within(name, value, id);
         return true;
+    }
+    /// The same for who has made sure that it is not full.
+    void push_within(std::string_view name, std::string_view value, FieldId id) {
+        last_[index(id)] = static_cast<std::uint8_t>(size_);
+        ++counts_[index(id)];
+        ::new (&storage_.fields[size_++]) Field{name, value, id};
     }
 
     void clear() {
         size_ = 0;
-        seen_[0] = seen_[1] = twice_[0] = twice_[1] = 0;
+        counts_.fill(0);
     }
 
     const Field* begin() const { return storage_.fields; }
@@ -58,11 +61,16 @@ class Fields {
     operator std::span<const Field>() const { return {begin(), size_}; }
 
     /// Is there a field with this id?
-    bool has(FieldId id) const { return (seen_[word(id)] & bit(id)) != 0; }
+    bool has(FieldId id) const { return counts_[index(id)] != 0; }
     /// Is there more than one?
-    bool repeated(FieldId id) const { return (twice_[word(id)] & bit(id)) != 0; }
+    bool repeated(FieldId id) const { return counts_[index(id)] > 1; }
+    /// How many have this id.
+    std::size_t count(FieldId id) const { return counts_[index(id)]; }
     /// The first with this id, or null.
-    const Field* find(FieldId id) const;
+    const Field* find(FieldId id) const {
+        if (!repeated(id)) return has(id) ? &storage_.fields[last_[index(id)]] : nullptr;
+        return find_first(id);
+    }
     /// The first with this name in any case, or null. For names that have no id.
     const Field* find(std::string_view name) const;
     /// The value of the first with this id, or "".
@@ -70,21 +78,19 @@ class Fields {
         const Field* found = find(id);
         return found ? found->value : std::string_view{};
     }
-    /// How many have this id.
-    std::size_t count(FieldId id) const;
 
  private:
-    static constexpr std::size_t word(FieldId id) { return static_cast<std::size_t>(id) / 64; }
-    static constexpr std::uint64_t bit(FieldId id) { return std::uint64_t{1} << (static_cast<unsigned>(id) % 64); }
+    static constexpr std::size_t index(FieldId id) { return static_cast<std::size_t>(id); }
+    const Field* find_first(FieldId id) const;
 
     std::size_t size_ = 0;
-    std::uint64_t seen_[2] = {0, 0};
-    std::uint64_t twice_[2] = {0, 0};
+    std::array<std::uint8_t, field_id_count> counts_{};
+    std::array<std::uint8_t, field_id_count> last_;  // where the last one with an id is; says nothing at a count of 0
     union Storage {
         Storage() {}
         Field fields[capacity];
     } storage_;
-    static_assert(field_id_count <= 128);
+    static_assert(capacity < 256);
 };
 
 }  // namespace edgeproxy::http

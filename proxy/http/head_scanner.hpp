@@ -36,6 +36,7 @@ class HeadScanner {
     ReadResult read_fields(std::string_view buffered, Fields& fields);
 
  private:
+    std::size_t read_whole_lines(std::string_view buffered, Fields& fields);
     errc begin_line(char first, std::size_t offset, const Fields& fields);
     errc read_name(std::string_view buffered);
     errc read_value(std::string_view buffered, Fields& fields);

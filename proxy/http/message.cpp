@@ -11,10 +11,20 @@ constexpr std::array<std::string_view, 9> method_names{"GET",     "HEAD",  "POST
 }
 
 Method method_of(std::string_view token) {
-    for (std::size_t i = 0; i < method_names.size(); ++i) {
-        if (token == method_names[i]) return static_cast<Method>(i);
+    switch (token.size()) {
+        case 3:
+            return token == "GET" ? Method::get : token == "PUT" ? Method::put : Method::other;
+        case 4:
+            return token == "POST" ? Method::post : token == "HEAD" ? Method::head : Method::other;
+        case 5:
+            return token == "PATCH" ? Method::patch : token == "TRACE" ? Method::trace : Method::other;
+        case 6:
+            return token == "DELETE" ? Method::delete_ : Method::other;
+        case 7:
+            return token == "OPTIONS" ? Method::options : token == "CONNECT" ? Method::connect : Method::other;
+        default:
+            return Method::other;
     }
-    return Method::other;
 }
 
 std::string_view text(Method method) {

@@ -19,6 +19,18 @@ bool is_disguised(std::string_view token) {
     return iequals(token, "TRACK");
 }
 
+// What nearly every request has, without the detour through a Target.
+errc set_origin(Request& request, std::string_view raw) {
+    const std::size_t size = path_size(raw);
+    if (size == std::string_view::npos) return errc::bad_target;
+    request.target = raw;
+    request.path = {raw.data(), size};
+    request.has_query = size < raw.size();
+    if (!request.has_query) return errc::ok;
+    request.query = {raw.data() + size + 1, raw.size() - size - 1};
+    return is_valid_query(request.query) ? errc::ok : errc::bad_target;
+}
+
 void fill_authority(Request& request, std::string_view text, const Authority& authority) {
     request.authority = text;
     request.host = authority.host;
@@ -79,16 +91,18 @@ errc apply_upgrade(Request& request, bool obs_text) {
 }  // namespace
 
 errc set_method(Request& request, std::string_view token) {
-    if (token.size() > longest_method || !is_token(token)) return errc::bad_request_line;
     request.method_text = token;
     request.method = method_of(token);
     if (request.method == Method::connect || request.method == Method::trace || token == "TRACK") {
         return errc::forbidden_method;
     }
-    return request.method == Method::other && is_disguised(token) ? errc::bad_request_line : errc::ok;
+    if (request.method != Method::other) return errc::ok;
+    const bool passes = token.size() <= longest_method && is_token(token) && !is_disguised(token);
+    return passes ? errc::ok : errc::bad_request_line;
 }
 
 errc set_target(Request& request, std::string_view raw) {
+    if (!raw.empty() && raw[0] == '/') return set_origin(request, raw);
     Target target;
     const errc error = parse_target(raw, request.method, target);
     if (error != errc::ok) return error;

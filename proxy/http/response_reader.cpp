@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstring>
 
 #include "proxy/http/framing.hpp"
 #include "proxy/http/http1_reader.hpp"
@@ -8,7 +9,19 @@
 namespace edgeproxy::http {
 namespace {
 
+constexpr unsigned digit(char c) {
+    return static_cast<unsigned>(c - '0');
+}  // above 9 for what is none
+
 constexpr std::string_view shape = "HTTP/1.1 ddd";  // 'd' and the minor version stand for digits
+
+// All of `HTTP/1.x ddd`, and one byte more.
+bool is_status_line(std::string_view text) {
+    constexpr std::string_view version = "HTTP/1.";
+    if (text.size() <= shape.size() || std::memcmp(text.data(), version.data(), version.size()) != 0) return false;
+    return (text[7] == '1' || text[7] == '0') && text[8] == ' ' && text[9] != '0' && digit(text[9]) < 10 &&
+           digit(text[10]) < 10 && digit(text[11]) < 10;
+}
 
 // The beginning of a status line, byte by byte: is it still right?
 errc judge_status_line(std::string_view text) {
@@ -21,10 +34,6 @@ errc judge_status_line(std::string_view text) {
         if (!right) return c == '\n' ? errc::bare_lf : errc::bad_status_line;
     }
     return errc::ok;
-}
-
-unsigned digit(char c) {
-    return static_cast<unsigned>(c - '0');
 }
 
 }  // namespace
@@ -55,9 +64,11 @@ ReadResult ResponseReader::read_line(std::string_view buffered, Response& out) {
 
 // The blank before an empty reason is left out by some servers: that is no ambiguity, so it passes.
 ReadResult ResponseReader::read_status(std::string_view buffered, Response& out) {
-    const errc error = judge_status_line(buffered);
-    if (error != errc::ok) return fail(error);
-    if (buffered.size() <= shape.size()) return {};
+    if (!is_status_line(buffered)) {
+        const errc error = judge_status_line(buffered);
+        if (error != errc::ok) return fail(error);
+        return {};
+    }
     const char next = buffered[shape.size()];
     if (next != ' ' && next != '\r') return fail(next == '\n' ? errc::bare_lf : errc::bad_status_line);
     out.version = buffered[7] == '1' ? Version::http11 : Version::http10;

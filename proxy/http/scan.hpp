@@ -40,10 +40,14 @@ inline __m128i load_tail(const char* p, std::size_t n) {
 }
 
 template <class Stops>
-const char* find(const char* p, const char* end, Stops stops) {
-    for (; end - p >= 16; p += 16) {
-        const int mask = _mm_movemask_epi8(stops(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
-        if (mask != 0) return p + __builtin_ctz(static_cast<unsigned>(mask));
+[[gnu::always_inline]] inline const char* find(const char* p, const char* end, Stops stops) {
+    if (end - p >= 16) {
+        const char* const last = end - 16;
+        do {
+            const int mask = _mm_movemask_epi8(stops(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+            if (mask != 0) return p + __builtin_ctz(static_cast<unsigned>(mask));
+            p += 16;
+        } while (p <= last);
     }
     const auto left = static_cast<std::size_t>(end - p);
     if (left == 0) return end;
@@ -63,6 +67,11 @@ inline __m128i up_to(__m128i bytes, char c) {
     return _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(c)), bytes);
 }
 
+inline __m128i plain(__m128i bytes) {
+    const __m128i letter = in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
+    return _mm_or_si128(_mm_or_si128(letter, in_range(bytes, '0', '9')), equal(bytes, '-'));
+}
+
 inline __m128i not_target(__m128i bytes) {
     const __m128i del_and_8bit = _mm_cmpeq_epi8(_mm_max_epu8(bytes, _mm_set1_epi8(0x7f)), bytes);
     return _mm_or_si128(_mm_or_si128(up_to(bytes, ' '), del_and_8bit), equal(bytes, '#'));
@@ -72,11 +81,21 @@ inline __m128i not_target(__m128i bytes) {
 
 /// Stops at what is no letter, digit or '-'.
 inline const char* name_end(const char* p, const char* end) {
-    return detail::find(p, end, [](__m128i bytes) {
-        const __m128i letter = detail::in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
-        const __m128i plain = _mm_or_si128(letter, detail::in_range(bytes, '0', '9'));
-        return _mm_cmpeq_epi8(_mm_or_si128(plain, detail::equal(bytes, '-')), _mm_setzero_si128());
-    });
+    return detail::find(p, end,
+                        [](__m128i bytes) { return _mm_cmpeq_epi8(detail::plain(bytes), _mm_setzero_si128()); });
+}
+
+/// The first ':' of the next 32 bytes, or null; null as well if there is none in the next 16 and fewer than 32 are
+/// there. [p, p + 16) must be readable.
+inline const char* near_colon(const char* p, const char* end) {
+    const auto colons = [](const char* at) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+        return static_cast<unsigned>(_mm_movemask_epi8(detail::equal(bytes, ':')));
+    };
+    if (const unsigned mask = colons(p); mask != 0) return p + __builtin_ctz(mask);
+    if (end - p < 32) return nullptr;
+    const unsigned mask = colons(p + 16);
+    return mask != 0 ? p + 16 + __builtin_ctz(mask) : nullptr;
 }
 
 /// Stops at a control (HTAB too) or DEL.
@@ -98,6 +117,25 @@ inline const char* path_end(const char* p, const char* end) {
     });
 }
 
+/// Stops at what is no letter, digit, '-', '.' or '_'. `empty_label` is set if there are two dots side by side, or one
+/// at p.
+inline const char* host_end(const char* p, const char* end, bool& empty_label) {
+    unsigned dot_before = 1;
+    for (;;) {
+        const auto size = static_cast<std::size_t>(end - p);
+        const __m128i bytes =
+            size >= 16 ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)) : detail::load_tail(p, size);
+        const __m128i dot = detail::equal(bytes, '.');
+        const __m128i other = _mm_or_si128(detail::equal(bytes, '_'), dot);
+        const auto good = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(detail::plain(bytes), other)));
+        const auto dots = static_cast<unsigned>(_mm_movemask_epi8(dot));
+        if ((dots & (dots << 1 | dot_before)) != 0) empty_label = true;
+        if (good != 0xffff) return p + __builtin_ctz(~good);
+        dot_before = dots >> 15;
+        p += 16;
+    }
+}
+
 #else
 
 template <class Stops>
@@ -108,6 +146,10 @@ const char* find(const char* p, const char* end, Stops stops) {
 inline const char* name_end(const char* p, const char* end) {
     return find(p, end, [](char c) { return !is_char(c, char_plain_name); });
 }
+inline const char* near_colon(const char* p, const char* end) {
+    const std::size_t size = end - p < 32 ? static_cast<std::size_t>(end - p) : 32;
+    return static_cast<const char*>(std::memchr(p, ':', size));
+}
 inline const char* value_end(const char* p, const char* end) {
     return find(p, end, [](char c) { return c == '\t' || !is_char(c, char_value); });
 }
@@ -116,6 +158,13 @@ inline const char* target_end(const char* p, const char* end) {
 }
 inline const char* path_end(const char* p, const char* end) {
     return find(p, end, [](char c) { return c == '%' || c == '\\' || c == '?' || !is_char(c, char_target); });
+}
+
+inline const char* host_end(const char* p, const char* end, bool& empty_label) {
+    for (char before = '.'; p != end && (is_char(*p, char_plain_name) || *p == '.' || *p == '_'); before = *p++) {
+        if (*p == '.' && before == '.') empty_label = true;
+    }
+    return p;
 }
 
 #endif

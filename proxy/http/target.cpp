@@ -15,31 +15,16 @@ int escaped(std::string_view text, std::size_t percent) {
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-// Where a valid path at the beginning of `text` ends: at '?' or at the end of `text`. npos if it is not valid.
-std::size_t path_size(std::string_view text) {
-    const char* p = text.data();
-    const char* end = p + text.size();
-    for (;;) {
-        p = scan::path_end(p, end);
-        if (p == end || *p == '?') return static_cast<std::size_t>(p - text.data());
-        if (*p != '%') return std::string_view::npos;
-        const int byte = escaped(text, static_cast<std::size_t>(p - text.data()));
-        if (byte < 0x20 || byte == 0x7f) return std::string_view::npos;
-        p += 3;
-    }
-}
-
 // `text` begins with '/'.
 errc parse_origin(std::string_view text, Target& out) {
     const std::size_t size = path_size(text);
     if (size == std::string_view::npos) return errc::bad_target;
     out.target = text;
-    out.path = text.substr(0, size);
+    out.path = {text.data(), size};
     out.has_query = size < text.size();
     if (!out.has_query) return errc::ok;
-    out.query = text.substr(size + 1);
-    const char* end = text.data() + text.size();
-    return scan::target_end(out.query.data(), end) == end ? errc::ok : errc::bad_target;
+    out.query = {text.data() + size + 1, text.size() - size - 1};
+    return is_valid_query(out.query) ? errc::ok : errc::bad_target;
 }
 
 errc parse_absolute(std::string_view raw, Method method, Target& out) {
@@ -73,6 +58,24 @@ errc parse_target(std::string_view raw, Method method, Target& out) {
         return method == Method::options ? errc::ok : errc::bad_target;
     }
     return parse_absolute(raw, method, out);
+}
+
+std::size_t path_size(std::string_view text) {
+    const char* p = text.data();
+    const char* end = p + text.size();
+    for (;;) {
+        p = scan::path_end(p, end);
+        if (p == end || *p == '?') return static_cast<std::size_t>(p - text.data());
+        if (*p != '%') return std::string_view::npos;
+        const int byte = escaped(text, static_cast<std::size_t>(p - text.data()));
+        if (byte < 0x20 || byte == 0x7f) return std::string_view::npos;
+        p += 3;
+    }
+}
+
+bool is_valid_query(std::string_view query) {
+    const char* end = query.data() + query.size();
+    return scan::target_end(query.data(), end) == end;
 }
 
 bool is_valid_path(std::string_view path) {

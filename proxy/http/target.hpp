@@ -28,7 +28,11 @@ struct Target {
 /// escaped control (%00-%1F, %7F). In the query: bytes outside visible ASCII and '#'. errc::bad_target, or
 /// errc::bad_host for an absolute-form with a bad authority. `raw` must not be empty.
 errc parse_target(std::string_view raw, Method method, Target& out);
-/// The checks of a path alone (it begins with '/'): for :path of HTTP/2 use parse_target.
+/// The parts of it. Where a valid path at the beginning of `text` (which begins with '/') ends: at '?' or at its end;
+/// npos if it is not valid.
+std::size_t path_size(std::string_view text);
+bool is_valid_query(std::string_view query);
+/// Begins with '/', and is valid to its end.
 bool is_valid_path(std::string_view path);
 
 /// How a server behind us may read a path. Bits; `canonical` is what we route on.
