@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 import procs
+from edge import SANITIZED
 from load import Load
 from procs import within
 from servers import EXAMPLES, by_name
@@ -373,6 +374,51 @@ def test_the_master_is_alone_in_its_process(start_edge):
     """No threads: a fork is safe there, and the parent-death signal stays bound to a thread that lives."""
     edge = start_edge({"pools": {"app": DEMO}})
     assert len(os.listdir(f"/proc/{edge.master}/task")) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace of its own needs root")
+def test_it_is_a_fit_first_process_of_a_container(start_edge):
+    """As PID 1: orphans are reaped, TERM is heard, the exit code is passed on."""
+    edge = start_edge({"pools": {"app": {"command": ["sh", "-c", "(setsid sh -c 'exit 0' &) ; exec edgeproxy-demo-worker"],
+                                         "workers": 2, "health": "/healthz"}}}, wrapper=("unshare", "--pid", "--fork", "--mount-proc"))
+    assert re.search(rb"^NSpid:\s+\d+\s+1$", procs.read(edge.master, "status"), re.M)
+    assert edge.get("/pid").status_code == 200
+    within(10, lambda: not [pid for pid in procs.descendants(edge.master) if (procs.stat(pid) or "-")[0] == "Z"], "no zombies")
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer multiplies memory")
+def test_the_master_stays_small(start_edge):
+    edge = start_edge({"pools": {"app": {**DEMO, "workers": 8}}})
+    assert procs.resident_bytes(edge.master) < 15 << 20
+
+
+def memory_holds(pid, word):
+    """Whether the process has these bytes anywhere in its writable memory."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if " rw" not in line:
+                continue
+            try:
+                memory.seek(start)
+                if word in memory.read(end - start):
+                    return True
+            except OSError:
+                pass
+    return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read another process's memory")
+def test_what_only_the_workers_need_is_not_in_the_proxy(start_edge):
+    """The proxy reads bytes from the network; secrets of the application are none of its business."""
+    secret = "canary-" + "5f2c91aa"
+    edge = start_edge({"pools": {"app": {**DEMO, "environment": {"DATABASE_PASSWORD": secret}}}})
+    assert variables(edge.workers()[0])["DATABASE_PASSWORD"] == secret
+    assert memory_holds(edge.workers()[0], secret.encode()), "the search itself works"
+    assert not memory_holds(edge.proxy, secret.encode())
+    assert secret not in edge.log() + (edge.folder / "stdout").read_text()
+    for pid in (edge.master, edge.proxy):
+        assert re.search(rb"^Max core file size\s+0\s+0\s", procs.read(pid, "limits"), re.M)
 
 
 def test_the_first_thing_a_user_writes_works(start_edge, tmp_path):

@@ -70,8 +70,8 @@ class Edge:
     """One running edgeproxy. `stack` is laid over a base of two listeners, a certificate, metrics and JSON logs; every
     port of the base is free, and `{port:NAME}` in any text of it stands for another free one."""
 
-    def __init__(self, certificate, stack, *, cwd=None, env=None, arguments=()):
-        self.certificate, self.given, self.cwd = certificate, stack, cwd
+    def __init__(self, certificate, stack, *, cwd=None, env=None, arguments=(), wrapper=()):
+        self.certificate, self.given, self.cwd, self.wrapper = certificate, stack, cwd, wrapper
         self.env, self.arguments = env or {}, arguments
         self.folder = Path(tempfile.mkdtemp(prefix="ep-"))
         self.mark = uuid.uuid4().hex
@@ -114,7 +114,7 @@ class Edge:
 
     def spawn(self):
         self.stdout, self.stderr = open(self.folder / "stdout", "wb"), open(self.folder / "stderr", "wb")
-        self.process = subprocess.Popen([BINARY, "-c", self.stack, *self.arguments], cwd=self.cwd or self.folder,
+        self.process = subprocess.Popen([*self.wrapper, BINARY, "-c", self.stack, *self.arguments], cwd=self.cwd or self.folder,
                                         env=environment({**self.env, procs.MARK: self.mark}), stdout=self.stdout,
                                         stderr=self.stderr, stdin=subprocess.DEVNULL, start_new_session=True)
 
@@ -142,7 +142,8 @@ class Edge:
 
     @property
     def master(self):
-        return self.process.pid
+        """The process that was started, or the one that its wrapper started."""
+        return procs.children(self.process.pid)[0] if self.wrapper else self.process.pid
 
     def own(self, pid):
         return Path(procs.executable(pid).removesuffix(" (deleted)")).name == BINARY.name
@@ -241,7 +242,7 @@ class Edge:
         """The exit code of a stop that was asked for."""
         if self.process.poll() is None:
             self.look()
-            self.process.send_signal(by)
+            os.kill(self.master, by)
             self.process.wait(STOP_WITHIN)
         return self.process.returncode
 
