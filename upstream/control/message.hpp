@@ -202,7 +202,7 @@ struct StartRejected {
 
 struct WorkerDrained {
     Incarnation incarnation = 0;
-    std::uint64_t left_over = 0;  ///< requests and tunnels cut by the deadline
+    std::uint64_t left_over = 0;  ///< requests cut by the deadline; tunnels that were closed with 1012 do not count
 };
 
 struct Suspect {
@@ -234,7 +234,7 @@ struct Stats {
 };
 
 struct Drained {
-    std::uint64_t left_over = 0;  ///< requests and tunnels cut by the deadline
+    std::uint64_t left_over = 0;  ///< requests cut by the deadline; tunnels that were closed with 1012 do not count
 };
 
 struct Pong {

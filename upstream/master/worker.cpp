@@ -53,6 +53,9 @@ WorkerAction Worker::on(WorkerEvent event, TimePoint now) {
             return WorkerAction::bury;
         case WorkerEvent::kill:
             return stop(WorkerEnd::killed, WorkerAction::send_kill, policy_.kill_again, now);
+        case WorkerEvent::stop:
+            if (state_ == WorkerState::stopping) return WorkerAction::nothing;
+            return stop(WorkerEnd::asked, WorkerAction::send_stop, policy_.stop_grace_period, now);
         case WorkerEvent::deadline:
             return overdue(now);
         case WorkerEvent::drain:
@@ -71,8 +74,12 @@ WorkerAction Worker::drain(milliseconds timeout, TimePoint now) {
         return stop(WorkerEnd::asked, WorkerAction::send_stop, policy_.stop_grace_period, now);
     }
     if (state_ != WorkerState::ready && state_ != WorkerState::suspect) return WorkerAction::nothing;
+    return begin_drain(WorkerEnd::asked, timeout, now);
+}
+
+WorkerAction Worker::begin_drain(WorkerEnd end, milliseconds timeout, TimePoint now) {
     state_ = WorkerState::draining;
-    end_ = WorkerEnd::asked;
+    end_ = end;
     health_.stop();
     clock_.start(timeout + policy_.drain_margin, now, clocks_run_);
     return WorkerAction::announce_drain;
@@ -111,7 +118,7 @@ WorkerAction Worker::overdue(TimePoint now) {
             return stop(WorkerEnd::start_timeout, WorkerAction::send_abort, policy_.abort_grace, now);
         case WorkerState::ready:
         case WorkerState::suspect:
-            return stop(WorkerEnd::unhealthy, WorkerAction::send_stop, policy_.stop_grace_period, now);
+            return begin_drain(WorkerEnd::unhealthy, policy_.drain_timeout, now);
         case WorkerState::draining:
             return stop(end_, WorkerAction::send_stop, policy_.stop_grace_period, now);
         case WorkerState::stopping:
@@ -120,6 +127,11 @@ WorkerAction Worker::overdue(TimePoint now) {
             break;
     }
     return WorkerAction::nothing;
+}
+
+void Worker::postpone(TimePoint now) {
+    if (state_ == WorkerState::starting) clock_.start(policy_.start_timeout, now, clocks_run_);
+    if (health_.due()) health_.start(policy_.health_kill_after, now, clocks_run_);
 }
 
 WorkerAction Worker::stop(WorkerEnd end, WorkerAction action, milliseconds grace, TimePoint now) {

@@ -39,6 +39,7 @@ enum class WorkerEvent : std::uint8_t {
     healthy,     ///< the proxy: they pass again
     drain,       ///< ours: it shall go (shutdown, restart)
     drained,     ///< the proxy: nothing is in flight on it
+    stop,        ///< ours: it shall go, nothing is in flight any more
     kill,        ///< ours: it shall go at once
     deadline,    ///< the time that `due()` told is over
     exited,      ///< the process is dead
@@ -85,7 +86,7 @@ struct WorkerPolicy {
 ///      +--- exited, from every state ---> dead
 ///
 /// A drain asked while starting goes to stopping at once: nothing is in flight. Unhealthy for `health_kill_after` in
-/// ready or suspect goes to stopping. An event that says nothing new in a state changes nothing; `dead` is final.
+/// ready or suspect goes to draining. An event that says nothing new in a state changes nothing; `dead` is final.
 class Worker {
  public:
     /// Spawned at `now`. `clocks_run` is false while no proxy is ready.
@@ -94,6 +95,9 @@ class Worker {
     WorkerAction on(WorkerEvent event, TimePoint now);
     /// For `drain`: a time other than the policy's, as at shutdown.
     WorkerAction drain(milliseconds timeout, TimePoint now);
+
+    /// A debugger is attached: whatever is due gets its whole time once more.
+    void postpone(TimePoint now);
 
     WorkerState state() const { return state_; }
     /// When `deadline` is to be sent, if nothing else comes.
@@ -106,6 +110,7 @@ class Worker {
 
  private:
     WorkerAction serving(WorkerEvent event, TimePoint now);
+    WorkerAction begin_drain(WorkerEnd end, milliseconds timeout, TimePoint now);
     WorkerAction stop(WorkerEnd end, WorkerAction action, milliseconds grace, TimePoint now);
     WorkerAction overdue(TimePoint now);
     void clocks(bool run, TimePoint now);

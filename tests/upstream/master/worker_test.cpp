@@ -47,6 +47,11 @@ TEST_CASE("every event in every state has one meaning", "[worker]") {
         {{}, unhealthy, S::starting, A::nothing},
         {{}, drain, S::stopping, A::send_stop},
         {{}, kill, S::stopping, A::send_kill},
+        {{}, stop, S::stopping, A::send_stop},
+        {{answered}, stop, S::stopping, A::send_stop},
+        {{answered, drain}, stop, S::stopping, A::send_stop},
+        {{answered, stop}, stop, S::stopping, A::nothing},
+        {{answered, stop}, drain, S::stopping, A::nothing},
         {{}, exited, S::dead, A::bury},
         {{answered}, answered, S::ready, A::nothing},
         {{answered}, suspect, S::suspect, A::nothing},
@@ -128,7 +133,8 @@ TEST_CASE("unhealthy for thirty seconds is the end, a moment of health forgives"
     life.after({healthy});
     CHECK_FALSE(life.worker.due().has_value());
     life.after({unhealthy});
-    CHECK(life.wait() == WorkerAction::send_stop);
+    CHECK(life.wait() == WorkerAction::announce_drain);
+    CHECK(life.after({drained}) == WorkerAction::send_stop);
     CHECK(life.worker.end() == WorkerEnd::unhealthy);
 }
 
@@ -168,6 +174,17 @@ TEST_CASE("a timer that comes too early says nothing", "[worker]") {
     life.now += 60s;
     CHECK(life.after({deadline}) == WorkerAction::nothing);
     CHECK(life.worker.state() == WorkerState::ready);
+}
+
+TEST_CASE("under a debugger the clocks begin again", "[worker]") {
+    Life life;
+    life.now += 60s;
+    life.worker.postpone(life.now);
+    CHECK(life.left() == 60s);
+    life.after({answered, unhealthy});
+    life.now += 30s;
+    life.worker.postpone(life.now);
+    CHECK(life.left() == 30s);
 }
 
 TEST_CASE("the first cause is the one that is told", "[worker]") {

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/master/house.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "config/load.hpp"
+#include "upstream/control/channel.hpp"
+#include "upstream/master/banner.hpp"
+#include "upstream/master/worker_command.hpp"
+
+namespace edgeproxy::master {
+namespace {
+
+constexpr std::uint64_t generation = 1;
+
+}  // namespace
+
+House::House(const MasterOptions& options, std::shared_ptr<const config::Config> config, config::Log& log,
+             Resources resources, rlimit core)
+    : options_(options),
+      config_(std::move(config)),
+      log_(log),
+      resources_(std::move(resources)),
+      output_(open_log(config_->logging.output)),
+      json_(output_.wants_json(config_->logging.format)),
+      random_(std::random_device{}()),
+      workplace_(make_workplace(core)),
+      proxy_(loop_, log_, proxy_request(), proxy_events()),
+      signals_(loop_, SIGTERM, SIGINT, SIGQUIT),
+      phase_timer_(loop_),
+      force_timer_(loop_),
+      usage_timer_(loop_),
+      flush_timer_(loop_) {
+    for (const int number : {SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
+    log_.on_records([this] { boost::asio::post(loop_, [this] { write_log(); }); });
+    make_crews();
+}
+
+// ---- making things
+// ------------------------------------------------------------------------------------------------------
+
+Workplace House::make_workplace(rlimit core) {
+    Workplace out{loop_, log_, {}, own_environment(), resources_.proxy, core, generation, {}, {}, {}, {}, {}, {}};
+    if (resources_.runtime_dir) out.run_dir = resources_.runtime_dir->path();
+    out.jitter = [this] { return std::uniform_real_distribution<double>(-1, 1)(random_); };
+    out.next_incarnation = [this] { return ++last_incarnation_; };
+    out.tell_proxy = [this](control::Message message) { proxy_.send(std::move(message)); };
+    out.print = [this](const LineOrigin& origin, std::string_view line) {
+        output_.write(format_line(origin, line, json_, std::chrono::system_clock::now()));
+        flush_log();
+    };
+    out.guard = [this](pid_t group, bool lives) { lives ? guard_.add(group) : guard_.remove(group); };
+    // Later, since a crew tells it in the middle of its own work.
+    out.changed = [this] { boost::asio::post(loop_, [this] { look_at_crews(); }); };
+    return out;
+}
+
+ProcessRequest House::proxy_request() const {
+    ProcessRequest request;
+    request.program = options_.proxy_program;
+    request.argv = options_.proxy_arguments;
+    request.environment = own_environment();
+    request.identity = resources_.proxy;
+    return request;
+}
+
+ProxyProcess::Events House::proxy_events() {
+    ProxyProcess::Events events;
+    events.greet = [this] { greet(); };
+    events.heard = [this](control::Message message) { heard(std::move(message)); };
+    events.changed = [this](bool ready) { proxy_changed(ready); };
+    events.lives = [this](pid_t pid) { guard_.proxy(pid); };
+    events.ended = [this](const std::string& how) { proxy_ended(how); };
+    return events;
+}
+
+void House::make_crews() {
+    for (const config::Pool& pool : config_->pools) {
+        if (!pool.managed) continue;
+        crews_.push_back(std::make_unique<Crew>(workplace_, pool, resources_.workers[pool.name]));
+    }
+}
+
+int House::run() {
+    if (!guard_.start()) log_.error("guard_failed", "cannot start the guard process; going on without it");
+    if (options_.banner && !json_) output_.write(banner(*config_, options_.config_name, resources_.sockets));
+    wait_for_signals();
+    tick_usage();
+    if (!proxy_.start()) {
+        write_log();
+        return ExitCode::failed;
+    }
+    loop_.run();
+    end_adopted();
+    guard_.stop();
+    unlink_paths(resources_.sockets);
+    log_.info("stopped", exit_code_ == ExitCode::done ? "stopped" : fmt::format("ended with exit code {}", exit_code_));
+    write_log();
+    output_.finish();
+    log_.on_records({});
+    return exit_code_;
+}
+
+// ---- the proxy
+// ----------------------------------------------------------------------------------------------------------
+
+void House::greet() {
+    proxy_.send(control::Hello{control::version, proxy_.epoch(), ::getpid()});
+    send_log_files();
+    for (control::Listeners& chunk : resources_.listeners()) proxy_.send(std::move(chunk));
+    for (control::KeyMaterial& pair : resources_.key_material()) proxy_.send(std::move(pair));
+    auto text = control::make_sealed("configuration", config::to_yaml(*config_, {.for_proxy = true}));
+    if (!text) return fail(ExitCode::failed, "cannot hand the configuration to the proxy: " + text.error().message());
+    proxy_.send(control::ConfigMessage{generation, std::move(*text)});
+    if (crews_started_) {
+        for (const auto& crew : crews_) crew->introduce();
+    }
+    if (phase_ == Phase::delaying) {
+        const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - io::Clock::real().now());
+        const auto drain = std::chrono::duration_cast<milliseconds>(drain_until_ - close_at_);
+        proxy_.send(control::DrainAll{left, drain});
+    }
+}
+
+void House::send_log_files() {
+    control::LogFiles files;
+    const config::Logging& logging = config_->logging;
+    if (is_log_file(logging.output)) files.log = open_log(logging.output);
+    if (logging.access.enabled && is_log_file(logging.access.output)) files.access = open_log(logging.access.output);
+    proxy_.send(std::move(files));
+}
+
+void House::heard(control::Message message) {
+    if (const auto* m = std::get_if<control::ConfigResult>(&message)) return config_result(*m);
+    if (const auto* m = std::get_if<control::WorkerReady>(&message)) {
+        return worker_event(m->incarnation, WorkerEvent::answered);
+    }
+    if (const auto* m = std::get_if<control::WorkerDrained>(&message)) {
+        return worker_event(m->incarnation, WorkerEvent::drained);
+    }
+    if (const auto* m = std::get_if<control::Suspect>(&message))
+        return worker_event(m->incarnation, WorkerEvent::suspect);
+    if (const auto* m = std::get_if<control::Resumed>(&message))
+        return worker_event(m->incarnation, WorkerEvent::resumed);
+    if (const auto* m = std::get_if<control::Hung>(&message)) return worker_event(m->incarnation, WorkerEvent::hung);
+    if (const auto* m = std::get_if<control::Unhealthy>(&message)) {
+        return worker_event(m->incarnation, WorkerEvent::unhealthy, m->why);
+    }
+    if (const auto* m = std::get_if<control::Healthy>(&message))
+        return worker_event(m->incarnation, WorkerEvent::healthy);
+    if (const auto* m = std::get_if<control::StartRejected>(&message)) {
+        for (const auto& crew : crews_) crew->hear_rejected(m->incarnation, m->why);
+        return;
+    }
+    if (const auto* m = std::get_if<control::Stats>(&message)) {
+        for (const control::WorkerStats& stats : m->workers) {
+            for (const auto& crew : crews_) crew->hear_stats(stats);
+        }
+        return;
+    }
+    if (const auto* m = std::get_if<control::Drained>(&message)) {
+        left_over_ += m->left_over;
+        return stop_workers();
+    }
+    log_.warn("control_message_unexpected",
+              fmt::format("the proxy sent {}, which is not its to send", control::name(message)));
+}
+
+void House::config_result(const control::ConfigResult& result) {
+    if (!result.ok) {
+        log_.error("config_refused", "the proxy refuses the configuration: " + result.error);
+        return proxy_.kill();  // at the first start that ends us; later it is tried again
+    }
+    if (crews_started_ || phase_ != Phase::running) return;
+    crews_started_ = true;
+    for (const auto& crew : crews_) crew->start(proxy_.is_ready());
+    look_at_crews();
+}
+
+void House::worker_event(control::Incarnation incarnation, WorkerEvent event, const std::string& why) {
+    // Unknown: it died while the message was under way.
+    std::any_of(crews_.begin(), crews_.end(), [&](const auto& crew) { return crew->hear(incarnation, event, why); });
+}
+
+void House::proxy_changed(bool ready) {
+    for (const auto& crew : crews_) crew->proxy_changed(ready);
+    look_at_crews();
+}
+
+void House::proxy_ended(const std::string& how) {
+    switch (phase_) {
+        case Phase::running:  // only at the first start
+        case Phase::delaying:
+            return fail(
+                how.find("ended before it was ready") == std::string::npos ? ExitCode::bad_config : ExitCode::failed,
+                how);
+        case Phase::draining:
+            log_.warn("proxy_exit", "the proxy process ended before it had drained: " + how);
+            ++left_over_;
+            return stop_workers();
+        case Phase::stopping:
+            return;
+        case Phase::leaving:
+            phase_ = Phase::over;
+            return loop_.stop();
+        case Phase::over:
+            return;
+    }
+}
+
+// ---- signals and children
+// -----------------------------------------------------------------------------------------------
+
+void House::wait_for_signals() {
+    signals_.async_wait([this](boost::system::error_code error, int number) {
+        if (error) return;
+        on_signal(number);
+        wait_for_signals();
+    });
+}
+
+void House::on_signal(int number) {
+    switch (number) {
+        case SIGCHLD:
+            return reap();
+        case SIGUSR1:
+            return reopen_logs();
+        case SIGTERM:
+        case SIGQUIT:
+            return begin_stop(signal_name(number));
+        case SIGINT:
+            if (interrupted_) return force("interrupted twice");
+            interrupted_ = true;
+            return begin_stop(signal_name(number));
+        case SIGHUP:
+            log_.warn("reload_unsupported",
+                      "reload is not supported yet: SIGHUP does nothing; restart to read the file again");
+            return;
+        default:
+            log_.warn("signal_unsupported",
+                      fmt::format("{} is not supported yet and does nothing", signal_name(number)));
+    }
+}
+
+void House::reopen_logs() {
+    if (is_log_file(config_->logging.output)) {
+        if (io::UniqueFd file = open_log(config_->logging.output)) {
+            output_.reopen(std::move(file));
+        } else {
+            log_.error("log_reopen_failed",
+                       "cannot reopen " + config_->logging.output + "; going on with the old file");
+        }
+    }
+    send_log_files();
+    log_.info("logs_reopened", "log files reopened");
+}
+
+void House::after(milliseconds wait, void (House::*next)()) {
+    phase_timer_.expires_after(wait);
+    phase_timer_.async_wait([this, next](boost::system::error_code error) {
+        if (!error) (this->*next)();
+    });
+}
+
+// ---- log
+// ----------------------------------------------------------------------------------------------------------------
+
+void House::write_log() {
+    log_.drain([this](config::LogRecord&& record) { output_.write(options_.format(record, json_)); });
+    flush_log();
+}
+
+// What did not go out is tried again, without anybody waiting for it.
+void House::flush_log() {
+    constexpr milliseconds pause{20};
+    if (flushing_ || output_.flush()) return;
+    flushing_ = true;
+    flush_timer_.expires_after(pause);
+    flush_timer_.async_wait([this](boost::system::error_code error) {
+        flushing_ = false;
+        if (!error) flush_log();
+    });
+}
+
+void House::tick_usage() {
+    usage_timer_.expires_after(Crew::usage_interval);
+    usage_timer_.async_wait([this](boost::system::error_code error) {
+        if (error) return;
+        for (const auto& crew : crews_) crew->report_usage();
+        tick_usage();
+    });
+}
+
+}  // namespace edgeproxy::master

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "upstream/master/crew.hpp"
+#include "upstream/master/guard.hpp"
+#include "upstream/master/output.hpp"
+#include "upstream/master/proxy_process.hpp"
+#include "upstream/master/resources.hpp"
+#include "upstream/master/supervisor.hpp"
+
+namespace edgeproxy::master {
+
+/// The master at work: one loop, everything that lives in it, and the order of the end.
+///
+///   running --TERM--> delaying --delay--> draining --Drained--> stopping --workers dead--> leaving --proxy dead-->
+///   over
+///
+/// delaying: not ready, but accepting; draining: our copies of the listeners are closed, the proxy finishes; stopping:
+/// TERM to the workers; leaving: the channel is closed, the proxy exits. All of it ends at `deadline_` with KILL and
+/// exit code 8.
+class House {
+ public:
+    House(const MasterOptions& options, std::shared_ptr<const config::Config> config, config::Log& log,
+          Resources resources, rlimit core);
+
+    /// Serves until the end; returns the exit code.
+    int run();
+
+ private:
+    enum class Phase : std::uint8_t { running, delaying, draining, stopping, leaving, over };
+
+    // Making things.
+    Workplace make_workplace(rlimit core);
+    ProcessRequest proxy_request() const;
+    ProxyProcess::Events proxy_events();
+    void make_crews();
+
+    // The proxy.
+    void greet();
+    void send_log_files();
+    void heard(control::Message message);
+    void config_result(const control::ConfigResult& result);
+    void worker_event(control::Incarnation incarnation, WorkerEvent event, const std::string& why = {});
+    void proxy_changed(bool ready);
+    void proxy_ended(const std::string& how);
+
+    // Signals and children.
+    void wait_for_signals();
+    void on_signal(int number);
+    void reap();
+    void child_ended(pid_t pid, int status);
+    void reopen_logs();
+
+    // The end.
+    void begin_stop(const std::string& why);
+    void close_listeners();
+    void stop_workers();
+    void look_at_crews();
+    void leave_if_empty();
+    void force(const std::string& why);
+    void give_up_later();
+    void fail(int code, const std::string& why);
+    void end_adopted();
+    void after(milliseconds wait, void (House::*next)());
+
+    // Log.
+    void write_log();
+    void flush_log();
+    void tick_usage();
+
+    const MasterOptions& options_;
+    const std::shared_ptr<const config::Config> config_;
+    config::Log& log_;
+    Resources resources_;
+    boost::asio::io_context loop_{1};
+    Output output_;
+    const bool json_;
+    std::mt19937 random_;
+    control::Incarnation last_incarnation_ = 0;
+    Workplace workplace_;
+    Guard guard_;
+    ProxyProcess proxy_;
+    std::vector<std::unique_ptr<Crew>> crews_;
+    boost::asio::signal_set signals_;
+    boost::asio::steady_timer phase_timer_, force_timer_, usage_timer_, flush_timer_;
+    Phase phase_ = Phase::running;
+    TimePoint close_at_{}, drain_until_{}, deadline_{};
+    int exit_code_ = ExitCode::done;
+    std::uint64_t left_over_ = 0;
+    bool crews_started_ = false, told_ready_ = false, flushing_ = false, interrupted_ = false;
+};
+
+}  // namespace edgeproxy::master

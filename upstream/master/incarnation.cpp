@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/master/incarnation.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include "upstream/master/worker_command.hpp"
+
+namespace edgeproxy::master {
+namespace {
+
+constexpr int worker_oom_score = 200;
+constexpr int inherited_fd = 3;  // the only one that is passed
+
+// A line that a worker wrote goes to our log and into its ring.
+LineSplitter::Take line_taker(const Workplace& workplace, IncarnationProcess& worker, LineOrigin origin) {
+    return [&workplace, &worker, origin = std::move(origin)](std::string_view line) {
+        worker.lines.add(line);
+        workplace.print(origin, line);
+    };
+}
+
+ProcessRequest request_for(const Workplace& workplace, const config::Pool& pool,
+                           const std::optional<Identity>& identity, const IncarnationProcess& worker) {
+    const WorkerSocket& socket = *worker.socket;
+    Place place{worker.slot, socket.address(), socket.listener() >= 0 ? inherited_fd : -1};
+    if (!socket.path().empty()) place.address.host = socket.path();  // the worker's name for it, not the proxy's
+    ProcessRequest request;
+    request.argv = worker_arguments(pool, place);
+    request.environment = worker_environment(pool, place, workplace.environment);
+    request.working_dir = pool.command.working_dir;
+    request.identity = identity;
+    if (socket.listener() >= 0) request.pass = {socket.listener()};
+    request.death_signal = SIGTERM;
+    request.core = workplace.core;
+    request.oom_score_adj = worker_oom_score;
+    return request;
+}
+
+}  // namespace
+
+std::string Journey::text(TimePoint now) const {
+    const auto ms = [&](TimePoint point) { return std::chrono::duration_cast<milliseconds>(point - begun).count(); };
+    if (!executed) return fmt::format("not executed after {} ms", ms(now));
+    if (!answered) return fmt::format("executed in {} ms, no answer in {} ms", ms(*executed), ms(now));
+    return fmt::format("executed in {} ms, answered after {} ms", ms(*executed), ms(*answered));
+}
+
+void IncarnationProcess::signal(int number) const {
+    if (process.pid > 0) ::kill(-process.pid, number);
+}
+
+std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace, const config::Pool& pool,
+                                                      const std::optional<Identity>& identity, std::uint32_t slot,
+                                                      WorkerPolicy policy, bool clocks_run, std::string& error) {
+    const TimePoint begun = io::Clock::real().now();
+    auto worker = std::make_unique<IncarnationProcess>(workplace.next_incarnation(), slot, policy, begun, clocks_run);
+    worker->journey.begun = begun;
+    worker->socket =
+        WorkerSocket::make(pool.command.bind, workplace.run_dir, worker->id, {identity, workplace.proxy}, error);
+    if (!worker->socket) return nullptr;
+    auto out = make_log_pipe(), err = make_log_pipe();
+    if (!out.first || !err.first) {
+        error = "cannot make the log pipes";
+        return nullptr;
+    }
+    ProcessRequest request = request_for(workplace, pool, identity, *worker);
+    request.out = out.second.get();
+    request.err = err.second.get();
+    StartFailure failure;
+    auto process = start_process(request, failure);
+    if (!process) {
+        error = failure.text(request);
+        return nullptr;
+    }
+    worker->socket->close_listener();
+    worker->process = std::move(*process);
+    worker->journey.executed = io::Clock::real().now();
+    worker->started_at =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    LineOrigin origin{pool.name, worker_name(pool.name, slot), worker->process.pid, false};
+    worker->out =
+        std::make_unique<LogPipe>(workplace.loop, std::move(out.first), line_taker(workplace, *worker, origin));
+    origin.is_error = true;
+    worker->err =
+        std::make_unique<LogPipe>(workplace.loop, std::move(err.first), line_taker(workplace, *worker, origin));
+    return worker;
+}
+
+}  // namespace edgeproxy::master

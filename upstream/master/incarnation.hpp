@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "config/config.hpp"
+#include "upstream/master/log_pipe.hpp"
+#include "upstream/master/process.hpp"
+#include "upstream/master/worker.hpp"
+#include "upstream/master/worker_socket.hpp"
+#include "upstream/master/workplace.hpp"
+
+namespace edgeproxy::master {
+
+/// The way of a start, for the report when it goes wrong. Not reached points are empty.
+struct Journey {
+    TimePoint begun{};
+    std::optional<TimePoint> executed;  ///< the program runs
+    std::optional<TimePoint> answered;  ///< the readiness probe was answered
+
+    /// "prepared and executed in 3 ms, answered after 354 ms"; "..., no answer in 60000 ms".
+    std::string text(TimePoint now) const;
+};
+
+/// One process in a slot with everything that belongs to it: machine, socket, log pipes, last lines.
+struct IncarnationProcess {
+    IncarnationProcess(control::Incarnation number, std::uint32_t in_slot, WorkerPolicy policy, TimePoint now,
+                       bool clocks_run)
+        : id(number), slot(in_slot), machine(policy, now, clocks_run) {}
+
+    const control::Incarnation id;
+    const std::uint32_t slot;
+    Worker machine;
+    Process process;
+    std::unique_ptr<WorkerSocket> socket;
+    LineRing lines;                     // standard output and error together
+    std::unique_ptr<LogPipe> out, err;  // after `lines`: they write into it
+    Journey journey;
+    std::int64_t started_at = 0;  ///< seconds since 1970
+    control::WorkerStats stats;   ///< the proxy's last count
+    std::string rejected;         ///< why its last answer to the readiness probe does not count
+
+    /// A signal to its whole process group.
+    void signal(int number) const;
+};
+
+/// Makes the socket and the pipes and starts the process. Null on failure, with one sentence in `error`; nothing is
+/// left behind.
+std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace, const config::Pool& pool,
+                                                      const std::optional<Identity>& identity, std::uint32_t slot,
+                                                      WorkerPolicy policy, bool clocks_run, std::string& error);
+
+}  // namespace edgeproxy::master

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "tls/io/fd.hpp"
+
+namespace edgeproxy::master {
+
+/// One listening socket of ours, held by the master over every life of the proxy.
+struct ListenSocket {
+    std::string name;  ///< of the listener; `control::metrics_listener` for metrics
+    config::Address address;
+    io::UniqueFd fd;
+};
+
+/// Binds and listens: non-blocking, close-on-exec, SO_REUSEADDR. One socket for each address: an address without a host
+/// is one IPv6 socket that takes IPv4 too where IPv6 exists, else an IPv4 one; `localhost` is both loopbacks. A unix
+/// path that nobody listens on any more is replaced.
+///
+/// Empty on failure; `error` then says what is wrong and what to do: a missing right names CAP_NET_BIND_SERVICE, a port
+/// in use the process that holds it, where /proc tells.
+std::optional<std::vector<ListenSocket>> bind_address(const std::string& name, const config::Address& address,
+                                                      unsigned backlog, std::string& error);
+
+/// All of them: every listener's addresses, and metrics. Already bound ones are closed again on failure.
+std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, std::string& error);
+
+/// Removes the paths of unix listeners.
+void unlink_paths(const std::vector<ListenSocket>& sockets);
+
+/// "nginx (pid 812)": who listens on a TCP port, if we may see that; else empty.
+std::string holder_of(std::uint16_t port);
+
+}  // namespace edgeproxy::master

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/master/resources.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "upstream/control/channel.hpp"
+#include "upstream/master/privilege.hpp"
+
+namespace edgeproxy::master {
+namespace {
+
+io::UniqueFd copy_of(const io::UniqueFd& fd) {
+    return io::UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+// Looks up a user and checks that we may become it.
+bool resolve(const std::string& user, const std::string& group, const std::string& key, std::optional<Identity>& out,
+             std::string& error) {
+    out = find_identity(user, group, error);
+    if (!error.empty()) {
+        error = key + ": " + error;
+        return false;
+    }
+    const bool same = !out || (out->uid == ::geteuid() && out->gid == ::getegid());
+    if (same && ::geteuid() != 0) out.reset();
+    if (same || can_switch_user()) return true;
+    error = fmt::format("{}: only root (or CAP_SETUID and CAP_SETGID) may switch to another user", key);
+    return false;
+}
+
+bool resolve_all(const config::Config& config, Resources& out, std::string& error) {
+    if (!resolve(config.server.user, config.server.group, "server.user", out.proxy, error)) return false;
+    for (const config::Pool& pool : config.pools) {
+        if (!pool.managed) continue;
+        const bool own = !pool.command.user.empty() || !pool.command.group.empty();
+        const std::string& user = own ? pool.command.user : config.server.user;
+        const std::string& group = own ? pool.command.group : config.server.group;
+        if (!resolve(user, group, "pools." + pool.name + ".user", out.workers[pool.name], error)) return false;
+    }
+    return true;
+}
+
+std::optional<io::UniqueFd> sealed_file(const std::string& path, const char* name, std::string& error) {
+    constexpr std::size_t largest = 1024 * 1024;
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    text << file.rdbuf();
+    if (!file) {
+        error = fmt::format("cannot read {}: {}", path, std::strerror(errno));
+        return std::nullopt;
+    }
+    if (text.str().size() > largest) {
+        error = fmt::format("{} is too large for a certificate or a key", path);
+        return std::nullopt;
+    }
+    auto fd = control::make_sealed(name, text.str());
+    if (!fd) {
+        error = fmt::format("cannot keep {}: {}", path, fd.error().message());
+        return std::nullopt;
+    }
+    return std::move(*fd);
+}
+
+bool read_keys(const config::Config& config, Resources& out, std::string& error) {
+    for (const config::Certificate& certificate : config.tls.certificates) {
+        auto cert = sealed_file(certificate.cert, "certificate", error);
+        if (!cert) return false;
+        auto key = sealed_file(certificate.key, "key", error);
+        if (!key) return false;
+        out.keys.push_back({std::move(*cert), std::move(*key)});
+    }
+    return true;
+}
+
+bool is_managed(const config::Pool& pool) {
+    return pool.managed;
+}
+
+}  // namespace
+
+std::optional<Resources> Resources::acquire(const config::Config& config, config::Log& log, int& exit_code) {
+    Resources out;
+    std::string error;
+    exit_code = ExitCode::cannot_bind;
+    if (!resolve_all(config, out, error)) {
+        log.error("user_missing", error);
+        return std::nullopt;
+    }
+    const bool managed = std::any_of(config.pools.begin(), config.pools.end(), is_managed);
+    const bool several_users = out.proxy || std::any_of(out.workers.begin(), out.workers.end(),
+                                                        [](const auto& pair) { return pair.second.has_value(); });
+    out.runtime_dir = RuntimeDir::take(config.server.runtime_dir, several_users, error);
+    if (!out.runtime_dir && managed) {
+        log.error("runtime_dir_unusable", error);
+        return std::nullopt;
+    }
+    if (!out.runtime_dir) log.warn("runtime_dir_unusable", error + "; going on without it, since no pool has workers");
+    error.clear();
+    auto sockets = bind_all(config, error);
+    if (!sockets) {
+        log.error("cannot_listen", error);
+        return std::nullopt;
+    }
+    out.sockets = std::move(*sockets);
+    if (!read_keys(config, out, error)) {
+        log.error("key_unreadable", error);
+        return std::nullopt;
+    }
+    exit_code = ExitCode::done;
+    return out;
+}
+
+std::vector<control::Listeners> Resources::listeners() const {
+    constexpr std::size_t chunk = 64;  // names and addresses of so many fit one message
+    std::vector<control::Listeners> out(1);
+    for (const ListenSocket& socket : sockets) {
+        if (out.back().sockets.size() == chunk) {
+            out.back().last = false;
+            out.emplace_back();
+        }
+        out.back().sockets.push_back({socket.name, socket.address, copy_of(socket.fd)});
+    }
+    return out;
+}
+
+std::vector<control::KeyMaterial> Resources::key_material() const {
+    std::vector<control::KeyMaterial> out;
+    for (const KeyPair& pair : keys) {
+        out.push_back({static_cast<std::uint32_t>(out.size()), copy_of(pair.cert), copy_of(pair.key)});
+    }
+    return out;
+}
+
+bool is_log_file(const std::string& output) {
+    return !output.empty() && output != "stdout" && output != "stderr";
+}
+
+io::UniqueFd open_log(const std::string& path) {
+    if (!is_log_file(path))
+        return io::UniqueFd(::fcntl(path == "stdout" ? STDOUT_FILENO : STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+    return io::UniqueFd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640));
+}
+
+}  // namespace edgeproxy::master

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <sys/resource.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/log.hpp"
+#include "upstream/control/message.hpp"
+#include "upstream/master/listen.hpp"
+#include "upstream/master/process.hpp"
+#include "upstream/master/runtime_dir.hpp"
+
+namespace edgeproxy::master {
+
+/// Exit codes of the program that the master gives.
+struct ExitCode {
+    static constexpr int done = 0, failed = 1, bad_config = 3, cannot_bind = 4, pool_failed = 5, forced = 8;
+};
+
+/// Everything that must be had before anything is started: users, directory, sockets, keys. Got once; kept while we
+/// run.
+struct Resources {
+    struct KeyPair {
+        io::UniqueFd cert, key;  ///< sealed memfds
+    };
+
+    std::unique_ptr<RuntimeDir> runtime_dir;  ///< null: not to be had, and not needed
+    std::vector<ListenSocket> sockets;
+    std::vector<KeyPair> keys;                               ///< as `tls.certificates`
+    std::optional<Identity> proxy;                           ///< empty = as we are
+    std::map<std::string, std::optional<Identity>> workers;  ///< by pool
+
+    /// Empty on failure: logged with its remedy, `exit_code` says how to end. Warnings are logged.
+    static std::optional<Resources> acquire(const config::Config& config, config::Log& log, int& exit_code);
+
+    /// Messages with copies of the listening sockets, in chunks.
+    std::vector<control::Listeners> listeners() const;
+    std::vector<control::KeyMaterial> key_material() const;
+};
+
+/// Opens a log file for appending; `path` may be "stdout" or "stderr". Empty on failure (errno).
+io::UniqueFd open_log(const std::string& path);
+/// True if a log output is a file, not a standard stream.
+bool is_log_file(const std::string& output);
+
+}  // namespace edgeproxy::master

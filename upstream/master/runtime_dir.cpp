@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/master/runtime_dir.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace edgeproxy::master {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_pid(int lock) {
+    std::array<char, 16> text{};
+    const ssize_t n = ::pread(lock, text.data(), text.size() - 1, 0);
+    std::string pid(text.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+    pid.erase(std::find_if(pid.begin(), pid.end(), [](char c) { return c < '0' || c > '9'; }), pid.end());
+    return pid;
+}
+
+// Nobody else may be able to put something into it: then a path below it is ours.
+bool is_safe(const std::string& path, std::string& error) {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
+        error = fmt::format("runtime_dir {} is not a directory", path);
+    } else if (status.st_uid != ::geteuid()) {
+        error = fmt::format("runtime_dir {} belongs to uid {}, not to us", path, status.st_uid);
+    } else if ((status.st_mode & 022) != 0) {
+        error = fmt::format("runtime_dir {} can be written by others (mode {:o})", path, status.st_mode & 07777);
+    }
+    return error.empty();
+}
+
+void sweep(const std::string& path) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(path, ignored)) {
+        const std::string name = entry.path().filename();
+        if (name.find_first_not_of("0123456789") == std::string::npos) fs::remove_all(entry.path(), ignored);
+    }
+}
+
+}  // namespace
+
+std::unique_ptr<RuntimeDir> RuntimeDir::take(const std::string& path, bool shared, std::string& error) {
+    if (path.size() + path_reserve > sizeof(sockaddr_un::sun_path)) {
+        error = fmt::format("runtime_dir {} is too long: {} bytes, at most {} fit a socket's path", path, path.size(),
+                            sizeof(sockaddr_un::sun_path) - path_reserve);
+        return nullptr;
+    }
+    std::error_code made;
+    fs::create_directories(fs::path(path).parent_path(), made);
+    const mode_t mode = shared ? 0711 : 0700;
+    if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
+        error = fmt::format("cannot make runtime_dir {}: {}", path, std::strerror(errno));
+        return nullptr;
+    }
+    if (!is_safe(path, error)) return nullptr;
+    io::UniqueFd lock(::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!lock) {
+        error = fmt::format("cannot open {}/lock: {}", path, std::strerror(errno));
+        return nullptr;
+    }
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        error = fmt::format("another edgeproxy (pid {}) runs on runtime_dir {}; give this one its own",
+                            read_pid(lock.get()), path);
+        return nullptr;
+    }
+    const std::string pid = std::to_string(::getpid());
+    if (::ftruncate(lock.get(), 0) != 0 || ::pwrite(lock.get(), pid.data(), pid.size(), 0) < 0) {
+        error = fmt::format("cannot write {}/lock: {}", path, std::strerror(errno));
+        return nullptr;
+    }
+    sweep(path);
+    // A umask may have taken what others need, and an old directory may have another mode.
+    ::chmod(path.c_str(), mode);
+    const std::string run = path + "/" + pid;
+    if (::mkdir(run.c_str(), mode) != 0 || ::chmod(run.c_str(), mode) != 0) {
+        error = fmt::format("cannot make {}: {}", run, std::strerror(errno));
+        return nullptr;
+    }
+    return std::unique_ptr<RuntimeDir>(new RuntimeDir(run, std::move(lock)));
+}
+
+RuntimeDir::~RuntimeDir() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+}
+
+}  // namespace edgeproxy::master

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <memory>
+#include <string>
+
+#include "tls/io/fd.hpp"
+
+namespace edgeproxy::master {
+
+/// `runtime_dir` while we run: the lock that makes us the only master on it, and below it a directory of this run's
+/// own.
+///
+///   <runtime_dir>/lock     flocked, holds our pid
+///   <runtime_dir>/<pid>/   this run: sockets of the workers; removed at the end
+///
+/// Directories of runs that are dead are removed when the lock is taken.
+class RuntimeDir {
+ public:
+    /// Bytes that a path in it needs beyond the length of `runtime_dir`.
+    static constexpr std::size_t path_reserve = 32;
+
+    /// Takes it, makes it where it is missing. Null on failure, with the reason in `error` (one sentence; names the pid
+    /// of the master that holds it). `shared`: other users (proxy, workers) must get to their sockets, so they may pass
+    /// through.
+    static std::unique_ptr<RuntimeDir> take(const std::string& path, bool shared, std::string& error);
+    ~RuntimeDir();
+    RuntimeDir(const RuntimeDir&) = delete;
+    RuntimeDir& operator=(const RuntimeDir&) = delete;
+
+    /// The directory of this run, absolute.
+    const std::string& path() const { return path_; }
+
+ private:
+    RuntimeDir(std::string path, io::UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+
+    std::string path_;
+    io::UniqueFd lock_;
+};
+
+}  // namespace edgeproxy::master

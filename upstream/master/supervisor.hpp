@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/log.hpp"
+
+namespace edgeproxy::master {
+
+/// What `main` knows and the configuration does not say.
+struct MasterOptions {
+    std::string config_name;  ///< for the banner: the file as it was named
+    /// Turns a record into text for the log, line end included. `json` or for people; called on the master's thread.
+    std::function<std::string(const config::LogRecord& record, bool json)> format;
+    /// The proxy process: this program again, from the running inode. Its channel is descriptor 3.
+    std::string proxy_program = "/proc/self/exe";
+    std::vector<std::string> proxy_arguments = {"edgeproxy", "--role=proxy", "--channel=3"};
+    bool banner = true;  ///< print what is served, at the start, where the log is for people
+};
+
+/// Runs the master until it is told to stop: binds the listeners, starts the guard, the proxy process and the workers,
+/// keeps them alive, ends them. Call from the main thread while there is no other; it changes the process for good
+/// (signals, core limit, capabilities, subreaper).
+///
+/// Signals: TERM, INT, QUIT stop in order (a second INT at once); USR1 reopens log files; HUP, USR2, TTIN, TTOU are
+/// answered with a warning. Everything that dies below it is reaped, so it may be process 1.
+///
+/// Returns the exit code: 0 an orderly end; 1 failed while starting the proxy; 3 the proxy refuses the configuration; 4
+/// cannot bind, or a right is missing; 5 a required pool did not come up; 8 the end was forced. What is wrong stands in
+/// the log by then.
+int run_master(const MasterOptions& options, std::shared_ptr<const config::Config> config, config::Log& log);
+
+}  // namespace edgeproxy::master

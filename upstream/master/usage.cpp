@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/master/usage.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace edgeproxy::master {
+namespace {
+
+void add_process(pid_t pid, Usage& usage) {
+    std::uint64_t size = 0, resident = 0;
+    if (std::ifstream(fmt::format("/proc/{}/statm", pid)) >> size >> resident) {
+        usage.rss_bytes += resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    }
+    std::string line;
+    std::getline(std::ifstream(fmt::format("/proc/{}/stat", pid)) >> std::ws, line);
+    const std::size_t name_end = line.rfind(')');  // the name may hold anything, also blanks and parentheses
+    if (name_end == std::string::npos) return;
+    std::istringstream rest(line.substr(name_end + 1));
+    std::string skipped;
+    for (int field = 3; field < 14; ++field) rest >> skipped;
+    std::int64_t user = 0, system = 0;
+    rest >> user >> system;
+    usage.cpu += std::chrono::milliseconds((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace
+
+Usage measure(pid_t pid) {
+    constexpr std::size_t most = 1024;
+    Usage usage;
+    std::vector<pid_t> family{pid};
+    for (std::size_t i = 0; i < family.size() && i < most; ++i) {
+        add_process(family[i], usage);
+        std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", family[i]));
+        for (pid_t child = 0; children >> child;) family.push_back(child);
+    }
+    return usage;
+}
+
+bool is_traced(pid_t pid) {
+    std::ifstream file(fmt::format("/proc/{}/status", pid));
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("TracerPid:")) return line.find_first_of("123456789") != std::string::npos;
+    }
+    return false;
+}
+
+}  // namespace edgeproxy::master

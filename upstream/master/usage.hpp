@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+
+namespace edgeproxy::master {
+
+/// What a process and its descendants use, from /proc.
+struct Usage {
+    std::uint64_t rss_bytes = 0;
+    std::chrono::milliseconds cpu{};
+};
+
+/// Zero for a process that is gone. Looks at no more than 1024 processes.
+Usage measure(pid_t pid);
+
+/// True while a debugger is attached to the process.
+bool is_traced(pid_t pid);
+
+}  // namespace edgeproxy::master
