@@ -67,7 +67,8 @@ void AccessLog::write(unsigned lane_index, const ExchangeRecord& record) {
     for (const CopiedText& text : copied_texts) to = copy_text(copy->*text.view, text.longest, to);
     lane.ring.commit();
 
-    // Commit and this load are sequentially consistent, as are the writer's store and look in `sleep`: one sees the other.
+    // Commit and this load are sequentially consistent, as are the writer's store and look in `sleep`: one sees the
+    // other.
     const bool crowded = lane.ring.crowded();
     const bool urge = crowded && !lane.urged;
     lane.urged = crowded;

@@ -12,8 +12,8 @@ namespace edgeproxy::admin {
 /// One place that log lines go to. Gathers whole lines and writes them in big pieces, never waiting and never changing
 /// the descriptor's flags (standard output is shared with the shell or the container).
 ///
-/// After a failed write what waits is dropped and counted, and the next line starts on a line of its own.
-/// One thread.
+/// After a failed write what waits is dropped and counted, and the next line starts on a line of its own. REQUIRES:
+/// SIGPIPE is ignored, or blocked in the thread that writes. One thread.
 class LogOutput {
  public:
     static constexpr std::size_t capacity = 256 * 1024;  ///< bytes that wait for a slow output; later lines are dropped
@@ -55,6 +55,8 @@ class LogOutput {
     std::string buffer_;
     std::size_t lines_ = 0;  ///< in the buffer
     bool mid_line_ = false;  ///< the last byte written was not an end of line
+    bool broken_ = false;    ///< ... and the rest of that line was dropped
+    bool full_ = false;      ///< the output took nothing more at the last try
     bool terminal_ = false, journal_ = false, socket_ = false, regular_ = false;
     bool nowait_ = true;  ///< the kernel knows RWF_NOWAIT for this descriptor
     std::uint64_t device_ = 0, inode_ = 0, dropped_ = 0;

@@ -5,13 +5,10 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <thread>
 
 #include "config/config.hpp"
 #include "config/log.hpp"
 #include "proxy/admin/access_log.hpp"
-#include "proxy/admin/log_output.hpp"
 #include "tls/io/fd.hpp"
 
 namespace edgeproxy::admin {
@@ -25,9 +22,9 @@ struct LogDescriptors {
 /// Takes records out of the log and out of the access rings, formats them and writes whole lines. Never blocks whoever
 /// logs: what an output does not take (full disk, gone reader, a pipe that nobody empties) is dropped and counted.
 ///
-/// Without a thread of its own: call `turn` whenever records came (the master does so from its loop). With one:
-/// LogThread.
+/// It has no thread: call `turn` whenever records came, or give it to a LogThread.
 ///
+/// REQUIRES: SIGPIPE is ignored, or blocked in the thread that calls `turn`.
 /// thread  `turn`, `finish`: one at a time; `configure`, `dropped...`: any
 class LogWriter {
  public:
@@ -49,48 +46,26 @@ class LogWriter {
     /// The last turns: until everything is out or `longest` is over; what is left then is counted as dropped.
     void finish(std::chrono::milliseconds longest);
 
-    /// Lines lost since the start, in rings and outputs: `edgeproxy_log_messages_dropped_total`.
+    /// Lines lost since the start, in rings and outputs: `edgeproxy_log_messages_dropped_total`. Where both go to the
+    /// same place, what that place lost counts as the log's.
     std::uint64_t log_dropped() const;
     std::uint64_t access_dropped() const;
 
  private:
     struct Plan;
     void adopt();
-    void take_log();
-    void take_access();
+    std::size_t take_log();
+    std::size_t take_access();
+    void report_failure();
+    void count_lost();
 
     config::Log& log_;
     AccessLog* const access_;
     std::mutex mutex_;
     std::unique_ptr<Plan> next_;  ///< under the mutex
     std::unique_ptr<Plan> plan_;
+    std::uint64_t log_before_ = 0, access_before_ = 0;  ///< lost by outputs that were replaced
     std::atomic<std::uint64_t> log_lost_{0}, access_lost_{0};
-};
-
-/// A thread that runs a LogWriter: sleeps until records come, gathers for `gather` while there is traffic so that lines
-/// leave in big writes, and lets nothing wait longer than 100 ms.
-class LogThread {
- public:
-    static constexpr std::chrono::milliseconds gather{20};
-    static constexpr std::chrono::milliseconds longest_finish{2000};
-
-    /// Hooks itself into `log.on_records` and `access->on_records`: make it before other threads log.
-    LogThread(config::Log& log, AccessLog* access, LogWriter& writer);
-    LogThread(const LogThread&) = delete;
-    LogThread& operator=(const LogThread&) = delete;
-    /// Writes what is left, for at most `longest_finish`, and ends the thread.
-    ~LogThread();
-
-    /// From any thread: look at once.
-    void wake();
-
- private:
-    void run(const std::stop_token& stop);
-
-    LogWriter& writer_;
-    AccessLog* const access_;
-    io::UniqueFd wakeup_;
-    std::jthread thread_;
 };
 
 }  // namespace edgeproxy::admin

@@ -24,12 +24,12 @@ struct RecordRing::Header {
 
 RecordRing::RecordRing(std::size_t capacity)
     : mask_(std::bit_ceil(capacity < smallest ? smallest : capacity) - 1),
-      bytes_(static_cast<char*>(::operator new(mask_ + 1, std::align_val_t{alignment}))) {
+      bytes_(static_cast<char*>(::operator new (mask_ + 1, std::align_val_t{alignment}))) {
     static_assert(sizeof(Header) <= alignment);
 }
 
 RecordRing::~RecordRing() {
-    ::operator delete(bytes_, std::align_val_t{alignment});
+    ::operator delete (bytes_, std::align_val_t{alignment});
 }
 
 void* RecordRing::reserve(std::size_t size) {
