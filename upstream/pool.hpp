@@ -119,7 +119,10 @@ class Pool {
     struct Collect final : io::Posted {
         Pool* pool = nullptr;
         std::size_t home = 0;
-        void run() override { pool->collect(home); }
+        void run() override {
+            pool->line_.hear(home);
+            pool->collect(home);
+        }
     };
     /// What one reactor has of the pool.
     struct alignas(64) Share {

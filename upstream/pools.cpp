@@ -44,9 +44,10 @@ void Pools::configure(const std::vector<config::Pool>& pools) {
         }
     }
     names_.set(hosts);
-    for (const auto& [name, entry] : entries_) {
-        const bool stays = std::any_of(pools.begin(), pools.end(), [&](const auto& p) { return p.name == name; });
-        if (!stays) entry->roster->close();
+    for (const auto& known : entries_) {
+        const bool stays =
+            std::any_of(pools.begin(), pools.end(), [&](const auto& p) { return p.name == known.first; });
+        if (!stays) known.second->roster->close();
     }
 }
 

@@ -62,17 +62,19 @@ void WaitingLine::settle(Waiter& waiter, Waiter::State state, std::size_t caller
     waiter.state = state;
     Home& home = homes_[waiter.home];
     home.settled.append(waiter);
-    // The caller collects by itself; somebody else's home is told once until it has collected all.
+    // The caller collects by itself; another home is told, unless word is under way.
     if (waiter.home != caller && !std::exchange(home.told, true)) tell_(waiter.home);
+}
+
+void WaitingLine::hear(std::size_t home) {
+    const std::lock_guard lock(mutex_);
+    homes_[home].told = false;
 }
 
 Waiter* WaitingLine::collect(std::size_t home) {
     const std::lock_guard lock(mutex_);
     Waiter* const waiter = homes_[home].settled.first;
-    if (waiter == nullptr) {
-        homes_[home].told = false;
-        return nullptr;
-    }
+    if (waiter == nullptr) return nullptr;
     homes_[home].settled.remove(*waiter);
     waiter->state = Waiter::State::idle;
     return waiter;

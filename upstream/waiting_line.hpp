@@ -44,7 +44,9 @@ struct Waiter {
 ///   newcomer   if anybody waits, or nobody has room: `join`, then `pump` at once
 ///   releaser   `Gate::release`, then if `occupied()`: `pump`. Whoever adds capacity in another way pumps too
 ///   pump       takes places for the waiters in order, as long as there are any, and tells each waiter's home
-///   home       calls `collect` on its own thread until it gives null, and resumes those waiters
+///   home       when told: `hear`, then `collect` on its own thread until it gives null, and resumes those waiters;
+///   after a pump of its
+///              own that says so: `collect` alone
 ///   goer       `leave`: deadline, cancellation or a destroyed frame. A place that was already granted comes back and
 ///   must be passed on
 /// `join` raises the count before it looks for room, `release` frees room before it looks at the count, all
@@ -56,8 +58,8 @@ class WaitingLine {
  public:
     /// Takes a place for this waiter, or gives null to stop. Called under the line's mutex: no call back into the line.
     using Take = std::function<Endpoint*(const Waiter&)>;
-    /// Tells a home, from any thread, that it has something to collect. Called once until it has collected all; under
-    /// the mutex.
+    /// Tells a home, from any thread, that it has something to collect; not again until it has heard. Called under the
+    /// mutex.
     using Tell = std::function<void(std::size_t home)>;
 
     static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
@@ -81,6 +83,8 @@ class WaitingLine {
     bool pump(std::size_t caller = nobody);
     /// Fails everybody who waits.
     void fail_all(errc error);
+    /// The home was told and is about to collect: from now on it is told again.
+    void hear(std::size_t home);
     /// The next settled (granted or failed) waiter of this home, now idle but with `endpoint` or `error` set; or null.
     Waiter* collect(std::size_t home);
     /// Takes the waiter out, whatever its state; idle afterwards. True if it was settled: then `endpoint` or `error` is

@@ -43,6 +43,7 @@ TEST_CASE("places are handed over in the order of joining", "[upstream][line]") 
     counter.places = 2;
     counter.line.pump();
     CHECK(counter.told == std::vector<std::size_t>{0});  // told once for both
+    counter.line.hear(0);
     CHECK(counter.line.collect(0) == &waiters[0]);
     CHECK(counter.line.collect(0) == &waiters[1]);
     CHECK(counter.line.collect(0) == nullptr);
@@ -53,6 +54,26 @@ TEST_CASE("places are handed over in the order of joining", "[upstream][line]") 
     CHECK(counter.told.size() == 1);
     CHECK(counter.line.collect(0) == &waiters[2]);
     CHECK_FALSE(counter.line.occupied());
+}
+
+TEST_CASE("a home is not told again while word is under way to it, even if it collects in the meantime",
+          "[upstream][line]") {
+    Counter counter{8};
+    std::deque<Waiter> waiters;
+    for (int i = 0; i < 3; ++i) REQUIRE(counter.line.join(waiters.emplace_back(0)));
+    counter.places = 1;
+    counter.line.pump(1);
+    CHECK(counter.told.size() == 1);
+    counter.places = 1;
+    CHECK(counter.line.pump(0));  // it frees a place itself, and collects both
+    CHECK(counter.line.collect(0) == &waiters[0]);
+    CHECK(counter.line.collect(0) == &waiters[1]);
+    CHECK(counter.line.collect(0) == nullptr);
+    counter.places = 1;
+    counter.line.pump(1);
+    CHECK(counter.told.size() == 1);
+    counter.line.hear(0);
+    CHECK(counter.line.collect(0) == &waiters[2]);
 }
 
 TEST_CASE("a full line takes nobody, until one leaves", "[upstream][line]") {
@@ -138,6 +159,8 @@ class Contest {
     void wait(std::size_t home) {
         std::unique_lock lock(homes_[home].mutex);
         homes_[home].changed.wait(lock, [&] { return std::exchange(homes_[home].told, false); });
+        lock.unlock();
+        line_.hear(home);
     }
     void compete(std::size_t home) {
         for (int round = 0; round < rounds; ++round) {
@@ -156,15 +179,11 @@ class Contest {
         }
         bool mine = line_.pump(home);
         while (!impatient) {
-            if (!mine) wait(home);
+            if (!mine) wait(home);  // may be old word about a place that was collected without it
             mine = false;
-            if (line_.collect(home) == &waiter) {
-                line_.collect(home);
-                return waiter.endpoint;
-            }
+            if (line_.collect(home) == &waiter) return waiter.endpoint;
         }
         if (line_.leave(waiter)) release(home, waiter.endpoint);
-        line_.collect(home);
         ++left_;
         return nullptr;
     }
