@@ -187,17 +187,18 @@ void Socket::ready(Events events) {
     writable_ |= events.writable;
     peer_closed_ |= events.peer_closed;
     broken_ |= events.broken;
-    const std::uint32_t slot = reactor_.slot_of(*this);
-    const std::uint32_t generation = reactor_.generation(slot);
+    Reactor& reactor = reactor_;  // outlives this socket, which a resumed coroutine may destroy
+    const std::uint32_t slot = reactor.slot_of(*this);
+    const std::uint32_t generation = reactor.generation(slot);
     if (reader_ != nullptr && reader_->attempt(*reader_)) {
         Operation* done = std::exchange(reader_, nullptr);
         done->waiter.resume();
-        if (!reactor_.alive(slot, generation)) return;  // it was closed meanwhile
+        if (!reactor.alive(slot, generation)) return;  // it was closed meanwhile
     }
     if (writer_ != nullptr && writer_->attempt(*writer_)) {
         Operation* done = std::exchange(writer_, nullptr);
         done->waiter.resume();
-        if (!reactor_.alive(slot, generation)) return;
+        if (!reactor.alive(slot, generation)) return;
     }
     if (idle_watch_ != nullptr && reader_ == nullptr && readable_) {
         std::exchange(idle_watch_, nullptr)->idle_ended(*this);
