@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -76,6 +77,17 @@ inline Cuts single_bytes(std::size_t size) {
     Cuts cuts;
     for (std::size_t i = 1; i <= size; ++i) cuts.push_back(i);
     return cuts;
+}
+
+/// A cut pattern that a number stands for: pieces of 1 to 16 bytes, 0 for single bytes.
+inline Cuts cuts(std::size_t size, unsigned seed) {
+    Cuts out;
+    for (std::size_t at = 0; at < size;) {
+        seed = seed * 1103515245U + (seed != 0 ? 12345U : 0U);
+        at = std::min(size, at + 1 + (seed >> 16) % 16);
+        out.push_back(at);
+    }
+    return out;
 }
 
 /// Lets `read` see more and more of `bytes`, each time at another place in memory with nothing behind it. Returns its
