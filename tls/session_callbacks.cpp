@@ -84,10 +84,10 @@ struct Session::Callbacks {
         return answer;
     }
 
-    /// After the handshake every handshake message (KeyUpdate) and every warning that we answer with (no_renegotiation)
-    /// makes work without carrying data.
+    /// Counts what makes work without carrying data: KeyUpdate, and a renegotiation of TLS 1.2 (refused by OpenSSL).
     static void state_changed(const SSL* ssl, int where, int) {
-        if ((where & SSL_CB_LOOP) != 0 || where == SSL_CB_WRITE_ALERT) session(ssl).glitch();
+        const bool key_update = (where & SSL_CB_LOOP) != 0 && SSL_get_state(ssl) == TLS_ST_SR_KEY_UPDATE;
+        if (key_update || where == SSL_CB_HANDSHAKE_START) session(ssl).glitch();
     }
 };
 

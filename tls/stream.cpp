@@ -85,8 +85,8 @@ io::Read Stream::read_some(std::span<char> into) {
     return read;
 }
 
-io::Write Stream::write_all(std::span<const char> first, std::span<const char> second) {
-    io::Write write = socket_->write_all(first, second);
+io::Write Stream::write_all(std::span<const char> first, std::span<const char> second, std::span<const char> third) {
+    io::Write write = socket_->write_all(first, second, third);
     if (session_) {
         write.operation.attempt = try_write;
         write.operation.owner = session_.get();

@@ -48,8 +48,9 @@ class Stream {
 
     /// Up to `into.size()` decrypted bytes, at least one; `io::errc::eof` at the end (close_notify or FIN).
     io::Read read_some(std::span<char> into);
-    /// All of both pieces, or an error. With TLS they share records.
-    io::Write write_all(std::span<const char> first, std::span<const char> second = {});
+    /// All of the pieces in this order, or an error. With TLS they share records.
+    io::Write write_all(std::span<const char> first, std::span<const char> second = {},
+                        std::span<const char> third = {});
     /// Until `read_some` would likely give something; holds no buffer.
     io::Read wait_readable();
     /// Bytes (or the end) have been taken from the socket and not been read yet, so `read_some` need not wait for the
