@@ -16,7 +16,7 @@ inline constexpr Field table[] = {
 {"version",                               count,        "1",              "1",      "1",       "",          restart, now,   "schema version"},
 {"include",                               path_list,    "",               "",       "",        "",          live,    later, "files merged in name order"},
 {"listen",                                address_list, "",               "",       "",        "",          live,    now,   "short form of listeners; with tls, ports 80 and 8080 become redirects"},
-{"app",                                   section,      "",               "",       "",        "command",   roll,    now,   "short form: the pool `app` and a last route to it"},
+{"app",                                   section,      "",               "",       "",        "",          roll,    now,   "short form, a pool or its command: the pool `app` and a last route to it"},
 {"admin",                                 any,          "",               "",       "",        "",          restart, later, "status page and API"},
 {"tracing",                               any,          "",               "",       "",        "",          live,    later, "trace context and export"},
 {"limits",                                any,          "",               "",       "",        "",          live,    later, "limits for the whole process: memory, per source, rates"},

@@ -60,8 +60,9 @@ struct Field {
     std::string_view help;
 
     bool supported() const { return !since.empty(); }
-    bool takes(std::string_view word) const;          ///< is in `words`, with or without `!`
-    std::vector<std::string_view> word_list() const;  ///< `words` apart
+    bool internal() const { return help.starts_with("internal"); }  ///< written by the master for the proxy only
+    bool takes(std::string_view word) const;                        ///< is in `words`, with or without `!`
+    std::vector<std::string_view> word_list() const;                ///< `words` apart
     /// The default where these traits hold.
     std::string_view fallback_for(std::span<const std::string_view> traits) const;
 };

@@ -234,7 +234,7 @@ void fields(Io& io, Pool& v) {
     io("max_in_flight", v.max_in_flight);
     io.section("queue", v.queue);
     io("hold", v.hold);
-    io.section("health", v.health);
+    if (Io::reads || v.managed || !v.health.path.empty()) io.section("health", v.health);
     io.section("outlier", v.outlier);
     io.section("keepalive", v.keepalive);
     io.section("timeouts", v.timeouts);
@@ -271,10 +271,12 @@ void fields(Io& io, Route& v) {
     io.optional("respond", v.respond);
     io("strip_prefix", v.strip_prefix);
     io("add_prefix", v.add_prefix);
-    io.nest("websocket", [&](auto& websocket) {
-        websocket("enabled", v.websocket);
-        websocket("idle_timeout", v.websocket_idle);
-    });
+    if (Io::reads || !v.pool.empty()) {
+        io.nest("websocket", [&](auto& websocket) {
+            websocket("enabled", v.websocket);
+            websocket("idle_timeout", v.websocket_idle);
+        });
+    }
     io("max_body", v.max_body);
     io("access_log", v.access_log);
 }

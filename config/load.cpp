@@ -64,6 +64,7 @@ LoadResult load_text(std::string_view text, const std::string& name, const LoadO
             resolve(*config);
             validate(*config, scope);
             if (!problems.has_errors()) result.config = std::move(config);
+            result.places = std::move(scope.places);
         } else {
             problems.error(root->place, "wrong-kind", "the file must be a map of keys", "begin with listen: \":8080\"");
         }

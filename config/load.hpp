@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ struct LoadResult {
     std::shared_ptr<const Config> config;  ///< null when there is at least one error
     std::vector<Problem> problems;         ///< errors and warnings, by place
     std::string source;                    ///< the text that was read, for `render`
+    /// Where the written values stand, by their path in the plan ("tls.certificates[0].cert", "pools.web.user"): for
+    /// those who find out later that one does not fit the machine.
+    std::map<std::string, Place, std::less<>> places;
 };
 
 /// Limits of the loader itself: a configuration file must not be able to eat the machine.
@@ -39,7 +43,7 @@ inline constexpr std::size_t largest_file = 4 * 1024 * 1024;  ///< bytes
 inline constexpr unsigned deepest_nesting = 64;               ///< of lists and maps
 inline constexpr std::size_t most_alias_nodes = 1000;         ///< values that all `*alias` together stand for
 inline constexpr std::size_t most_nodes = 100'000;            ///< values of a file
-inline constexpr std::size_t longest_runtime_dir = 72;  ///< bytes: below it the master needs the rest of a socket's 107
+inline constexpr std::size_t longest_runtime_dir = 76;  ///< bytes: below it the master needs the rest of a socket's 107
 
 /// Reads, expands, checks. Never throws for anything that stands in the file. Every problem of the file comes in one
 /// run, except that a syntax error hides what follows it.

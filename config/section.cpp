@@ -118,7 +118,7 @@ void Section::check_keys() {
         if (row_.empty() && entry.key.starts_with("x-")) continue;
         const bool code = row_ == "error_pages" && is_status_code(entry.key);
         const Field* row = find_field(row_of(code ? "<code>" : std::string_view(entry.key)));
-        const bool internal = row != nullptr && row->path == "pools.<name>.managed" && !scope_.options.internal;
+        const bool internal = row != nullptr && row->internal() && !scope_.options.internal;
         if (row == nullptr || internal || entry.key.find_first_of(".<[") != std::string::npos) {
             scope_.puzzling.insert(path_);
             scope_.problems.error(entry.place, "unknown-key", "unknown key " + quoted(entry.key) + where,

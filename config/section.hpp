@@ -51,6 +51,7 @@ struct Scope {
 class Section {
  public:
     using Traits = std::vector<std::string_view>;
+    static constexpr bool reads = true;
 
     /// `node` is null or a map; unknown and unsupported keys in it are reported here. `row` is the section in the field
     /// table.

@@ -27,7 +27,7 @@ std::string_view kind_trait(Kind kind) {
 }  // namespace
 
 void Section::worker(Pool& pool) {
-    if (written("managed")) {
+    if (written("managed") && scope_.options.internal) {
         pool.managed = true;
         nest("managed", [&](Section& child) { managed_fields(child, pool.command); });
         return;

@@ -111,7 +111,7 @@ class ShortForms {
     void write_out_app() {
         auto app = take(entries_, "app");
         if (!app) return;
-        if (app->value->is(Node::Kind::scalar)) {
+        if (app->value->is(Node::Kind::scalar) || app->value->is(Node::Kind::list)) {
             app->value = make_map({{"command", app->value->place, app->value}}, app->value->place);
             scope_.shown["pools.app.command"] = "app";
         }

@@ -253,7 +253,9 @@ std::string hint_for_key(std::string_view section, std::string_view word) {
         return "edgeproxy calls this \"" + std::string(synonym.answer) + '"';
     }
     std::vector<std::string_view> near;
-    for (const Field* field : fields_below(section)) near.push_back(last_part(field->path));
+    for (const Field* field : fields_below(section)) {
+        if (!field->internal()) near.push_back(last_part(field->path));
+    }
     const auto home = home_of(word);
     if (!home.empty() && home != section) return "this key belongs into " + std::string(home);
     return nearest_hint(word, near);

@@ -65,6 +65,13 @@ class AddressBook {
         const Place place = scope_.place_of(path);
         const auto [first, fresh] = taken_.emplace(address.to_string(), place);
         if (fresh) return;
+        // The default of `metrics.listen` stands nowhere.
+        if (place.line == 0) {
+            scope_.problems.error(first->second, "address-twice",
+                                  quoted(address.to_string()) + " is the address of the metrics",
+                                  "take another one, or write metrics: { listen: ... }");
+            return;
+        }
         scope_.problems.error(place, "address-twice", quoted(address.to_string()) + " is taken already",
                               first->second.line != 0 ? "in line " + std::to_string(first->second.line) : "");
     }
@@ -169,9 +176,10 @@ void validate_tls(const Config& config, Scope& scope) {
                                  quoted(scope.shown_path(path)) + " needs " + (no_cert ? "\"cert\"" : "\"key\""));
         }
     }
-    const bool used =
-        std::any_of(config.listeners.begin(), config.listeners.end(), [](const Listener& l) { return l.tls; });
-    if (!used && !config.listeners.empty()) {
+    const auto& all = config.listeners;
+    const bool used = std::any_of(all.begin(), all.end(), [](const Listener& l) { return l.tls; });
+    const bool serves = std::any_of(all.begin(), all.end(), [](const Listener& l) { return !l.redirect_https; });
+    if (!used && serves) {
         scope.problems.warn(place, "unused-tls", "no listener speaks TLS", "write tls: true at a listener");
     }
 }

@@ -128,15 +128,7 @@ class PoolRules {
 }  // namespace
 
 void validate_pools(const Config& config, Scope& scope) {
-    for (const Pool& pool : config.pools) {
-        PoolRules(pool, scope).check();
-        const bool used = std::any_of(config.routes.begin(), config.routes.end(),
-                                      [&](const Route& r) { return r.pool == pool.name; });
-        if (!used && !config.routes.empty() && !scope.problems.has_errors()) {
-            scope.problems.warn(scope.place_of("pools." + pool.name), "unused-pool",
-                                "no route leads to the pool " + quoted(pool.name));
-        }
-    }
+    for (const Pool& pool : config.pools) PoolRules(pool, scope).check();
 }
 
 }  // namespace edgeproxy::config

@@ -128,8 +128,9 @@ class RouteRules {
             scope_.problems.error(place, "two-actions", "a route has exactly one of pool, redirect and respond");
         }
         if (!route.pool.empty() && config_.find_pool(route.pool) == nullptr) unknown_pool(route.pool);
-        if (written("pool") && route.pool.empty())
+        if (written("pool") && route.pool.empty() && !scope_.problems.has_errors()) {
             report(at("pool"), {"unknown-pool", "a route needs the name of a pool", {}});
+        }
         if (route.redirect) check_redirect(*route.redirect);
         if (route.respond && !is_content_type(route.respond->content_type)) {
             report(at("respond.content_type"),
@@ -175,7 +176,7 @@ class RouteRules {
             if (!fine) report(at(key), {"bad-path", quoted(prefix) + " is not a path", "write it like /api"});
         }
         if (written("pool")) return;
-        for (const std::string key : {"strip_prefix", "add_prefix", "websocket", "max_body"}) {
+        for (const std::string key : {"strip_prefix", "add_prefix", "websocket"}) {
             if (written(key))
                 report(at(key), {"no-effect", "key " + quoted(key) + " needs \"pool\": nothing is forwarded here", {}});
         }
@@ -218,12 +219,26 @@ void warn_of_shadows(const Config& config, Scope& scope) {
     }
 }
 
+void warn_of_unused_pools(const Config& config, Scope& scope) {
+    // While something else is wrong, a route may be meant for it.
+    if (config.routes.empty() || scope.problems.has_errors()) return;
+    for (const Pool& pool : config.pools) {
+        const bool used = std::any_of(config.routes.begin(), config.routes.end(),
+                                      [&](const Route& r) { return r.pool == pool.name; });
+        if (!used) {
+            scope.problems.warn(scope.place_of("pools." + pool.name), "unused-pool",
+                                "no route leads to the pool " + quoted(pool.name));
+        }
+    }
+}
+
 }  // namespace
 
 void validate_routes(const Config& config, Scope& scope) {
     RouteRules rules(config, scope);
     for (std::size_t i = 0; i < config.routes.size(); ++i) rules.check(i);
     warn_of_shadows(config, scope);
+    warn_of_unused_pools(config, scope);
     const bool serves = std::any_of(config.listeners.begin(), config.listeners.end(),
                                     [](const Listener& l) { return !l.redirect_https; });
     if (!config.routes.empty() || !serves || scope.problems.has_errors()) return;

@@ -15,6 +15,8 @@ namespace edgeproxy::config {
 /// Writes a struct as YAML, key by key: the counterpart of Section, called by the same `fields`.
 class YamlWriter {
  public:
+    static constexpr bool reads = false;
+
     YamlWriter(const DumpOptions& options, std::string row, unsigned depth)
         : options_(options), row_(std::move(row)), depth_(depth) {}
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "config/field_table.hpp"
+#include "config/units.hpp"
+#include "tests/config/support.hpp"
+
+using namespace edgeproxy::config;
+using namespace std::chrono_literals;
+
+namespace {
+
+const char* smallest = "listen: \":8080\"\napp: prog\n";
+
+}  // namespace
+
+TEST_CASE("defaults of the server", "[config][defaults]") {
+    const Config config = plan(smallest);
+    CHECK(config.server == Server{4, "", "", "/run/edgeproxy", 400, {0s, 30s}});
+    CHECK(config.client_ip == ClientIp{});
+    CHECK(config.headers == Headers{"X-Request-ID", "", "edgeproxy", false, true, false});
+    CHECK(config.error_pages == ErrorPages{PageFormat::automatic, false});
+    CHECK(config.logging ==
+          Logging{LogLevel::info, LogFormat::automatic, "stderr", {true, "stdout", LogFormat::automatic, {}}});
+    CHECK(config.metrics == Metrics{true, {Address::Kind::tcp, "127.0.0.1", 9900}, "/metrics"});
+    CHECK(config.tls == Tls{{}, false, TlsProfile::intermediate, UnknownHost::use_default, 0s, true});
+}
+
+TEST_CASE("the default of max_connections follows the file limit, within bounds", "[config][defaults]") {
+    const auto [limit, connections] =
+        GENERATE(table<std::uint64_t, unsigned>({{1024, 408}, {20'000, 8'000}, {20, 16}, {1'000'000'000, 50'000}}));
+    auto options = quiet_world();
+    options.file_limit = limit;
+    CHECK(load_text(smallest, "f", options).config->server.max_connections == connections);
+}
+
+TEST_CASE("defaults of a listener", "[config][defaults]") {
+    const Listener listener = plan(smallest).listeners[0];
+    CHECK(listener.protocols == std::vector{Protocol::http1});
+    CHECK_FALSE(listener.tls);
+    CHECK_FALSE(listener.redirect_https);
+    CHECK(listener.backlog == 4096);
+    CHECK(listener.http2_max_streams == 100);
+    CHECK(listener.timeouts == ListenerTimeouts{5s, 10s, 10s, 30s, 60s, 60s, 1h});
+    CHECK(listener.limits == ListenerLimits{8 * 1024, 32 * 1024, 100, 10'000});
+}
+
+TEST_CASE("defaults of a managed pool", "[config][defaults]") {
+    const Pool pool = plan(smallest).pools[0];
+    CHECK(pool.command == Command{{"prog"}, Kind::generic, false, Bind::tcp, {}, "/srv", "", "", "TERM"});
+    CHECK(pool.workers == 1);
+    CHECK(pool.required);
+    CHECK(pool.balance == Balance::least_requests);
+    CHECK(pool.max_in_flight == 256);
+    CHECK(pool.queue == Queue{1024, 10s});
+    CHECK(pool.hold == 30s);
+    CHECK(pool.health == Health{"", 5s, 2s, 3, 1, 0, 0, ""});
+    CHECK(pool.outlier == Outlier{true, 5, 10s, 10s});
+    CHECK(pool.keepalive == Keepalive{32, 4s});
+    CHECK(pool.timeouts == PoolTimeouts{1s, 60s, 300s, 30s});
+    CHECK(pool.connect_retries == 2);
+    CHECK(pool.host_header == HostHeader::preserve);
+    CHECK(pool.start_timeout == 60s);
+    CHECK(pool.start_parallel == 2);
+    CHECK(pool.drain_timeout == 30s);
+    CHECK(pool.stop_grace_period == 10s);
+    CHECK(pool.restart == Restart{500ms, 30s, 5, 60s});
+}
+
+TEST_CASE("defaults of a pool of others", "[config][defaults]") {
+    const Pool pool = plan("listen: \":1\"\npools: { a: { endpoints: [\"far.example:80\"] } }\n").pools[0];
+    CHECK(pool.timeouts.connect == 3s);
+    CHECK(pool.keepalive.idle_timeout == 4s);
+    CHECK(pool.endpoints[0].name == "far.example:80");
+    CHECK(pool.endpoints[0].max_in_flight == 256);
+}
+
+TEST_CASE("defaults of a route", "[config][defaults]") {
+    Route route;
+    route.name = "app";
+    route.pool = "app";
+    route.max_body = ByteSize{64} << 20;
+    CHECK(plan(smallest).routes == std::vector{route});
+    const Config more =
+        plan("listen: \":1\"\nroutes:\n  - { path: /a, redirect: /b }\n  - { path: /c, respond: 204 }\n");
+    CHECK(more.routes[0].redirect == Redirect{"/b", 308});
+    CHECK(more.routes[1].respond == Respond{204, "", "text/plain; charset=utf-8"});
+}
+
+TEST_CASE("the field table is whole: every row has a section, a default within its range and words that fit",
+          "[config][defaults]") {
+    std::set<std::string> seen{""};
+    for (const Field& field : field_table()) {
+        INFO(field.path);
+        CHECK(seen.insert(std::string(field.path)).second);
+        std::string section(field.path.substr(0, field.path.size() - last_part(field.path).size()));
+        if (!section.empty()) section.pop_back();
+        if (section.ends_with("[]")) section.resize(section.size() - 2);
+        CHECK(seen.contains(section));
+        const bool switched = field.type == FieldType::section;
+        if (switched && !field.words.empty()) {
+            CHECK(find_field(std::string(field.path) + "." + std::string(field.words)) != nullptr);
+        }
+        if (field.type == FieldType::duration) {
+            REQUIRE(parse_duration(field.low).value);
+            REQUIRE(parse_duration(field.high).value);
+            CHECK(*parse_duration(field.low).value < *parse_duration(field.high).value);
+            const auto fallback = field.fallback_for({});
+            CHECK((fallback.empty() || fallback == "off" || parse_duration(fallback).value));
+            CHECK((fallback != "off" || field.takes("off")));
+        }
+        if (field.type == FieldType::size) CHECK((parse_size(field.low).value && parse_size(field.high).value));
+        if (field.type == FieldType::count) CHECK((parse_count(field.low).value && parse_count(field.high).value));
+        if (field.type == FieldType::word) CHECK(field.takes(field.fallback));
+    }
+    CHECK(find_field("pools.<name>.queue.size")->fallback == "1024");
+    CHECK(find_field("pools.<name>.queue.nonsense") == nullptr);
+    CHECK(fields_below("pools.<name>.queue").size() == 2);
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/host.hpp"
+
+#include <stdlib.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+using namespace edgeproxy::config;
+
+namespace {
+
+/// Files below a directory of their own that stand for /proc and /sys.
+class FakeRoot {
+ public:
+    explicit FakeRoot(const std::map<std::string, std::string>& files) {
+        char pattern[] = "/tmp/edgeproxy-host-XXXXXX";
+        path_ = ::mkdtemp(pattern);
+        for (const auto& [name, text] : files) {
+            std::filesystem::create_directories(std::filesystem::path(path_ + name).parent_path());
+            std::ofstream(path_ + name) << text << "\n";
+        }
+    }
+    ~FakeRoot() { std::filesystem::remove_all(path_); }
+    const std::string& path() const { return path_; }
+
+ private:
+    std::string path_;
+};
+
+}  // namespace
+
+TEST_CASE("the cgroup's grant is rounded up to whole CPUs", "[config][host]") {
+    using Files = std::map<std::string, std::string>;
+    const auto [name, files, cpus] = GENERATE(table<std::string, Files, unsigned>({
+        {"no cgroup", Files{}, 0},
+        {"v2 without a limit", Files{{"/proc/self/cgroup", "0::/"}, {"/sys/fs/cgroup/cpu.max", "max 100000"}}, 0},
+        {"v2 with two and a half",
+         Files{{"/proc/self/cgroup", "0::/app"}, {"/sys/fs/cgroup/app/cpu.max", "250000 100000"}}, 3},
+        {"v2 with a tenth", Files{{"/proc/self/cgroup", "0::/"}, {"/sys/fs/cgroup/cpu.max", "10000 100000"}}, 1},
+        {"v2, a level above grants less",
+         Files{{"/proc/self/cgroup", "0::/a/b"},
+               {"/sys/fs/cgroup/a/cpu.max", "200000 100000"},
+               {"/sys/fs/cgroup/a/b/cpu.max", "max 100000"}},
+         2},
+        {"v1",
+         Files{{"/proc/self/cgroup", "5:memory:/x\n4:cpu,cpuacct:/docker/1"},
+               {"/sys/fs/cgroup/cpu/docker/1/cpu.cfs_quota_us", "400000"},
+               {"/sys/fs/cgroup/cpu/docker/1/cpu.cfs_period_us", "100000"}},
+         4},
+        {"v1 without a limit",
+         Files{{"/proc/self/cgroup", "4:cpu,cpuacct:/"},
+               {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1"},
+               {"/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000"}},
+         0},
+        {"nonsense", Files{{"/proc/self/cgroup", "nonsense\n:\n0:"}, {"/sys/fs/cgroup/cpu.max", "many"}}, 0},
+    }));
+    INFO(name);
+    const FakeRoot root(files);
+    CHECK(cgroup_cpus(root.path()) == cpus);
+}
+
+TEST_CASE("there is at least one CPU and a file limit", "[config][host]") {
+    CHECK(allowed_cpus() >= 1);
+    CHECK(open_file_limit() >= 16);
+}
+
+TEST_CASE("the runtime directory is where the system wants it", "[config][host]") {
+    using Variables = std::map<std::string, std::string>;
+    const auto [uid, variables, path] = GENERATE(table<unsigned, Variables, std::string>({
+        {0, Variables{}, "/run/edgeproxy"},
+        {0, Variables{{"RUNTIME_DIRECTORY", "/run/edge"}}, "/run/edge"},
+        {1000, Variables{{"RUNTIME_DIRECTORY", "/run/a:/run/b"}, {"XDG_RUNTIME_DIR", "/run/user/1000"}}, "/run/a"},
+        {1000, Variables{{"XDG_RUNTIME_DIR", "/run/user/1000"}}, "/run/user/1000/edgeproxy"},
+        {1000, Variables{{"XDG_RUNTIME_DIR", "relative"}}, "/tmp/edgeproxy-1000"},
+        {1000, Variables{{"TMPDIR", "/var/tmp"}}, "/var/tmp/edgeproxy-1000"},
+        {0, Variables{{"XDG_RUNTIME_DIR", "/run/user/0"}}, "/run/edgeproxy"},
+    }));
+    const auto lookup = [variables = variables](const std::string& name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        if (found == variables.end()) return std::nullopt;
+        return found->second;
+    };
+    CHECK(runtime_dir_for(uid, lookup) == path);
+}
