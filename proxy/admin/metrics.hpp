@@ -30,7 +30,7 @@ struct EndpointSample {
     bool present = true;  ///< it takes part now; counters of a name that left stay
     bool healthy = false;
     std::uint64_t idle_connections = 0;
-    std::vector<const upstream::EndpointCells*> cells;  ///< one per thread that counts
+    std::span<const upstream::EndpointCells> cells;  ///< one per thread that counts
 };
 
 /// Endpoints of a pool by state.

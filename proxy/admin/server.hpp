@@ -27,6 +27,13 @@ struct Answers {
     std::function<std::string()> status;   ///< JSON of `/api/v1/status`; not set = 404
 };
 
+/// The bounds of the server.
+struct ServerLimits {
+    std::size_t max_connections = 64;                ///< newcomers beyond are closed
+    std::chrono::milliseconds longest_wait{10'000};  ///< for a request head, and for an answer to be taken
+    std::size_t max_head = 8 * 1024;                 ///< bytes of a request head; 431 beyond
+};
+
 /// The HTTP server of the metrics listener: `/metrics`, `/livez`, `/readyz[?verbose]`, `/api/v1/status`. Only reads:
 /// GET and HEAD, anything else is 405, other paths 404.
 ///
@@ -34,12 +41,8 @@ struct Answers {
 /// Every call on that thread.
 class Server {
  public:
-    static constexpr std::size_t max_connections = 64;       ///< newcomers beyond are closed
-    static constexpr std::chrono::seconds longest_wait{10};  ///< for a request head, and for an answer to be taken
-    static constexpr std::size_t max_head = 8 * 1024;        ///< 431 beyond
-
     /// `context` must outlive the server.
-    Server(boost::asio::io_context& context, Answers answers);
+    Server(boost::asio::io_context& context, Answers answers, const ServerLimits& limits = {});
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
     ~Server();

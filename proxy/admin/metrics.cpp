@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/admin/metrics.hpp"
+
+#include <prometheus/collectable.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "proxy/admin/families.hpp"
+#include "proxy/admin/process_metrics.hpp"
+
+namespace edgeproxy::admin {
+
+class Metrics::Collector final : public prometheus::Collectable {
+ public:
+    explicit Collector(MetricSources sources) : sources_(std::move(sources)), process_start_(read_process_start()) {}
+
+    std::vector<prometheus::MetricFamily> Collect() const override {
+        Families families;
+        add_program(families);
+        add_process(families);
+        add_proxy_families(families, sources_);
+        add_upstream_families(families, sources_);
+        return families.finish();
+    }
+
+ private:
+    void add_program(Families& families) const {
+        const BuildInfo& build = sources_.build;
+        families
+            .gauge("edgeproxy_build_info", "What this program was made of.",
+                   {"version", "revision", "compiler", "openssl", "nghttp2", "boost"})
+            .add({build.version, build.revision, build.compiler, build.openssl, build.nghttp2, build.boost}, 1);
+        families.gauge("edgeproxy_start_time_seconds", "Start of edgeproxy, Unix time.")
+            .add({}, static_cast<double>(sources_.start_time));
+        if (sources_.ready)
+            families.gauge("edgeproxy_ready", "1 while /readyz says so.").add({}, sources_.ready() ? 1 : 0);
+        if (sources_.config_hash) {
+            families.gauge("edgeproxy_config_info", "The configuration in force.", {"hash"})
+                .add({sources_.config_hash()}, 1);
+        }
+        add_certificates(families);
+        Family& dropped = families.counter("edgeproxy_log_messages_dropped_total",
+                                           "Log lines lost: full ring, full disk or a slow reader.", {"log"});
+        if (sources_.access_dropped) dropped.add({"access"}, static_cast<double>(sources_.access_dropped()));
+        if (sources_.log_dropped) dropped.add({"main"}, static_cast<double>(sources_.log_dropped()));
+    }
+
+    void add_certificates(Families& families) const {
+        if (!sources_.certificates) return;
+        Family& not_after = families.gauge("edgeproxy_tls_certificate_not_after_timestamp_seconds",
+                                           "End of a certificate's validity, Unix time.", {"name", "source"});
+        // Several of one name (RSA and ECDSA): the first to expire counts.
+        std::map<std::pair<std::string, std::string>, std::int64_t> earliest;
+        for (const CertificateSample& certificate : sources_.certificates()) {
+            const auto [found, fresh] =
+                earliest.try_emplace({certificate.name, certificate.source}, certificate.not_after);
+            if (!fresh) found->second = std::min(found->second, certificate.not_after);
+        }
+        for (const auto& [labels, end] : earliest) {
+            not_after.add({labels.first, labels.second}, static_cast<double>(end));
+        }
+    }
+
+    void add_process(Families& families) const {
+        const ProcessUsage usage = read_process_usage();
+        families.counter("process_cpu_seconds_total", "CPU time of the proxy process.").add({}, usage.cpu_seconds);
+        families.gauge("process_resident_memory_bytes", "Resident memory of the proxy process.")
+            .add({}, static_cast<double>(usage.resident_bytes));
+        families.gauge("process_open_fds", "Open descriptors of the proxy process.")
+            .add({}, static_cast<double>(usage.open_fds));
+        families.gauge("process_max_fds", "Limit of open descriptors.").add({}, static_cast<double>(usage.max_fds));
+        families.gauge("process_start_time_seconds", "Start of the proxy process, Unix time.").add({}, process_start_);
+    }
+
+    const MetricSources sources_;
+    const double process_start_;
+};
+
+Metrics::Metrics(MetricSources sources) : collector_(std::make_unique<Collector>(std::move(sources))) {}
+
+Metrics::~Metrics() = default;
+
+std::string Metrics::scrape() const {
+    return prometheus::TextSerializer{}.Serialize(collector_->Collect());
+}
+
+}  // namespace edgeproxy::admin
