@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/connection.hpp"
+
+#include <charconv>
+
+#include "proxy/http1_server.hpp"
+#include "proxy/http2_server.hpp"
+#include "tls/error.hpp"
+
+namespace edgeproxy::proxy {
+
+Connection::Connection(Lane& lane, const ListenerPlan& plan, io::UniqueFd fd, const io::Peer& peer,
+                       std::uint16_t local_port)
+    : lane_(lane),
+      plan_(plan),
+      snapshot_(lane.snapshot),
+      peer_(peer),
+      mark_(lane.cells->listener(plan.index)),
+      stream_(std::make_unique<io::Socket>(lane.reactor, std::move(fd))) {
+    if (peer.is_ip) {
+        const auto end = std::to_chars(port_.data(), port_.data() + port_.size(), local_port);
+        port_size_ = static_cast<std::uint8_t>(end.ptr - port_.data());
+    }
+    next_ = lane_.connections;
+    if (next_ != nullptr) next_->prev_ = this;
+    lane_.connections = this;
+    ++lane_.open;
+    socket().write_stall(listener().timeouts.write);
+}
+
+Connection::~Connection() {
+    if (prev_ != nullptr) prev_->next_ = next_;
+    if (next_ != nullptr) next_->prev_ = prev_;
+    if (lane_.connections == this) lane_.connections = next_;
+    --lane_.open;
+}
+
+void Connection::drain() {
+    if (drainable_ != nullptr) return drainable_->drain_asked();
+    if (idle_) socket().cancel();
+}
+
+void Lane::drain() {
+    draining = true;
+    for (Connection* connection = connections; connection != nullptr; connection = connection->next())
+        connection->drain();
+}
+
+namespace {
+
+admin::HandshakeResult handshake_result(const io::error_code& error) {
+    using admin::HandshakeResult;
+    if (error == io::errc::timed_out) return HandshakeResult::timeout;
+    if (error.category() != tls::category()) return HandshakeResult::closed;
+    switch (static_cast<tls::errc>(error.value())) {
+        case tls::errc::plain_http:
+            return HandshakeResult::plain_http;
+        case tls::errc::no_alpn:
+            return HandshakeResult::no_protocol;
+        case tls::errc::unknown_host:
+            return HandshakeResult::unknown_host;
+        case tls::errc::alert:
+        case tls::errc::certificate_refused:
+            return HandshakeResult::alert_received;
+        case tls::errc::truncated:
+            return HandshakeResult::closed;
+        default:
+            return HandshakeResult::protocol_error;
+    }
+}
+
+/// The TLS handshake with its deadline and its counters. False: the connection is over.
+io::Task<bool> shake_hands(Connection& connection) {
+    Lane& lane = connection.lane();
+    const io::TimePoint begin = lane.reactor.precise_now();
+    connection.socket().read_deadline(io::deadline_after(lane.reactor.now(), connection.listener().timeouts.handshake));
+    const auto done = co_await connection.stream().accept(*connection.plan().context, lane.windows);
+    admin::ListenerCells& cells = lane.cells->listener(connection.plan().index);
+    const auto result = done ? admin::HandshakeResult::ok : handshake_result(done.error());
+    cells.count_handshake(connection.stream().tls_version(), connection.stream().tls_resumed(), result,
+                          lane.reactor.precise_now() - begin);
+    if (done) co_return true;
+    if (done.error() == tls::errc::plain_http) co_await refuse_plain_http(connection);
+    co_return false;
+}
+
+}  // namespace
+
+io::Task<void> serve_connection(std::unique_ptr<Connection> connection) {
+    if (!connection->socket().is_open()) co_return;
+    if (connection->plan().context != nullptr) {
+        const bool shaken = co_await shake_hands(*connection);
+        if (!shaken) co_return;
+    }
+    const bool h2 = connection->stream().alpn() == "h2";
+    connection->mark().protocol(h2 ? admin::ConnectionProtocol::h2 : admin::ConnectionProtocol::http1);
+    if (h2) {
+        co_await serve_http2(*connection);
+    } else {
+        co_await serve_http1(*connection);
+    }
+}
+
+}  // namespace edgeproxy::proxy

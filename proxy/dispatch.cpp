@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/dispatch.hpp"
+
+#include "proxy/forward.hpp"
+#include "proxy/http/target.hpp"
+#include "proxy/local_reply.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+/// Notes what is known from the head, and who asks.
+void begin(Connection& connection, Exchange& exchange, Workspace& work) {
+    Lane& lane = connection.lane();
+    const http::Request& request = work.request;
+    const config::Config& config = *lane.snapshot->config;
+    lane.wall.refresh(lane.reactor.now());
+    identify(request, connection.arrival(), config.client_ip, config.headers.request_id, work.identity);
+    work.request_id = work.identity.request_id;
+    if (work.request_id.empty() && !config.headers.request_id.empty())
+        work.request_id = lane.ids.next(lane.wall.unix_ms(), work.request_id_text);
+
+    admin::ExchangeRecord& record = exchange.record;
+    record.start = lane.wall.now();
+    record.listener_index = connection.plan().index;
+    record.listener = connection.plan().name;
+    record.protocol = request.version;
+    record.tls_version = connection.stream().tls_version();
+    record.tls_resumed = connection.stream().tls_resumed();
+    record.method = request.method;
+    record.method_text = request.method_text;
+    record.scheme = work.identity.proto;
+    record.host = request.authority;
+    record.path = request.path;
+    record.query = request.query;
+    record.has_query = request.has_query;
+    record.request_id = work.request_id;
+    record.client_ip = work.identity.client_ip;
+    record.peer = work.identity.peer();
+    record.referer = request.fields.value(http::FieldId::referer);
+    record.user_agent = request.fields.value(http::FieldId::user_agent);
+}
+
+/// Counts it and hands it to the access log.
+void end(Connection& connection, Exchange& exchange, io::TimePoint began, bool logged) {
+    Lane& lane = connection.lane();
+    exchange.record.total = lane.reactor.precise_now() - began;
+    lane.cells->count(exchange.record);
+    if (logged && lane.access_log != nullptr) lane.access_log->write(lane.reactor.index(), exchange.record);
+}
+
+io::Task<void> answer_locally(Connection& connection, Exchange& exchange, Workspace& work, const Reason& why) {
+    Lane& lane = connection.lane();
+    const auto sent =
+        co_await reply(exchange, why, lane.snapshot->config->error_pages, work.head, lane.wall.date(), work.request_id);
+    static_cast<void>(sent);
+}
+
+/// A head with the fields that every answer of ours has.
+void prepare(ResponseHead& head, unsigned status, std::uint64_t length, const Lane& lane) {
+    head.reset();
+    head.status = status;
+    head.body = {http::Body::Kind::length, length};
+    head.fields.push("Date", lane.wall.date());
+}
+
+/// `to` with {scheme} {host} {uri} {path} {query} filled in. Every byte of those has passed the parsers, so the result
+/// is a clean field value.
+std::string expand(std::string_view to, const http::Request& request, const Identity& identity) {
+    std::string out;
+    while (!to.empty()) {
+        const std::size_t brace = to.find('{');
+        out += to.substr(0, brace);
+        if (brace == std::string_view::npos) break;
+        to.remove_prefix(brace);
+        const std::size_t close = to.find('}');
+        const std::string_view name = close == std::string_view::npos ? std::string_view() : to.substr(1, close - 1);
+        if (name == "scheme") out += identity.proto;
+        if (name == "host") out += request.authority;
+        if (name == "uri") out += request.target;
+        if (name == "path") out += request.path;
+        if (name == "query") out += request.query;
+        to.remove_prefix(close == std::string_view::npos ? to.size() : close + 1);
+    }
+    return out;
+}
+
+io::Task<void> redirect(Connection& connection, Exchange& exchange, Workspace& work, std::string location,
+                        unsigned status) {
+    prepare(work.head, status, 0, connection.lane());
+    work.head.fields.push("Location", location);
+    if (!work.request_id.empty()) work.head.fields.push("X-Request-ID", work.request_id);
+    const auto sent = co_await exchange.respond(work.head, {}, true);
+    static_cast<void>(sent);
+}
+
+/// The listener answers everything with 308 to https.
+io::Task<void> redirect_to_https(Connection& connection, Exchange& exchange, Workspace& work) {
+    const http::Request& request = work.request;
+    if (request.host.empty()) {
+        co_await answer_locally(connection, exchange, work, reason(http::errc::no_host));
+        co_return;
+    }
+    const bool v6 = request.host.find(':') != std::string_view::npos;
+    std::string location = "https://";
+    location += v6 ? "[" : "";
+    location += request.host;
+    location += v6 ? "]" : "";
+    const std::uint16_t port = connection.listener().redirect_port;
+    if (port != 443) location += ":" + std::to_string(port);
+    location += request.target == "*" ? std::string_view("/") : request.target;
+    co_await redirect(connection, exchange, work, std::move(location), 308);
+}
+
+io::Task<void> respond_fixed(Connection& connection, Exchange& exchange, Workspace& work,
+                             const config::Respond& fixed) {
+    prepare(work.head, fixed.status, fixed.body.size(), connection.lane());
+    if (!fixed.content_type.empty()) work.head.fields.push("Content-Type", fixed.content_type);
+    if (!work.request_id.empty()) work.head.fields.push("X-Request-ID", work.request_id);
+    const bool no_body = work.request.method == http::Method::head || fixed.status == 204 || fixed.status == 304;
+    if (fixed.status == 204 || fixed.status == 304) work.head.body = {};
+    const auto sent =
+        co_await exchange.respond(work.head, no_body ? std::string_view() : std::string_view(fixed.body), true);
+    static_cast<void>(sent);
+}
+
+io::Task<void> act(Connection& connection, Exchange& exchange, Workspace& work, const RoutePlan& plan) {
+    if (plan.route->redirect) {
+        std::string location = expand(plan.route->redirect->to, work.request, work.identity);
+        co_await redirect(connection, exchange, work, std::move(location), plan.route->redirect->status);
+    } else if (plan.route->respond) {
+        co_await respond_fixed(connection, exchange, work, *plan.route->respond);
+    } else if (work.request.websocket && !plan.route->websocket) {
+        co_await answer_locally(connection, exchange, work, reason(Refusal::websocket_off));
+    } else {
+        co_await forward(connection, exchange, plan, work);
+    }
+}
+
+/// Chooses the route and notes it; null (and answered) when there is none.
+const RoutePlan* choose_route(Connection& connection, Workspace& work, const Reason*& why) {
+    Lane& lane = connection.lane();
+    io::Buffer scratch;
+    std::span<char> space;
+    if (!http::has_one_reading(work.request.path)) {
+        scratch = lane.reactor.buffers().take_large();
+        space = scratch.span();
+    }
+    const RouteChoice choice = lane.snapshot->router.choose(work.request, space);
+    if (choice.verdict == RouteChoice::Verdict::found) return &lane.snapshot->routes[choice.index];
+    why = &reason(choice.verdict == RouteChoice::Verdict::none ? Refusal::no_route : Refusal::ambiguous_target);
+    return nullptr;
+}
+
+bool is_excluded(const config::AccessLog& log, std::string_view path) {
+    for (const std::string& prefix : log.exclude) {
+        if (path.starts_with(prefix) &&
+            (path.size() == prefix.size() || path[prefix.size()] == '/' || prefix.ends_with('/')))
+            return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& work) {
+    Lane& lane = connection.lane();
+    const io::TimePoint began = lane.reactor.precise_now();
+    begin(connection, exchange, work);
+    bool logged = true;
+    if (connection.listener().redirect_https) {
+        co_await redirect_to_https(connection, exchange, work);
+    } else if (work.request.path == "*") {
+        // OPTIONS * asks about the server as a whole, which is us.
+        prepare(work.head, 204, 0, lane);
+        work.head.body = {};
+        work.head.fields.push("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+        const auto sent = co_await exchange.respond(work.head, {}, true);
+        static_cast<void>(sent);
+    } else {
+        const Reason* why = nullptr;
+        const RoutePlan* plan = choose_route(connection, work, why);
+        if (plan != nullptr) {
+            exchange.record.route_index = plan->index;
+            exchange.record.route = plan->name;
+            exchange.record.pool_index = plan->pool_index;
+            exchange.record.pool = plan->pool_name;
+            exchange.record.begun = true;
+            lane.cells->began(plan->index);
+            logged = plan->route->access_log && !is_excluded(lane.snapshot->config->logging.access, work.request.path);
+            co_await act(connection, exchange, work, *plan);
+        } else {
+            co_await answer_locally(connection, exchange, work, *why);
+        }
+    }
+    end(connection, exchange, began, logged);
+}
+
+io::Task<void> refuse(Connection& connection, Exchange& exchange, Workspace& work, const Reason& why) {
+    const io::TimePoint began = connection.lane().reactor.precise_now();
+    begin(connection, exchange, work);
+    co_await answer_locally(connection, exchange, work, why);
+    end(connection, exchange, began, true);
+}
+
+io::Task<void> refuse(Connection& connection, Exchange& exchange, Workspace& work, http::errc error) {
+    connection.lane().cells->count_malformed(error);
+    const Reason why = reason(error);
+    co_await refuse(connection, exchange, work, why);
+}
+
+}  // namespace edgeproxy::proxy

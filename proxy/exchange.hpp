@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <span>
+#include <string_view>
+
+#include "proxy/admin/exchange_record.hpp"
+#include "proxy/http/body_reader.hpp"
+#include "proxy/http/message.hpp"
+#include "tls/io/socket.hpp"
+
+namespace edgeproxy::proxy {
+
+/// The head of an answer on its way to a client, free of any HTTP version: no framing and no hop-by-hop fields among
+/// `fields`.
+///
+/// Views live until the call that sends it has finished. Large (the fields): pooled, never on a coroutine's frame.
+struct ResponseHead {
+    unsigned status = 0;
+    std::string_view reason;  ///< may be empty
+    http::Body body;          ///< none, length, or chunked for "unknown before the end"
+    http::Fields fields;
+
+    void reset() {
+        status = 0;
+        reason = {};
+        body = {};
+        fields.clear();
+    }
+};
+
+/// Bytes of a body, in order. `data` is valid until the next call that reads the same body.
+struct BodyPiece {
+    std::string_view data;
+    bool done = false;  ///< nothing follows
+};
+
+/// One request of a client and its answer, whatever the version of HTTP: the one abstract class of the house.
+///
+/// Implemented by http1_server and http2_server, used by everything that answers. The answer is `respond`, then `send`
+/// until `end`; an answer that cannot be finished is `abort`ed, so that the client never takes it for whole. Whoever
+/// reads slower than somebody writes makes them wait: that is the backpressure. One reactor thread; lives until the
+/// coroutine that serves it returns.
+class Exchange {
+ public:
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+
+    /// The request head. Its views live as long as the exchange.
+    virtual const http::Request& request() const = 0;
+
+    /// What is already here of the request body, without waiting, to be sent together with the head. May be empty;
+    /// `done` when that is all of it.
+    virtual BodyPiece body_at_hand() = 0;
+    /// The next bytes of the request body (in a tunnel: of what the client sends). Fails when the client breaks off, is
+    /// too slow
+    /// (`io::errc::timed_out`), or its framing is malformed (`body_error` tells).
+    virtual io::Task<io::Result<BodyPiece>> read_body() = 0;
+    /// Ends a pending `read_body` with `io::errc::cancelled`.
+    virtual void cancel_body() = 0;
+    /// Why the body is malformed, or ok.
+    virtual http::errc body_error() const { return http::errc::ok; }
+    /// Trailer fields of the request, once its body is done.
+    virtual std::span<const http::Field> request_trailers() const { return {}; }
+
+    /// An interim answer (1xx other than 101). Does nothing for a client that cannot take one.
+    virtual io::Task<io::Result<void>> interim(const ResponseHead& head) = 0;
+    /// The final head, with the first bytes of the body. `end`: that is all of it.
+    virtual io::Task<io::Result<void>> respond(const ResponseHead& head, std::string_view data, bool end) = 0;
+    /// The next bytes of the body. `trailers` only with `end`.
+    virtual io::Task<io::Result<void>> send(std::string_view data, bool end,
+                                            std::span<const http::Field> trailers = {}) = 0;
+    /// After `respond`: breaks the answer off in a way that the client can tell from a clean end.
+    virtual void abort() = 0;
+    /// The answer has begun.
+    bool responded() const { return responded_; }
+    /// A tunnel, once a WebSocket handshake was answered by 101: `read_body` and `send` carry raw bytes from now on.
+    virtual void become_tunnel() = 0;
+
+    /// Who wants to know that the client has gone away while nobody reads or writes (to stop work for it).
+    struct Watcher {
+        virtual void client_gone() = 0;
+
+     protected:
+        ~Watcher() = default;
+    };
+    void watch(Watcher* watcher) { watcher_ = watcher; }
+    bool client_gone() const { return gone_; }
+
+    /// What the log and the metrics will say; filled by whoever knows.
+    admin::ExchangeRecord record{};
+
+ protected:
+    Exchange() = default;
+    ~Exchange() = default;
+    void tell_gone() {
+        gone_ = true;
+        if (watcher_ != nullptr) watcher_->client_gone();
+    }
+    bool responded_ = false;
+
+ private:
+    Watcher* watcher_ = nullptr;
+    bool gone_ = false;
+};
+
+}  // namespace edgeproxy::proxy

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/http1_client.hpp"
+
+#include <array>
+#include <cstring>
+
+#include "proxy/http/http1_writer.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+using upstream::Result;
+
+std::span<const char> bytes(std::string_view text) {
+    return {text.data(), text.size()};
+}
+
+}  // namespace
+
+Http1Client::Http1Client(upstream::UpstreamConnection& connection, http::Response& response, http::Trailers& trailers)
+    : connection_(connection), response_(response), trailers_(trailers) {}
+
+upstream::errc Http1Client::failure(const io::error_code& error, upstream::errc timed_out) {
+    failed_ = true;
+    if (error == io::errc::timed_out) return timed_out;
+    if (error == io::errc::cancelled) return upstream::errc::cancelled;
+    reset_ = error != io::errc::eof;
+    if (head_done_) return reset_ ? upstream::errc::reset : upstream::errc::response_truncated;
+    if (begun_) return upstream::errc::response_truncated;
+    if (connection_.reused()) return upstream::errc::stale_connection;
+    return reset_ ? upstream::errc::reset : upstream::errc::closed_early;
+}
+
+io::Task<Result<void>> Http1Client::send(std::string_view head, std::string_view body) {
+    const auto put = co_await connection_.stream().write_all(bytes(head), bytes(body));
+    if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
+    co_return Result<void>();
+}
+
+io::Task<Result<void>> Http1Client::send_body(std::string_view data, bool chunked, bool last,
+                                              std::span<const http::Field> trailers) {
+    if (!chunked) co_return co_await send(data, {});
+    std::array<char, http::max_chunk_line> line_space;
+    http::HeadWriter line{line_space};
+    if (!data.empty()) line.chunk_line(data.size());
+    std::string_view tail = data.empty() ? "" : "\r\n";
+    if (last) tail = data.empty() ? "0\r\n\r\n" : "\r\n0\r\n\r\n";
+    io::Buffer trailer_space;
+    if (last && !trailers.empty()) {
+        trailer_space = connection_.socket().reactor().buffers().take_small();
+        http::HeadWriter out{trailer_space.span()};
+        if (!data.empty()) out.put("\r\n");
+        out.last_chunk(trailers);
+        tail = out.text();
+    }
+    const auto put = co_await connection_.stream().write_all(bytes(line.text()), bytes(data), bytes(tail));
+    if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
+    co_return Result<void>();
+}
+
+bool Http1Client::make_room() {
+    io::BufferPool& pool = connection_.socket().reactor().buffers();
+    if (!in_) in_ = pool.take_small();
+    if (in_end_ < in_.size()) return true;
+    if (in_begin_ > 0) {
+        std::memmove(in_.data(), in_.data() + in_begin_, in_end_ - in_begin_);
+        in_end_ -= in_begin_;
+        in_begin_ = 0;
+        return true;
+    }
+    if (in_.size() >= io::BufferPool::large) return false;
+    io::Buffer larger = pool.take_large();
+    std::memcpy(larger.data(), in_.data(), in_end_);
+    in_ = std::move(larger);
+    return true;
+}
+
+io::Task<Result<void>> Http1Client::read_more(upstream::errc timed_out) {
+    const auto got = co_await connection_.stream().read_some({in_.data() + in_end_, in_.size() - in_end_});
+    if (!got) co_return failure(got.error(), timed_out);
+    begun_ = true;
+    in_end_ += *got;
+    co_return Result<void>();
+}
+
+io::Task<Result<void>> Http1Client::read_head(http::Method method) {
+    response_.reset();
+    for (;;) {
+        if (in_begin_ < in_end_) {
+            const http::ReadResult read =
+                reader_.read({in_.data() + in_begin_, in_end_ - in_begin_}, method, response_);
+            if (read.status == http::ReadResult::Status::complete) {
+                in_begin_ += read.head_size;
+                break;
+            }
+            if (read.status == http::ReadResult::Status::failed) {
+                failed_ = true;
+                co_return upstream::errc::bad_response;
+            }
+        } else {
+            in_begin_ = in_end_ = 0;
+        }
+        if (!make_room()) {
+            failed_ = true;
+            co_return upstream::errc::bad_response;
+        }
+        const auto more = co_await read_more(upstream::errc::response_timeout);
+        if (!more) co_return more.error();
+    }
+    if (response_.interim()) co_return Result<void>();
+    head_done_ = true;
+    keep_alive_ = response_.keep_alive;
+    body_.start(response_.body, &trailers_);
+    co_return Result<void>();
+}
+
+BodyPiece Http1Client::body_at_hand() {
+    if (body_.done()) return {{}, true};
+    if (in_begin_ == in_end_) return {};
+    const http::BodyStep step = body_.next({in_.data() + in_begin_, in_end_ - in_begin_});
+    in_begin_ += step.consumed;
+    if (step.error != http::errc::ok) failed_ = true;
+    return {step.data, body_.done()};
+}
+
+io::Task<Result<BodyPiece>> Http1Client::read_body() {
+    for (;;) {
+        const BodyPiece piece = body_at_hand();
+        if (failed_) co_return upstream::errc::bad_response;
+        if (!piece.data.empty() || piece.done) co_return piece;
+        if (in_begin_ < in_end_) continue;
+        const bool much = body_.run() > io::BufferPool::small;
+        if (much && in_.size() < io::BufferPool::large && in_end_ == in_.size())
+            in_ = connection_.socket().reactor().buffers().take_large();
+        in_begin_ = in_end_ = 0;
+        const auto more = co_await read_more(upstream::errc::idle_timeout);
+        if (more) continue;
+        if (more.error() == upstream::errc::response_truncated && !reset_ && body_.complete_at_eof()) {
+            failed_ = false;
+            keep_alive_ = false;
+            co_return BodyPiece{{}, true};
+        }
+        co_return more.error();
+    }
+}
+
+io::Task<Result<BodyPiece>> Http1Client::read_raw() {
+    if (in_begin_ == in_end_) {
+        in_begin_ = in_end_ = 0;
+        const auto got = co_await connection_.stream().read_some(in_.span());
+        if (!got && got.error() == io::errc::eof) co_return BodyPiece{{}, true};
+        if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);
+        in_end_ = *got;
+    }
+    const BodyPiece piece{{in_.data() + in_begin_, in_end_ - in_begin_}, false};
+    in_begin_ = in_end_;
+    co_return piece;
+}
+
+}  // namespace edgeproxy::proxy

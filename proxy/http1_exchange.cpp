@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/http1_exchange.hpp"
+
+#include <cstring>
+
+#include "proxy/http/http1_writer.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+using http::Body;
+using io::Result;
+
+/// Of a request that we did not read to its end: so much, for so long, is still taken in, lest a reset destroy our
+/// answer at the client.
+constexpr std::size_t linger_bytes = 256 * 1024;
+constexpr io::Duration linger_time = std::chrono::seconds(2);
+
+std::span<const char> bytes(std::string_view text) {
+    return {text.data(), text.size()};
+}
+
+}  // namespace
+
+Http1Exchange::Http1Exchange(Connection& connection, Workspace& workspace, Input input)
+    : connection_(connection), workspace_(workspace), input_(std::move(input)), reader_(connection.plan().limits) {}
+
+Http1Exchange::~Http1Exchange() {
+    connection_.socket().watch_idle(nullptr);
+}
+
+bool Http1Exchange::make_room() {
+    if (!input_.buffer) input_.buffer = connection_.lane().reactor.buffers().take_small();
+    if (input_.end < input_.buffer.size()) return true;
+    if (input_.begin > 0) {
+        std::memmove(input_.buffer.data(), input_.buffer.data() + input_.begin, input_.end - input_.begin);
+    } else {
+        if (input_.buffer.size() >= io::BufferPool::large) return false;
+        io::Buffer larger = connection_.lane().reactor.buffers().take_large();
+        std::memcpy(larger.data(), input_.buffer.data(), input_.end);
+        input_.buffer = std::move(larger);
+    }
+    input_.end -= input_.begin;
+    input_.begin = 0;
+    return true;
+}
+
+io::Task<Http1Exchange::Head> Http1Exchange::read_head() {
+    io::Socket& socket = connection_.socket();
+    socket.read_deadline(io::deadline_after(connection_.now(), connection_.listener().timeouts.header));
+    for (;;) {
+        if (!input_.empty()) {
+            const http::ReadResult read = reader_.read(input_.text(), workspace_.request);
+            if (read.status == http::ReadResult::Status::complete) {
+                input_.begin += read.head_size;
+                break;
+            }
+            if (read.status == http::ReadResult::Status::failed) {
+                head_error_ = read.error;
+                co_return Head::malformed;
+            }
+        }
+        if (!make_room()) {
+            head_error_ = http::errc::head_too_large;
+            co_return Head::malformed;
+        }
+        const auto got = co_await connection_.stream().read_some(input_.room());
+        if (!got) {
+            const bool slow = got.error() == io::errc::timed_out && !input_.empty();
+            co_return slow ? Head::slow : Head::closed;
+        }
+        input_.end += *got;
+    }
+    const http::Request& request = workspace_.request;
+    keep_alive_ = request.keep_alive;
+    body_.start(request.body, &workspace_.request_trailers);
+    socket.read_deadline(io::never);
+    socket.watch_idle(this);
+    co_return Head::complete;
+}
+
+void Http1Exchange::idle_ended(io::Socket& socket) {
+    // Readable while nobody reads: the next request, a half-close (both legal), or the end of everything.
+    if (socket.broken()) return tell_gone();
+    socket.watch_idle(this);
+}
+
+BodyPiece Http1Exchange::body_at_hand() {
+    if (body_.done() || input_.empty() || tunnel_) return {{}, body_.done() && !tunnel_};
+    const http::BodyStep step = body_.next(input_.text());
+    input_.begin += step.consumed;
+    if (step.error != http::errc::ok) body_error_ = step.error;
+    record.bytes_in += step.data.size();
+    return {step.data, body_.done()};
+}
+
+io::Task<Result<void>> Http1Exchange::read_more() {
+    if (!head_buffer_) {
+        // The first time: what the head's views point into stays where it is.
+        head_buffer_ = std::move(input_.buffer);
+        input_.release();
+    }
+    const bool much = body_.run() > io::BufferPool::small && !tunnel_;
+    if (input_.buffer && much && input_.buffer.size() < io::BufferPool::large) input_.release();
+    if (!input_.buffer) {
+        io::BufferPool& pool = connection_.lane().reactor.buffers();
+        input_.buffer = much ? pool.take_large() : pool.take_small();
+    }
+    input_.begin = input_.end = 0;
+    connection_.socket().read_deadline(
+        tunnel_ ? io::never : io::deadline_after(connection_.now(), connection_.listener().timeouts.body));
+    const auto got = co_await connection_.stream().read_some(input_.buffer.span());
+    connection_.socket().read_deadline(io::never);
+    if (!got) co_return got.error();
+    input_.end = *got;
+    co_return Result<void>();
+}
+
+io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
+    if (tunnel_) co_return co_await read_tunnel();
+    for (;;) {
+        if (body_error_ != http::errc::ok)
+            co_return boost::system::errc::make_error_code(boost::system::errc::bad_message);
+        if (body_.done()) co_return BodyPiece{{}, true};
+        if (!input_.empty()) {
+            const BodyPiece piece = body_at_hand();
+            if (!piece.data.empty() || piece.done) co_return piece;
+            continue;
+        }
+        const auto more = co_await read_more();
+        if (!more) co_return more.error();
+    }
+}
+
+io::Task<Result<BodyPiece>> Http1Exchange::read_tunnel() {
+    if (input_.empty()) {
+        const auto more = co_await read_more();
+        if (!more && more.error() == io::errc::eof) co_return BodyPiece{{}, true};
+        if (!more) co_return more.error();
+    }
+    const BodyPiece piece{input_.text(), false};
+    input_.begin = input_.end;
+    record.bytes_in += piece.data.size();
+    co_return piece;
+}
+
+void Http1Exchange::become_tunnel() {
+    tunnel_ = true;
+    keep_alive_ = false;
+}
+
+Result<void> Http1Exchange::sent(Result<std::size_t> outcome) {
+    if (!outcome) {
+        keep_alive_ = false;
+        return outcome.error();
+    }
+    return {};
+}
+
+io::Task<Result<void>> Http1Exchange::interim(const ResponseHead& head) {
+    if (request().version == http::Version::http10) co_return Result<void>();
+    const io::Buffer buffer = connection_.lane().reactor.buffers().take_small();
+    http::HeadWriter out{buffer.span()};
+    out.status_line(head.status, head.reason);
+    for (const http::Field& field : head.fields) out.field(field.name, field.value);
+    out.end_head();
+    if (out.overflowed()) co_return Result<void>();  // an interim answer may be left out (RFC 9110, section 15.2)
+    const auto put = co_await connection_.stream().write_all(bytes(out.text()));
+    co_return sent(put);
+}
+
+void Http1Exchange::choose_framing(const ResponseHead& head) {
+    if (tunnel_ || head.body.kind == Body::Kind::none || request().method == http::Method::head) {
+        framing_ = Framing::none;
+    } else if (head.body.kind == Body::Kind::length) {
+        framing_ = Framing::length;
+    } else if (request().version == http::Version::http10) {
+        framing_ = Framing::until_close;
+        keep_alive_ = false;
+    } else {
+        framing_ = Framing::chunked;
+    }
+    // What is left of the request would have to be read first, and nobody wants it any more.
+    if (!body_.done() || connection_.lane().draining) keep_alive_ = false;
+}
+
+void Http1Exchange::write_head(http::HeadWriter& out, const ResponseHead& head) const {
+    out.status_line(head.status, head.reason);
+    for (const http::Field& field : head.fields) out.field(field.name, field.value);
+    if (tunnel_) {
+        out.put("Connection: upgrade\r\nUpgrade: websocket\r\n");
+    } else {
+        if (head.body.kind == Body::Kind::length) out.field("Content-Length", head.body.length);
+        if (framing_ == Framing::chunked) out.put("Transfer-Encoding: chunked\r\n");
+        if (!keep_alive_) {
+            out.put("Connection: close\r\n");
+        } else if (request().version == http::Version::http10) {
+            out.put("Connection: keep-alive\r\n");
+        }
+    }
+    out.end_head();
+}
+
+io::Task<Result<void>> Http1Exchange::respond(const ResponseHead& head, std::string_view data, bool end) {
+    choose_framing(head);
+    responded_ = true;
+    record.status = head.status;
+    record.bytes_out += data.size();
+    io::Buffer buffer = connection_.lane().reactor.buffers().take_small();
+    http::HeadWriter out{buffer.span()};
+    write_head(out, head);
+    if (out.overflowed()) {
+        buffer = connection_.lane().reactor.buffers().take_large();
+        out = http::HeadWriter{buffer.span()};
+        write_head(out, head);
+        if (out.overflowed()) {
+            keep_alive_ = false;
+            co_return boost::system::errc::make_error_code(boost::system::errc::message_size);
+        }
+    }
+    if (framing_ == Framing::chunked && !data.empty()) out.chunk_line(data.size());
+    const bool last = framing_ == Framing::chunked && end;
+    const std::string_view tail = framing_ != Framing::chunked ? std::string_view()
+                                  : data.empty()
+                                      ? (last ? std::string_view("0\r\n\r\n") : std::string_view())
+                                      : (last ? std::string_view("\r\n0\r\n\r\n") : std::string_view("\r\n"));
+    // Small bodies ride in the same buffer: one plain send is cheaper than a gathered one.
+    if (data.size() + tail.size() <= buffer.size() - out.size()) {
+        out.put(data);
+        out.put(tail);
+        const auto put = co_await connection_.stream().write_all(bytes(out.text()));
+        co_return sent(put);
+    }
+    const auto put = co_await connection_.stream().write_all(bytes(out.text()), bytes(data), bytes(tail));
+    co_return sent(put);
+}
+
+io::Task<Result<void>> Http1Exchange::send(std::string_view data, bool end, std::span<const http::Field> trailers) {
+    record.bytes_out += data.size();
+    if (framing_ != Framing::chunked || tunnel_) {
+        if (!data.empty()) {
+            const auto put = co_await connection_.stream().write_all(bytes(data));
+            const auto outcome = sent(put);
+            if (!outcome) co_return outcome.error();
+        }
+        if (tunnel_ && end) connection_.stream().shutdown_write();
+        co_return Result<void>();
+    }
+    std::array<char, http::max_chunk_line> line_space;
+    http::HeadWriter line{line_space};
+    if (!data.empty()) line.chunk_line(data.size());
+    if (end && !trailers.empty()) {
+        io::Buffer tail = connection_.lane().reactor.buffers().take_small();
+        http::HeadWriter last{tail.span()};
+        if (!data.empty()) last.put("\r\n");
+        last.last_chunk(trailers);
+        const auto put = co_await connection_.stream().write_all(bytes(line.text()), bytes(data), bytes(last.text()));
+        co_return sent(put);
+    }
+    std::string_view tail = data.empty() ? "" : "\r\n";
+    if (end) tail = data.empty() ? "0\r\n\r\n" : "\r\n0\r\n\r\n";
+    const auto put = co_await connection_.stream().write_all(bytes(line.text()), bytes(data), bytes(tail));
+    co_return sent(put);
+}
+
+void Http1Exchange::abort() {
+    aborted_ = true;
+    keep_alive_ = false;
+}
+
+io::Task<void> Http1Exchange::linger() {
+    connection_.stream().shutdown_write();
+    if (body_.done() && !connection_.socket().readable()) co_return;
+    input_.release();
+    const io::Buffer sink = connection_.lane().reactor.buffers().take_small();
+    connection_.socket().read_deadline(connection_.now() + linger_time);
+    for (std::size_t taken = 0; taken < linger_bytes;) {
+        const auto got = co_await connection_.stream().read_some(sink.span());
+        if (!got) co_return;
+        taken += *got;
+    }
+}
+
+io::Task<bool> Http1Exchange::finish() {
+    connection_.socket().watch_idle(nullptr);
+    if (tunnel_) co_return false;
+    if (aborted_) {
+        // A client that reads until the close can tell a broken answer only by a reset.
+        connection_.socket().close(framing_ == Framing::until_close);
+        co_return false;
+    }
+    if (keep_alive_ && responded_ && body_.done()) {
+        if (input_.empty()) input_.release();
+        co_return true;
+    }
+    if (responded_ && !client_gone()) co_await linger();
+    co_return false;
+}
+
+}  // namespace edgeproxy::proxy

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include "proxy/connection.hpp"
+#include "proxy/exchange.hpp"
+#include "proxy/http/http1_reader.hpp"
+#include "tls/io/buffer_pool.hpp"
+
+namespace edgeproxy::proxy {
+
+/// The bytes of a connection that are read but not used yet: a part of one pooled buffer. Holds no buffer while empty
+/// and released.
+struct Input {
+    io::Buffer buffer;
+    std::size_t begin = 0, end = 0;
+
+    std::string_view text() const { return {buffer.data() + begin, end - begin}; }
+    bool empty() const { return begin == end; }
+    std::span<char> room() const { return {buffer.data() + end, buffer.size() - end}; }
+    void release() {
+        buffer.release();
+        begin = end = 0;
+    }
+};
+
+/// One request of an HTTP/1.x connection and its answer.
+///
+/// The head and the body bytes that came with it stay in the head buffer until the exchange ends, so they can be sent
+/// again. Body bytes that come later pass through a second buffer.
+class Http1Exchange final : public Exchange, io::Socket::IdleWatch {
+ public:
+    /// `input`: what the connection has read already.
+    Http1Exchange(Connection& connection, Workspace& workspace, Input input);
+    ~Http1Exchange();
+
+    enum class Head : std::uint8_t { complete, malformed, slow, closed };
+    /// Reads the request head within the listener's time and limits.
+    io::Task<Head> read_head();
+    http::errc head_error() const { return head_error_; }
+    /// The request is to be answered and the connection closed, whatever else happens.
+    void keep_no_more() { keep_alive_ = false; }
+
+    /// After the answer: discards what is left of the request, closes properly, or gives back what belongs to the next
+    /// request. Empty buffer and `false`: the connection is over.
+    io::Task<bool> finish();
+    Input take_input() { return std::move(input_); }
+
+    const http::Request& request() const override { return workspace_.request; }
+    BodyPiece body_at_hand() override;
+    io::Task<io::Result<BodyPiece>> read_body() override;
+    void cancel_body() override { connection_.socket().cancel_read(); }
+    http::errc body_error() const override { return body_error_; }
+    std::span<const http::Field> request_trailers() const override { return workspace_.request_trailers.fields(); }
+    io::Task<io::Result<void>> interim(const ResponseHead& head) override;
+    io::Task<io::Result<void>> respond(const ResponseHead& head, std::string_view data, bool end) override;
+    io::Task<io::Result<void>> send(std::string_view data, bool end, std::span<const http::Field> trailers) override;
+    void abort() override;
+    void become_tunnel() override;
+
+ private:
+    enum class Framing : std::uint8_t { none, length, chunked, until_close };
+
+    void idle_ended(io::Socket& socket) override;
+    bool make_room();
+    io::Task<io::Result<void>> read_more();
+    io::Task<io::Result<BodyPiece>> read_tunnel();
+    void choose_framing(const ResponseHead& head);
+    void write_head(http::HeadWriter& out, const ResponseHead& head) const;
+    io::Task<void> linger();
+    io::Result<void> sent(io::Result<std::size_t> outcome);
+
+    Connection& connection_;
+    Workspace& workspace_;
+    Input input_;
+    io::Buffer head_buffer_;  ///< once body bytes come through `input_`, what the request's views point into
+    http::RequestReader reader_;
+    http::BodyReader body_;
+    http::errc head_error_ = http::errc::ok;
+    http::errc body_error_ = http::errc::ok;
+    Framing framing_ = Framing::none;
+    bool keep_alive_ = true;
+    bool aborted_ = false;
+    bool tunnel_ = false;
+};
+
+}  // namespace edgeproxy::proxy

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/http1_server.hpp"
+
+#include "proxy/dispatch.hpp"
+#include "proxy/http1_exchange.hpp"
+#include "proxy/local_reply.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+/// One request and its answer. True: the connection goes on, with `input` as what was read too much.
+io::Task<bool> serve_one(Connection& connection, Input& input, bool last) {
+    const auto workspace = connection.lane().workspaces.take();
+    workspace->request.reset();
+    Http1Exchange exchange{connection, *workspace, std::move(input)};
+    const Http1Exchange::Head head = co_await exchange.read_head();
+    if (head == Http1Exchange::Head::closed) co_return false;
+    if (last || head != Http1Exchange::Head::complete) exchange.keep_no_more();
+    switch (head) {
+        case Http1Exchange::Head::closed:
+            break;
+        case Http1Exchange::Head::malformed:
+            co_await refuse(connection, exchange, *workspace, exchange.head_error());
+            break;
+        case Http1Exchange::Head::slow:
+            co_await refuse(connection, exchange, *workspace, reason(Refusal::request_timeout));
+            break;
+        case Http1Exchange::Head::complete:
+            co_await dispatch(connection, exchange, *workspace);
+            break;
+    }
+    const bool again = co_await exchange.finish();
+    if (again) input = exchange.take_input();
+    co_return again;
+}
+
+}  // namespace
+
+io::Task<void> serve_http1(Connection& connection) {
+    Lane& lane = connection.lane();
+    const config::ListenerTimeouts& timeouts = connection.listener().timeouts;
+    const unsigned most = connection.listener().limits.requests_per_connection;
+    Input input;
+    for (unsigned served = 0;; ++served) {
+        if (input.empty()) {
+            if (lane.draining && served > 0) co_return;
+            connection.socket().read_deadline(
+                io::deadline_after(connection.now(), served == 0 ? timeouts.first_request : timeouts.keepalive));
+            connection.idle(true);
+            const auto readable = co_await connection.stream().wait_readable();
+            connection.idle(false);
+            if (!readable) co_return;
+        }
+        const bool again = co_await serve_one(connection, input, most > 0 && served + 1 >= most);
+        if (!again) co_return;
+    }
+}
+
+io::Task<void> refuse_plain_http(Connection& connection) {
+    const auto workspace = connection.lane().workspaces.take();
+    workspace->request.reset();
+    Http1Exchange exchange{connection, *workspace, {}};
+    exchange.keep_no_more();
+    co_await refuse(connection, exchange, *workspace, reason(Refusal::plain_http));
+    co_await exchange.finish();
+}
+
+}  // namespace edgeproxy::proxy

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/lanes.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace edgeproxy::proxy {
+namespace {
+
+/// How often a lane looks at itself: its lag, its number of connections.
+constexpr io::Duration tick_interval = std::chrono::milliseconds(250);
+
+/// Turns of the loop that a lane has for ending what was cancelled; a frame that is still there then is a bug, and is
+/// reported by the leak checkers rather than waited for.
+constexpr unsigned last_turns = 1000;
+
+}  // namespace
+
+struct Lanes::Room {
+    Room(unsigned index, io::Clock& clock) : lane(index, clock) {}
+    admin::LaneCells cells;
+    Lane lane;
+    std::vector<std::unique_ptr<Listener>> listeners;
+    std::size_t told_open = 0;
+    bool ending = false;
+    std::jthread thread;
+};
+
+Lanes::Lanes(unsigned count, io::Clock& clock, admin::AccessLog* access_log) {
+    for (unsigned i = 0; i < count; ++i) {
+        rooms_.push_back(std::make_unique<Room>(i, clock));
+        rooms_.back()->lane.cells = &rooms_.back()->cells;
+        rooms_.back()->lane.access_log = access_log;
+    }
+}
+
+Lanes::~Lanes() {
+    stop();
+}
+
+std::vector<io::Reactor*> Lanes::reactors() const {
+    std::vector<io::Reactor*> all;
+    for (const auto& room : rooms_) all.push_back(&room->lane.reactor);
+    return all;
+}
+
+std::vector<const admin::LaneCells*> Lanes::cells() const {
+    std::vector<const admin::LaneCells*> all;
+    for (const auto& room : rooms_) all.push_back(&room->cells);
+    return all;
+}
+
+io::Task<void> Lanes::tick(Lanes& lanes, Room& room) {
+    io::Reactor& reactor = room.lane.reactor;
+    while (!room.ending) {
+        const std::size_t open = room.lane.open;
+        lanes.open_.fetch_add(open - std::exchange(room.told_open, open), std::memory_order_relaxed);
+        const io::TimePoint due = reactor.precise_now() + tick_interval;
+        const auto slept = co_await io::Sleep{reactor, due};
+        if (!slept) break;
+        const io::TimePoint now = reactor.precise_now();
+        // The wheel itself may be a tick late; what is later is the loop.
+        room.cells.ticked(now, std::max(now - due - io::TimerWheel::tick, io::Duration::zero()));
+    }
+}
+
+void Lanes::run(Room& room) {
+    ::pthread_setname_np(::pthread_self(), ("reactor " + std::to_string(room.lane.reactor.index())).c_str());
+    room.cells.ticked(room.lane.reactor.precise_now(), io::Duration::zero());
+    room.lane.reactor.spawn(tick(*this, room));
+    room.lane.reactor.run();
+    room.ending = true;
+    room.listeners.clear();
+    for (unsigned i = 0; i < last_turns && room.lane.reactor.spawned() > 0; ++i) {
+        room.lane.reactor.cancel_all();
+        room.lane.reactor.run_once(std::chrono::milliseconds(1));
+    }
+}
+
+void Lanes::start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Door>& doors) {
+    const std::size_t most = std::max<std::size_t>(1, snapshot->config->server.max_connections / rooms_.size());
+    for (const auto& owned : rooms_) {
+        Room& room = *owned;
+        room.lane.snapshot = snapshot;
+        for (const Door& door : doors)
+            room.listeners.push_back(
+                std::make_unique<Listener>(room.lane, snapshot->listeners[door.plan], door.socket, door.port, most));
+        room.thread = std::jthread([this, &room] { run(room); });
+    }
+}
+
+void Lanes::drain() {
+    for (const auto& owned : rooms_) {
+        Room& room = *owned;
+        room.lane.reactor.post([this, &room] {
+            room.lane.draining = true;
+            for (const auto& listener : room.listeners) listener->close();
+            room.lane.drain();
+            open_.fetch_add(room.lane.open - std::exchange(room.told_open, room.lane.open), std::memory_order_relaxed);
+        });
+    }
+}
+
+void Lanes::stop() {
+    if (std::exchange(stopped_, true)) return;
+    for (const auto& room : rooms_) room->lane.reactor.stop();
+    for (const auto& room : rooms_) {
+        if (room->thread.joinable()) room->thread.join();
+    }
+}
+
+}  // namespace edgeproxy::proxy

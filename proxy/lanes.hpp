@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "proxy/lane.hpp"
+#include "proxy/listener.hpp"
+
+namespace edgeproxy::proxy {
+
+/// A listening socket as the master handed it over, and which listener of the plan it belongs to.
+struct Door {
+    std::size_t plan = 0;  ///< into Snapshot::listeners
+    std::uint16_t port = 0;
+    std::shared_ptr<const io::UniqueFd> socket;
+};
+
+/// The reactor threads of the proxy and what lives on them. All calls from the control thread; they reach the lanes by
+/// message.
+class Lanes {
+ public:
+    /// `access_log` may be null. All references outlive this.
+    Lanes(unsigned count, io::Clock& clock, admin::AccessLog* access_log);
+    ~Lanes();
+    Lanes(const Lanes&) = delete;
+    Lanes& operator=(const Lanes&) = delete;
+
+    std::vector<io::Reactor*> reactors() const;
+    std::vector<const admin::LaneCells*> cells() const;
+
+    /// Starts the threads: each adopts the snapshot, opens the doors and serves.
+    void start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Door>& doors);
+    /// Closes the doors (after accepting who waits), answers with `Connection: close`, closes idle connections.
+    void drain();
+    /// Connections still open, as each lane said last. Zero once all have been told to drain and are empty.
+    std::size_t open() const { return open_.load(std::memory_order_relaxed); }
+    /// Ends everything that still goes on, and the threads. Idempotent.
+    void stop();
+
+ private:
+    struct Room;
+    void run(Room& room);
+    static io::Task<void> tick(Lanes& lanes, Room& room);
+
+    std::vector<std::unique_ptr<Room>> rooms_;
+    std::atomic<std::size_t> open_{0};
+    bool stopped_ = false;
+};
+
+}  // namespace edgeproxy::proxy

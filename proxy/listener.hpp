@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "proxy/lane.hpp"
+
+namespace edgeproxy::proxy {
+
+/// Accepts connections of one listening socket on one lane. All lanes share the socket; the kernel wakes one of them.
+///
+/// When descriptors or memory run out, or the lane has as many connections as it may, accepting pauses for `pause`; the
+/// backlog holds the newcomers. On the lane's reactor thread; outlives nothing that it made.
+class Listener final : io::Source, io::Timer {
+ public:
+    static constexpr unsigned batch =
+        16;  ///< accepted a turn, so that established traffic and the other lanes get theirs
+    static constexpr io::Duration pause = std::chrono::milliseconds(100);
+
+    /// `socket` is listening and non-blocking; `most`: connections that the lane may have open.
+    Listener(Lane& lane, const ListenerPlan& plan, std::shared_ptr<const io::UniqueFd> socket, std::uint16_t port,
+             std::size_t most);
+    ~Listener();
+
+    /// Accepts until nobody waits any more, then takes no more. The socket closes with the last lane's listener.
+    void close();
+
+ private:
+    enum class Accepted : std::uint8_t { one, none, exhausted };
+    void ready(Events events) override;
+    void expired(io::TimePoint now) override;
+    Accepted accept_one();
+    void rest();
+
+    Lane& lane_;
+    const ListenerPlan& plan_;
+    std::shared_ptr<const io::UniqueFd> socket_;
+    std::uint16_t port_;
+    std::size_t most_;
+    bool registered_ = false;
+    bool closed_ = false;
+};
+
+}  // namespace edgeproxy::proxy

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace edgeproxy::proxy {
+
+/// Large objects of one reactor that are used again: nothing is allocated once the pool is warm. One thread; outlives
+/// what it lends.
+///
+/// T is default constructible; whoever takes one resets what it uses. At most `kept` free ones wait.
+template <class T>
+class ObjectPool {
+ public:
+    static constexpr std::size_t kept = 256;
+
+    struct Return {
+        ObjectPool* pool = nullptr;
+        void operator()(T* object) const { pool->give_back(object); }
+    };
+    using Loan = std::unique_ptr<T, Return>;
+
+    Loan take() {
+        if (free_.empty()) return Loan{new T, Return{this}};
+        std::unique_ptr<T> object = std::move(free_.back());
+        free_.pop_back();
+        return Loan{object.release(), Return{this}};
+    }
+
+ private:
+    void give_back(T* object) {
+        std::unique_ptr<T> owned{object};
+        if (free_.size() < kept) free_.push_back(std::move(owned));
+    }
+    std::vector<std::unique_ptr<T>> free_;
+};
+
+}  // namespace edgeproxy::proxy

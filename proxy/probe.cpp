@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/probe.hpp"
+
+#include <array>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <map>
+#include <set>
+
+#include "proxy/http/body_reader.hpp"
+#include "proxy/http/http1_reader.hpp"
+#include "tls/io/ip.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+namespace asio = boost::asio;
+using asio::use_awaitable;
+using Socket = asio::generic::stream_protocol::socket;
+using Outcome = ProbeResult::Outcome;
+
+/// An answer to a probe may have so many bytes; more is no health page.
+constexpr std::size_t most_bytes = 1024 * 1024;
+
+asio::generic::stream_protocol::endpoint asio_endpoint(const config::Address& address) {
+    const io::SocketAddress to = io::SocketAddress::from_literal(address);
+    return {&to.any, to.size};
+}
+
+std::string probe_text(const config::Health& health, const config::Address& address) {
+    const std::string path = health.path.empty() ? "/" : health.path;
+    const std::string host = !health.host.empty() ? health.host : address.is_unix() ? "localhost" : address.to_string();
+    return "GET " + path + " HTTP/1.1\r\nHost: " + host +
+           "\r\nUser-Agent: edgeproxy-probe\r\nAccept: */*\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n";
+}
+
+/// Takes the answer in until it is complete. Large, so on the heap: one per probe under way.
+class Answer {
+ public:
+    /// True when nothing more is needed: complete, or hopeless (`failed`).
+    bool feed(std::string_view bytes) {
+        text_ += bytes;
+        while (!head_done_) {
+            const auto read = reader_.read(text_, http::Method::get, response_);
+            if (read.status == http::ReadResult::Status::incomplete) return text_.size() > most_bytes;
+            if (read.status == http::ReadResult::Status::failed) return failed_ = true;
+            status_ = response_.status;
+            head_done_ = !response_.interim();
+            body_.start(response_.body);
+            text_.erase(0, read.head_size);
+        }
+        for (std::string_view rest = text_; !rest.empty() && !body_.done();) {
+            const auto step = body_.next(rest);
+            if (step.error != http::errc::ok) return failed_ = true;
+            seen_ += step.consumed;
+            rest.remove_prefix(step.consumed);
+        }
+        text_.clear();
+        return body_.done() || seen_ > most_bytes;
+    }
+    bool complete(bool at_end) const {
+        return !failed_ && head_done_ && (body_.done() || (at_end && body_.complete_at_eof()));
+    }
+    unsigned status() const { return status_; }
+
+ private:
+    http::ResponseReader reader_;
+    http::Response response_;
+    http::BodyReader body_;
+    std::string text_;
+    std::size_t seen_ = 0;
+    unsigned status_ = 0;
+    bool head_done_ = false, failed_ = false;
+};
+
+ProbeResult failure(Outcome outcome, std::string why) {
+    return {outcome, 0, std::move(why)};
+}
+
+/// One probe on a socket that `shared` holds, so that somebody else can close it (deadline, the worker is gone).
+asio::awaitable<ProbeResult> probe(std::shared_ptr<Socket> shared, config::Address address, std::string request) {
+    Socket& socket = *shared;
+    boost::system::error_code error;
+    co_await socket.async_connect(asio_endpoint(address), asio::redirect_error(use_awaitable, error));
+    if (error == asio::error::connection_refused || error == boost::system::errc::no_such_file_or_directory)
+        co_return failure(Outcome::refused, "connection refused");
+    if (error) co_return failure(Outcome::failed, "connect: " + error.message());
+    co_await asio::async_write(socket, asio::buffer(request), asio::redirect_error(use_awaitable, error));
+    if (error) co_return failure(Outcome::failed, "write: " + error.message());
+    const auto answer = std::make_unique<Answer>();
+    std::array<char, 4096> chunk;
+    bool enough = false;
+    while (!enough && !error) {
+        const std::size_t got =
+            co_await socket.async_read_some(asio::buffer(chunk), asio::redirect_error(use_awaitable, error));
+        if (got > 0) enough = answer->feed({chunk.data(), got});
+    }
+    if (answer->complete(error == asio::error::eof)) co_return ProbeResult{Outcome::answered, answer->status(), {}};
+    if (error == asio::error::operation_aborted) co_return failure(Outcome::failed, "no answer in time");
+    co_return failure(Outcome::failed,
+                      error && error != asio::error::eof ? "read: " + error.message() : "no complete HTTP answer");
+}
+
+}  // namespace
+
+bool passes(const config::Health& health, unsigned status) {
+    if (health.expect_low == 0 && health.expect_high == 0) return true;
+    return status >= health.expect_low && status <= health.expect_high;
+}
+
+struct Prober::State : std::enable_shared_from_this<State> {
+    State(asio::io_context& io, Reports to) : context(io), reports(std::move(to)) {}
+
+    /// A worker that is not ready yet.
+    struct Start {
+        std::shared_ptr<Socket> socket;
+        std::shared_ptr<asio::steady_timer> pause;
+    };
+    /// The health of one endpoint.
+    struct Check {
+        std::chrono::steady_clock::time_point next{};
+        bool running = false;
+    };
+
+    asio::io_context& context;
+    Reports reports;
+    std::map<control::Incarnation, Start> starts;
+    std::map<upstream::EndpointId, Check> checks;
+    bool stopped = false;
+
+    asio::awaitable<void> watch_start(control::WorkerUp up, config::Health health);
+    asio::awaitable<void> check_once(upstream::Roster* roster, upstream::EndpointId id, config::Address address,
+                                     config::Health health);
+};
+
+asio::awaitable<void> Prober::State::watch_start(control::WorkerUp up, config::Health health) {
+    const auto self = shared_from_this();
+    const std::string request = probe_text(health, up.address);
+    const auto pause = std::make_shared<asio::steady_timer>(context);
+    for (;;) {
+        const auto socket = std::make_shared<Socket>(context);
+        starts[up.incarnation] = {socket, pause};
+        const ProbeResult result = co_await probe(socket, up.address, request);
+        const auto still = starts.find(up.incarnation);
+        if (still == starts.end() || stopped) co_return;
+        if (result.outcome == Outcome::answered && passes(health, result.status)) {
+            starts.erase(still);
+            reports.ready(up.incarnation, result.status);
+            co_return;
+        }
+        // A socket that the master held and that refuses has no process any more; the master will say so.
+        if (result.outcome == Outcome::refused && up.held) co_return;
+        if (result.outcome == Outcome::answered)
+            reports.rejected(up.incarnation,
+                             "the health probe was answered with status " + std::to_string(result.status));
+        boost::system::error_code error;
+        pause->expires_after(result.outcome == Outcome::answered ? start_interval : bind_poll);
+        co_await pause->async_wait(asio::redirect_error(use_awaitable, error));
+        if (stopped || !starts.contains(up.incarnation)) co_return;
+    }
+}
+
+asio::awaitable<void> Prober::State::check_once(upstream::Roster* roster, upstream::EndpointId id,
+                                                config::Address address, config::Health health) {
+    const auto self = shared_from_this();
+    const auto socket = std::make_shared<Socket>(context);
+    const auto deadline = std::make_shared<asio::steady_timer>(context, health.timeout);
+    deadline->async_wait([socket](const boost::system::error_code& error) {
+        boost::system::error_code ignored;
+        if (!error) socket->close(ignored);
+    });
+    const ProbeResult result = co_await probe(socket, address, probe_text(health, address));
+    deadline->cancel();
+    if (stopped) co_return;
+    const auto found = checks.find(id);
+    if (found == checks.end()) co_return;
+    found->second.running = false;
+    roster->probed(id, result.outcome == Outcome::answered && passes(health, result.status));
+}
+
+Prober::Prober(asio::io_context& context, Reports reports)
+    : state_(std::make_shared<State>(context, std::move(reports))) {}
+
+Prober::~Prober() {
+    stop();
+}
+
+void Prober::await_ready(const control::WorkerUp& up, const config::Health& health) {
+    asio::co_spawn(state_->context, state_->watch_start(up, health), asio::detached);
+}
+
+void Prober::forget(control::Incarnation incarnation) {
+    const auto found = state_->starts.find(incarnation);
+    if (found == state_->starts.end()) return;
+    const State::Start start = found->second;
+    state_->starts.erase(found);
+    boost::system::error_code ignored;
+    start.socket->close(ignored);
+    start.pause->cancel();
+}
+
+void Prober::check(upstream::Roster& roster) {
+    const config::Health& health = roster.config().health;
+    if (health.path.empty() || health.interval.count() == 0) return;
+    const auto now = std::chrono::steady_clock::now();
+    for (const upstream::EndpointStatus& endpoint : roster.status()) {
+        const bool probed = endpoint.state == upstream::EndpointState::ready ||
+                            endpoint.state == upstream::EndpointState::suspect ||
+                            (endpoint.state == upstream::EndpointState::starting && endpoint.identity.incarnation == 0);
+        if (!probed) continue;
+        // A server that is full by our own count would answer late and is not ill for that.
+        if (endpoint.limit > 0 && endpoint.in_flight >= endpoint.limit) continue;
+        State::Check& check = state_->checks[endpoint.identity.id];
+        if (check.running || now < check.next) continue;
+        check.running = true;
+        check.next = now + health.interval;
+        asio::co_spawn(state_->context,
+                       state_->check_once(&roster, endpoint.identity.id, endpoint.identity.address, health),
+                       asio::detached);
+    }
+}
+
+void Prober::stop() {
+    state_->stopped = true;
+    while (!state_->starts.empty()) forget(state_->starts.begin()->first);
+    state_->checks.clear();
+}
+
+}  // namespace edgeproxy::proxy

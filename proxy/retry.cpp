@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/retry.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+/// Servers whose first read on a connection takes at least `one_read` bytes.
+bool reads_whole(config::Kind kind) {
+    return kind == config::Kind::uvicorn || kind == config::Kind::gunicorn || kind == config::Kind::hypercorn ||
+           kind == config::Kind::daphne;
+}
+
+bool never_read(const FailedAttempt& attempt) {
+    return attempt.peer_reset && attempt.unix_socket && attempt.sent_at_once && attempt.sent_bytes <= one_read &&
+           reads_whole(attempt.kind);
+}
+
+Verdict costing(const FailedAttempt& attempt, bool free) {
+    if (free) return attempt.replays < most_replays ? Verdict::replay : Verdict::give_up;
+    // A connect that failed may try one endpoint more than other failures.
+    const unsigned allowed = attempt.allowed_retries + (upstream::nothing_sent(attempt.error) ? 1 : 0);
+    return attempt.attempts - attempt.replays <= allowed ? Verdict::retry : Verdict::give_up;
+}
+
+}  // namespace
+
+Verdict decide(const FailedAttempt& attempt) {
+    using upstream::errc;
+    if (attempt.client_answered || attempt.answer_begun) return Verdict::give_up;
+    if (upstream::nothing_sent(attempt.error)) {
+        // A worker that refuses is dead or dying and is not chosen again; the hold deadline bounds the search.
+        if (attempt.managed) return attempt.attempts < most_attempts ? Verdict::replay : Verdict::give_up;
+        return costing(attempt, false);
+    }
+    if (!attempt.whole_retained) return Verdict::give_up;
+    switch (attempt.error) {
+        case errc::stale_connection:
+        case errc::closed_early:
+        case errc::reset:
+        case errc::endpoint_gone:
+            break;
+        default:
+            return Verdict::give_up;
+    }
+    if (!http::is_idempotent(attempt.method) && !never_read(attempt)) return Verdict::give_up;
+    // A fresh connection that ends without an answer is the endpoint's own failure; only a worker's end excuses it.
+    const bool death = attempt.worker_died || (attempt.managed && attempt.unix_socket);
+    return costing(attempt, death);
+}
+
+}  // namespace edgeproxy::proxy

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/rewrite.hpp"
+
+#include "proxy/http/target.hpp"
+#include "proxy/http/text.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+using http::Field;
+using http::FieldId;
+
+std::string without_slash(std::string text) {
+    while (text.ends_with('/')) text.pop_back();
+    return text;
+}
+
+/// Fields of a request that never pass by themselves: framing and Host are written anew.
+bool is_rewritten(FieldId id) {
+    return id == FieldId::host || id == FieldId::content_length || id == FieldId::expect;
+}
+
+bool passes_to_endpoint(const Field& field, const http::Request& request, const RewriteRules& rules,
+                        const Identity& identity) {
+    switch (field.id) {
+        case FieldId::other:
+            break;
+        case FieldId::odd:
+            if (!rules.pass_underscores) return false;
+            break;
+        case FieldId::odd_alias:
+            return false;
+        case FieldId::sec_websocket_key:
+        case FieldId::sec_websocket_version:
+        case FieldId::sec_websocket_extensions:
+        case FieldId::sec_websocket_protocol:
+            return request.websocket;
+        case FieldId::via:
+            return true;
+        default:
+            if (is_rewritten(field.id) || http::has_trait(field.id, http::hop_by_hop | http::dropped_from_clients))
+                return false;
+            if (http::has_trait(field.id, http::client_identity)) {
+                // Ours are written below in any case; the rest of a trusted peer's passes.
+                if (!identity.trusted) return false;
+                if (field.id == FieldId::forwarded) return !rules.forwarded_rfc7239;
+                if (field.id == FieldId::x_forwarded_for || field.id == FieldId::x_forwarded_proto ||
+                    field.id == FieldId::x_forwarded_host || field.id == FieldId::x_forwarded_port ||
+                    field.id == FieldId::x_real_ip || field.id == FieldId::x_request_id)
+                    return false;
+            }
+    }
+    if (!rules.request_id.empty() && field.id == FieldId::other && http::iequals(field.name, rules.request_id))
+        return false;
+    return request.connection.names().empty() || !request.connection.nominates(field.name);
+}
+
+void write_target(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
+                  std::span<char> scratch) {
+    if ((rules.strip_prefix.empty() && rules.add_prefix.empty()) || request.path == "*") return out.put(request.target);
+    std::string_view path = http::read_path(request.path, http::canonical, scratch);
+    const std::size_t cut = rules.strip_prefix.size();
+    if (path.starts_with(rules.strip_prefix) && (path.size() == cut || path[cut] == '/')) path.remove_prefix(cut);
+    out.put(rules.add_prefix);
+    if (!path.starts_with('/')) out.put('/');
+    out.put(path);
+    if (request.has_query) {
+        out.put('?');
+        out.put(request.query);
+    }
+}
+
+std::string_view host_for_endpoint(const http::Request& request, const RewriteRules& rules,
+                                   std::string_view endpoint_authority) {
+    switch (rules.host_header) {
+        case config::HostHeader::preserve:
+            return request.authority.empty() ? endpoint_authority : request.authority;
+        case config::HostHeader::endpoint:
+            return endpoint_authority;
+        case config::HostHeader::fixed:
+            return rules.host_value;
+    }
+    return {};
+}
+
+void write_forwarded(http::HeadWriter& out, const RewriteRules& rules, const Identity& identity) {
+    if (rules.forwarded_x) {
+        out.field("X-Forwarded-For", identity.client_ip);
+        out.field("X-Forwarded-Proto", identity.proto);
+        if (!identity.host.empty()) out.field("X-Forwarded-Host", identity.host);
+        if (!identity.port.empty()) out.field("X-Forwarded-Port", identity.port);
+        if (!rules.strip_prefix.empty()) out.field("X-Forwarded-Prefix", rules.strip_prefix);
+    }
+    if (rules.forwarded_rfc7239) {
+        const bool v6 = identity.client_ip.find(':') != std::string_view::npos;
+        out.put("Forwarded: for=");
+        out.put(v6 ? "\"[" : "");
+        out.put(identity.client_ip == "unix" ? std::string_view("unknown") : identity.client_ip);
+        out.put(v6 ? "]\"" : "");
+        out.put(";proto=");
+        out.put(identity.proto);
+        if (!identity.host.empty()) {
+            out.put(";host=\"");
+            out.put(identity.host);
+            out.put('"');
+        }
+        out.put("\r\n");
+    }
+}
+
+bool passes_to_client(const Field& field, const http::Response& response, const RewriteRules& rules) {
+    if (field.id == FieldId::other)
+        return response.connection.names().empty() || !response.connection.nominates(field.name);
+    if (http::has_trait(field.id, http::hop_by_hop | http::dropped_from_endpoints)) return false;
+    // An answer without a body (to HEAD, or 304) may still tell the length that it would have.
+    if (field.id == FieldId::content_length)
+        return response.body.kind == http::Body::Kind::none && response.status >= 200;
+    if (field.id == FieldId::server) return rules.server == "pass";
+    if (field.id == FieldId::x_request_id && http::iequals(rules.request_id, "x-request-id")) return false;
+    return response.connection.names().empty() || !response.connection.nominates(field.name);
+}
+
+}  // namespace
+
+RewriteRules::RewriteRules(const config::Headers& headers, const config::Route& route, const config::Pool* pool,
+                           const config::Tls& tls)
+    : request_id(headers.request_id),
+      server(headers.server),
+      via(headers.via.empty() ? "" : "1.1 " + headers.via),
+      pass_underscores(headers.pass_underscores),
+      forwarded_x(headers.forwarded_x),
+      forwarded_rfc7239(headers.forwarded_rfc7239),
+      strip_prefix(without_slash(route.strip_prefix)),
+      add_prefix(without_slash(route.add_prefix)) {
+    if (pool != nullptr) {
+        host_header = pool->host_header;
+        host_value = pool->host_header_value;
+    }
+    if (tls.hsts.count() > 0) {
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(tls.hsts).count();
+        hsts = "max-age=" + std::to_string(seconds);
+    }
+}
+
+void write_request_head(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
+                        const Identity& identity, std::string_view request_id, std::string_view endpoint_authority,
+                        const UpstreamBody& body, std::span<char> scratch) {
+    out.put(request.method_text);
+    out.put(' ');
+    write_target(out, request, rules, scratch);
+    out.put(" HTTP/1.1\r\n");
+    out.field("Host", host_for_endpoint(request, rules, endpoint_authority));
+    for (const Field& field : request.fields) {
+        if (passes_to_endpoint(field, request, rules, identity)) out.field(field.name, field.value);
+    }
+    if (body.body.kind == http::Body::Kind::length) out.field("Content-Length", body.body.length);
+    if (body.body.kind == http::Body::Kind::chunked) out.put("Transfer-Encoding: chunked\r\n");
+    if (body.expect_continue) out.put("Expect: 100-continue\r\n");
+    if (request.websocket) {
+        out.put("Connection: upgrade\r\nUpgrade: websocket\r\n");
+    } else if (request.te_trailers) {
+        out.put("Connection: te\r\nTE: trailers\r\n");
+    }
+    write_forwarded(out, rules, identity);
+    if (!rules.request_id.empty()) out.field(rules.request_id, request_id);
+    if (!rules.via.empty()) out.field("Via", rules.via);
+    out.end_head();
+}
+
+bool filter_response(const http::Response& response, const RewriteRules& rules, const ResponseExtras& extras,
+                     ResponseHead& out) {
+    out.reset();
+    out.status = response.status;
+    out.reason = response.reason;
+    out.body = response.body;
+    if (out.body.kind == http::Body::Kind::until_close) out.body.kind = http::Body::Kind::chunked;
+    bool room = true;
+    for (const Field& field : response.fields) {
+        if (passes_to_client(field, response, rules)) room &= out.fields.push(field.name, field.value, field.id);
+    }
+    if (response.status < 200) return room;
+    if (!response.fields.has(FieldId::date)) room &= out.fields.push("Date", extras.date, FieldId::date);
+    if (!rules.server.empty() && rules.server != "pass")
+        room &= out.fields.push("Server", rules.server, FieldId::server);
+    if (!rules.request_id.empty()) room &= out.fields.push(rules.request_id, extras.request_id, FieldId::x_request_id);
+    if (!rules.hsts.empty() && extras.tls)
+        room &= out.fields.push("Strict-Transport-Security", rules.hsts, FieldId::strict_transport_security);
+    return room;
+}
+
+}  // namespace edgeproxy::proxy

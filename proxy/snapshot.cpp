@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/snapshot.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+http::Limits limits_of(const config::ListenerLimits& from) {
+    http::Limits limits;
+    limits.request_line = from.request_line;
+    limits.header_bytes = from.header_size;
+    limits.field = std::min<std::size_t>(limits.field, from.header_size);
+    limits.fields = from.headers;
+    return limits;
+}
+
+}  // namespace
+
+std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Config> config,
+                                              const SnapshotParts& parts) {
+    auto snapshot = std::make_shared<Snapshot>(std::move(config));
+    const config::Config& plan = *snapshot->config;
+    for (const config::Route& route : plan.routes) {
+        RoutePlan made;
+        made.route = &route;
+        made.index = parts.registry.routes.index_of(route.name);
+        made.name = parts.registry.routes.name(made.index);
+        if (!route.pool.empty()) {
+            made.pool_config = plan.find_pool(route.pool);
+            made.pool_index = parts.registry.pools.index_of(route.pool);
+            made.pool_name = parts.registry.pools.name(made.pool_index);
+            made.pool = parts.find_pool(route.pool);
+            made.notes = parts.find_notes(route.pool);
+        }
+        made.rules = RewriteRules(plan.headers, route, made.pool_config, plan.tls);
+        snapshot->routes.push_back(std::move(made));
+    }
+    for (const config::Listener& listener : plan.listeners) {
+        ListenerPlan made;
+        made.listener = &listener;
+        made.index = parts.registry.listeners.index_of(listener.name);
+        made.name = parts.registry.listeners.name(made.index);
+        made.limits = limits_of(listener.limits);
+        if (listener.tls) {
+            snapshot->contexts.push_back(std::make_shared<const tls::Context>(parts.identities, listener.protocols));
+            made.context = snapshot->contexts.back().get();
+        }
+        snapshot->listeners.push_back(made);
+    }
+    return snapshot;
+}
+
+}  // namespace edgeproxy::proxy

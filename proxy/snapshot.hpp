@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "proxy/admin/names.hpp"
+#include "proxy/http/limits.hpp"
+#include "proxy/rewrite.hpp"
+#include "proxy/router.hpp"
+#include "tls/context.hpp"
+#include "upstream/pool.hpp"
+
+namespace edgeproxy::proxy {
+
+/// What people are told about a pool that cannot serve: written by the control thread, read for error pages. Any
+/// thread.
+class PoolNotes {
+ public:
+    struct Note {
+        std::string reason;
+        std::vector<std::string> last_lines;
+        unsigned retry_after = 1;  ///< seconds
+    };
+    void set(Note note) {
+        const std::lock_guard lock(mutex_);
+        note_ = std::move(note);
+    }
+    Note get() const {
+        const std::lock_guard lock(mutex_);
+        return note_;
+    }
+
+ private:
+    mutable std::mutex mutex_;
+    Note note_;
+};
+
+/// A route with everything that serving it needs, looked up once.
+struct RoutePlan {
+    const config::Route* route = nullptr;
+    std::size_t index = 0, pool_index = 0;      ///< of their counters (admin::Registry)
+    std::string_view name, pool_name;           ///< live as long as the program
+    const config::Pool* pool_config = nullptr;  ///< null for routes without a pool
+    upstream::Pool* pool = nullptr;
+    const PoolNotes* notes = nullptr;
+    RewriteRules rules;
+};
+
+/// A listener with everything that its connections need.
+struct ListenerPlan {
+    const config::Listener* listener = nullptr;
+    std::size_t index = 0;  ///< of its counters (admin::Registry)
+    std::string_view name;  ///< lives as long as the program
+    http::Limits limits;
+    const tls::Context* context = nullptr;  ///< null for plain
+};
+
+/// One configuration, ready to serve: immutable, shared by every reactor. Pools and their notes live outside and
+/// longer.
+struct Snapshot {
+    explicit Snapshot(std::shared_ptr<const config::Config> from) : config(std::move(from)), router(config->routes) {}
+
+    std::shared_ptr<const config::Config> config;
+    Router router;
+    std::vector<RoutePlan> routes;
+    std::vector<ListenerPlan> listeners;
+    std::vector<std::shared_ptr<const tls::Context>> contexts;
+};
+
+/// What a snapshot is made of besides the configuration; all of it outlives the snapshot.
+struct SnapshotParts {
+    admin::Registry& registry;
+    std::shared_ptr<const tls::Identities> identities;  ///< null when no listener has TLS
+    std::function<upstream::Pool*(const std::string&)> find_pool;
+    std::function<const PoolNotes*(const std::string&)> find_notes;
+};
+
+/// Every pool that a route names must be there.
+std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Config> config, const SnapshotParts& parts);
+
+}  // namespace edgeproxy::proxy

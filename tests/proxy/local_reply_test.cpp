@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/local_reply.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "proxy/respond/error_pages.hpp"
+
+using namespace edgeproxy;
+using config::PageFormat;
+
+TEST_CASE("every reason has a status, a word and a sentence", "[proxy][local_reply]") {
+    for (std::size_t i = 1; i < upstream::errc_count; ++i) {
+        const proxy::Reason& row = proxy::reason(static_cast<upstream::errc>(i));
+        CAPTURE(i);
+        CHECK((row.status >= 500 && row.status <= 504));
+        CHECK_FALSE(row.word.empty());
+        CHECK_FALSE(row.sentence.empty());
+        CHECK((!row.retry_after || row.status == 503));
+    }
+    for (int i = 1; i < static_cast<int>(http::errc::count_); ++i)
+        CHECK(proxy::reason(static_cast<http::errc>(i)).status >= 400);
+    CHECK(proxy::reason(proxy::Refusal::internal).status == 500);
+}
+
+TEST_CASE("the page comes in the format that the client asks for", "[proxy][local_reply]") {
+    const auto [accept, expected] = GENERATE(table<std::string, PageFormat>({
+        {"text/html,application/xhtml+xml,*/*;q=0.8", PageFormat::html},
+        {"application/json", PageFormat::json},
+        {"application/problem+json", PageFormat::json},
+        {"application/json, text/html", PageFormat::json},
+        {"*/*", PageFormat::text},
+        {"", PageFormat::text},
+    }));
+    CAPTURE(accept);
+    CHECK(respond::choose_format(PageFormat::automatic, accept) == expected);
+    CHECK(respond::choose_format(PageFormat::text, accept) == PageFormat::text);
+}
+
+TEST_CASE("nothing that a worker printed can become markup", "[proxy][local_reply]") {
+    respond::ErrorPage page;
+    page.status = 503;
+    page.title = "Service Unavailable";
+    page.sentence = "The application does not start.";
+    page.error = "destination_unavailable";
+    page.details = {"<script>alert(\"1\")</script>\x1b[31m\xff"};
+    const std::string html = respond::render(page, PageFormat::html).body;
+    CHECK(html.find("<script>") == std::string::npos);
+    CHECK(html.find('\x1b') == std::string::npos);
+    const std::string json = respond::render(page, PageFormat::json).body;
+    CHECK(json.find("\\u001b[31m\\u00ff") != std::string::npos);
+    CHECK(json.find("\\\"1\\\"") != std::string::npos);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/retry.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace edgeproxy;
+using namespace edgeproxy::proxy;
+using http::Method;
+using upstream::errc;
+
+namespace {
+
+FailedAttempt failed(errc error, Method method) {
+    FailedAttempt attempt;
+    attempt.error = error;
+    attempt.method = method;
+    return attempt;
+}
+
+/// A request that a managed uvicorn's unix socket reset before it read anything.
+FailedAttempt unread(Method method) {
+    FailedAttempt attempt = failed(errc::reset, method);
+    attempt.managed = attempt.unix_socket = attempt.peer_reset = attempt.sent_at_once = true;
+    attempt.kind = config::Kind::uvicorn;
+    attempt.sent_bytes = 400;
+    return attempt;
+}
+
+}  // namespace
+
+TEST_CASE("a request that was never sent may go elsewhere, whatever its method", "[proxy][retry]") {
+    const auto method = GENERATE(Method::get, Method::post, Method::other);
+    CHECK(decide(failed(errc::connect_refused, method)) == Verdict::retry);
+    CHECK(decide(failed(errc::connect_timeout, method)) == Verdict::retry);
+    FailedAttempt often = failed(errc::connect_refused, method);
+    often.attempts = 3;
+    CHECK(decide(often) == Verdict::give_up);
+}
+
+TEST_CASE("a worker that refuses costs nothing, within reason", "[proxy][retry]") {
+    FailedAttempt attempt = failed(errc::connect_refused, Method::post);
+    attempt.managed = true;
+    attempt.attempts = 20;
+    CHECK(decide(attempt) == Verdict::replay);
+    attempt.attempts = most_attempts;
+    CHECK(decide(attempt) == Verdict::give_up);
+}
+
+TEST_CASE("a stale connection is tried again only for methods that may run twice", "[proxy][retry]") {
+    CHECK(decide(failed(errc::stale_connection, Method::get)) == Verdict::retry);
+    CHECK(decide(failed(errc::stale_connection, Method::put)) == Verdict::retry);
+    CHECK(decide(failed(errc::stale_connection, Method::post)) == Verdict::give_up);
+    CHECK(decide(failed(errc::stale_connection, Method::patch)) == Verdict::give_up);
+}
+
+TEST_CASE("a POST is replayed only when it is proven unread", "[proxy][retry]") {
+    CHECK(decide(unread(Method::post)) == Verdict::replay);
+    SECTION("in two sends") {
+        FailedAttempt attempt = unread(Method::post);
+        attempt.sent_at_once = false;
+        CHECK(decide(attempt) == Verdict::give_up);
+    }
+    SECTION("more than one read takes") {
+        FailedAttempt attempt = unread(Method::post);
+        attempt.sent_bytes = one_read + 1;
+        CHECK(decide(attempt) == Verdict::give_up);
+    }
+    SECTION("a clean end: it was read") {
+        FailedAttempt attempt = unread(Method::post);
+        attempt.error = errc::closed_early;
+        attempt.peer_reset = false;
+        CHECK(decide(attempt) == Verdict::give_up);
+    }
+    SECTION("TCP tells nothing") {
+        FailedAttempt attempt = unread(Method::post);
+        attempt.unix_socket = false;
+        CHECK(decide(attempt) == Verdict::give_up);
+    }
+    SECTION("a server that we do not know") {
+        FailedAttempt attempt = unread(Method::post);
+        attempt.kind = config::Kind::generic;
+        CHECK(decide(attempt) == Verdict::give_up);
+    }
+}
+
+TEST_CASE("a GET outlives the death of its worker, but not of everybody who reads it", "[proxy][retry]") {
+    FailedAttempt attempt = unread(Method::get);
+    attempt.error = errc::closed_early;
+    CHECK(decide(attempt) == Verdict::replay);
+    attempt.replays = most_replays;
+    CHECK(decide(attempt) == Verdict::give_up);
+}
+
+TEST_CASE("an answer that has begun, a body that is gone and a timeout are final", "[proxy][retry]") {
+    FailedAttempt begun = unread(Method::get);
+    begun.answer_begun = true;
+    CHECK(decide(begun) == Verdict::give_up);
+    FailedAttempt gone = unread(Method::put);
+    gone.whole_retained = false;
+    CHECK(decide(gone) == Verdict::give_up);
+    CHECK(decide(failed(errc::response_timeout, Method::get)) == Verdict::give_up);
+    CHECK(decide(failed(errc::bad_response, Method::get)) == Verdict::give_up);
+    CHECK(decide(failed(errc::queue_full, Method::get)) == Verdict::give_up);
+}
