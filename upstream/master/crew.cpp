@@ -269,32 +269,36 @@ void Crew::bury(std::uint32_t slot, int status) {
     if (const auto since = worker->machine.ready_since()) {
         ending.ready_for = std::chrono::duration_cast<milliseconds>(now() - *since);
     }
-    log_end(*worker, ending, how);
+    log_end(*worker, ending, status);
     if (is_failure(ending.end)) last_lines_ = worker->lines.last(told_lines);
     plan_next(slot, ending, how + because(ending.end));
     report_usage_of(slot);
 }
 
-void Crew::log_end(const IncarnationProcess& worker, const Ending& ending, const std::string& how) {
+void Crew::log_end(const IncarnationProcess& worker, const Ending& ending, int status) {
     const std::string name = worker_name(pool_.name, worker.slot);
-    const auto up = std::chrono::duration_cast<milliseconds>(now() - worker.journey.begun);
-    const std::string text =
-        fmt::format("{} ended{}: {}, pid {}, up {:.1f} s ({})", name, because(ending.end), how, worker.process.pid,
-                    static_cast<double>(up.count()) / 1000.0, worker.journey.text(now()));
+    const double up = std::chrono::duration<double>(now() - worker.journey.begun).count();
+    const std::string text = fmt::format("{} ended{}: {}, pid {}, up {:.1f} s ({})", name, because(ending.end),
+                                         describe_exit(status), worker.process.pid, up, worker.journey.text(now()));
+    const bool signalled = WIFSIGNALED(status);
+    const char* how = signalled ? "signal" : "exit_code";
+    const int number = signalled ? WTERMSIG(status) : WEXITSTATUS(status);
     if (!is_failure(ending.end)) {
         workplace_.log.info(
             "worker_exit", text,
-            {{"pool", pool_.name}, {"worker", name}, {"pid", worker.process.pid}, {"how", how}, {"uptime_ms", up}});
+            {{"pool", pool_.name}, {"worker", name}, {"pid", worker.process.pid}, {how, number}, {"uptime_s", up}});
         return;
     }
+    const std::string tail = fmt::format("{}", fmt::join(worker.lines.last(told_lines), "\n"));
     workplace_.log.error("worker_exit", text,
                          {{"pool", pool_.name},
                           {"worker", name},
                           {"pid", worker.process.pid},
-                          {"how", how},
-                          {"uptime_ms", up},
-                          {"in_flight", worker.stats.in_flight},
-                          {"last_lines", fmt::format("{}", fmt::join(worker.lines.last(told_lines), "\n"))}});
+                          {how, number},
+                          {"uptime_s", up},
+                          {"rss_bytes", worker.rss_bytes},
+                          {"inflight", worker.stats.in_flight},
+                          {"stderr_tail", tail}});
 }
 
 void Crew::plan_next(std::uint32_t slot, const Ending& ending, const std::string& how) {
@@ -437,6 +441,7 @@ void Crew::report_usage_of(std::uint32_t slot) {
     out.restarts = seat.restarts;
     if (seat.worker) {
         const Usage usage = measure(seat.worker->process.pid);
+        seat.worker->rss_bytes = usage.rss_bytes;
         out.rss_bytes = usage.rss_bytes;
         out.cpu_ms = static_cast<std::uint64_t>(usage.cpu.count());
         out.started_at = seat.worker->started_at;

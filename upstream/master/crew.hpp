@@ -80,7 +80,7 @@ class Crew {
     void apply(Seat& seat, WorkerAction action);
     void bury(std::uint32_t slot, int status);
     void plan_next(std::uint32_t slot, const Ending& ending, const std::string& how);
-    void log_end(const IncarnationProcess& worker, const Ending& ending, const std::string& how);
+    void log_end(const IncarnationProcess& worker, const Ending& ending, int status);
     void on_timer();
     void arm();
     void publish();

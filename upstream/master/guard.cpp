@@ -4,12 +4,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
+extern "C" {  // glibc 2.36 leaves it out
+}
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+
+#include "upstream/master/process.hpp"
 
 namespace edgeproxy::master {
 namespace {
@@ -24,7 +27,6 @@ struct Order {
 struct Charges {
     std::set<pid_t> groups;
     io::UniqueFd proxy;
-    pid_t proxy_pid = 0;
 };
 
 // Runs until the master is dead.
@@ -36,8 +38,7 @@ void listen_to_master(int pipe, Charges& charges) {
         if (order.kind == '+') charges.groups.insert(order.pid);
         if (order.kind == '-') charges.groups.erase(order.pid);
         if (order.kind != 'p') continue;
-        charges.proxy_pid = order.pid;
-        charges.proxy.reset(order.pid > 0 ? ::pidfd_open(order.pid, 0) : -1);
+        charges.proxy = order.pid > 0 ? open_pidfd(order.pid) : io::UniqueFd();
     }
 }
 
@@ -67,7 +68,7 @@ void end_everything(Charges& charges, const GuardTimes& times) {
         ::poll(nullptr, 0, pause_ms);
     }
     for (const pid_t group : charges.groups) ::kill(-group, SIGKILL);
-    if (charges.proxy) ::pidfd_send_signal(charges.proxy.get(), SIGKILL, nullptr, 0);  // nothing if it has ended
+    if (charges.proxy) send_signal(charges.proxy, SIGKILL);  // nothing if it has ended
 }
 
 [[noreturn]] void run(int pipe, const GuardTimes& times) {

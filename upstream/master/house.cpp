@@ -64,7 +64,7 @@ ProcessRequest House::proxy_request() const {
     ProcessRequest request;
     request.program = options_.proxy_program;
     request.argv = options_.proxy_arguments;
-    request.environment = own_environment();
+    request.environment = proxy_environment(own_environment());
     request.identity = resources_.proxy;
     return request;
 }
@@ -196,9 +196,8 @@ void House::proxy_ended(const std::string& how) {
     switch (phase_) {
         case Phase::running:  // only at the first start
         case Phase::delaying:
-            return fail(
-                how.find("ended before it was ready") == std::string::npos ? ExitCode::bad_config : ExitCode::failed,
-                how);
+            if (!proxy_.refusal().empty()) return fail(ExitCode::bad_config, proxy_.refusal());
+            return fail(ExitCode::failed, "the proxy process ended before it was ready: " + how);
         case Phase::draining:
             log_.warn("proxy_exit", "the proxy process ended before it had drained: " + how);
             ++left_over_;

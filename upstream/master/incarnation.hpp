@@ -38,6 +38,7 @@ struct IncarnationProcess {
     std::unique_ptr<LogPipe> out, err;  // after `lines`: they write into it
     Journey journey;
     std::int64_t started_at = 0;  ///< seconds since 1970
+    std::uint64_t rss_bytes = 0;  ///< when last measured
     control::WorkerStats stats;   ///< the proxy's last count
     std::string rejected;         ///< why its last answer to the readiness probe does not count
 

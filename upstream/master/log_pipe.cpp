@@ -63,7 +63,9 @@ void LineSplitter::feed(std::string_view bytes, const Take& take) {
         const bool line_end = !bytes.empty() && bytes.front() == '\n';
         if (line_end) bytes.remove_prefix(1);
         if (line_end && rest_.ends_with('\r')) rest_.pop_back();
-        if (line_end || rest_.size() == longest_line) {
+        const bool ends_cut_line = line_end && cut_ && rest_.empty();
+        cut_ = !line_end && rest_.size() == longest_line;
+        if (cut_ || (line_end && !ends_cut_line)) {
             take(rest_);
             rest_.clear();
         }

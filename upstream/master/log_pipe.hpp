@@ -27,6 +27,7 @@ class LineSplitter {
 
  private:
     std::string rest_;
+    bool cut_ = false;  // the last piece was cut by its length: a line end right behind it is its own
 };
 
 /// The last lines that a worker wrote.

@@ -7,8 +7,10 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/pidfd.h>
+extern "C" {  // glibc 2.36 leaves it out
+}
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,7 +210,7 @@ std::optional<Process> start_process(const ProcessRequest& request, StartFailure
         failure = {StartStep::fork, fork_error};
         return std::nullopt;
     }
-    Process process{pid, io::UniqueFd(::pidfd_open(pid, 0))};
+    Process process{pid, open_pidfd(pid)};
     child_end.reset();
     if (executed(report.get(), failure)) return process;
     ::kill(pid, SIGKILL);
@@ -249,6 +251,15 @@ std::optional<Identity> find_identity(const std::string& user, const std::string
         who.groups.resize(static_cast<std::size_t>(count));
     }
     return who;
+}
+
+// By number, since the header of glibc 2.36 cannot be linked from C++.
+io::UniqueFd open_pidfd(pid_t pid) {
+    return io::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
+void send_signal(const io::UniqueFd& pidfd, int number) {
+    ::syscall(SYS_pidfd_send_signal, pidfd.get(), number, nullptr, 0);
 }
 
 std::string signal_name(int number) {

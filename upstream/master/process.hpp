@@ -71,6 +71,11 @@ struct StartFailure {
 /// single-threaded process: the death signal is bound to the thread.
 std::optional<Process> start_process(const ProcessRequest& request, StartFailure& failure);
 
+/// A descriptor that stands for a process, readable when it has ended. Empty when there is no such process.
+io::UniqueFd open_pidfd(pid_t pid);
+/// A signal to exactly that process, even if its number was given to another since.
+void send_signal(const io::UniqueFd& pidfd, int number);
+
 /// How a process ended, from the `status` of wait: "exit 3", "signal 9 (SIGKILL)".
 std::string describe_exit(int status);
 /// "SIGTERM"; "signal 40" where there is no name.

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 
 namespace edgeproxy::master {
@@ -104,6 +106,23 @@ std::vector<std::string> worker_environment(const config::Pool& pool, const Plac
     }
     std::vector<std::string> out;
     for (const auto& [name, value] : set) out.push_back(name + "=" + value);
+    return out;
+}
+
+std::vector<std::string> proxy_environment(const std::vector<std::string>& inherited) {
+    static constexpr std::array names{"PATH", "HOME",      "USER",     "LANG",   "TZ",
+                                      "TERM", "COLORTERM", "NO_COLOR", "TMPDIR", "HOSTNAME"};
+    static constexpr std::array starts{"EDGEPROXY_", "LC_",  "LD_",     "OPENSSL_",
+                                       "SSL_CERT_",  "XDG_", "MALLOC_", "GLIBC_"};
+    std::vector<std::string> out;
+    for (const std::string& entry : inherited) {
+        const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
+        const bool kept =
+            std::any_of(names.begin(), names.end(), [&](auto known) { return name == known; }) ||
+            std::any_of(starts.begin(), starts.end(), [&](auto start) { return name.starts_with(start); }) ||
+            name.ends_with("SAN_OPTIONS");
+        if (kept) out.push_back(entry);
+    }
     return out;
 }
 

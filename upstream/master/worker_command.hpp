@@ -31,6 +31,11 @@ std::vector<std::string> worker_arguments(const config::Pool& pool, const Place&
 std::vector<std::string> worker_environment(const config::Pool& pool, const Place& place,
                                             const std::vector<std::string>& inherited);
 
+/// What of our environment the proxy gets: it reads bytes from the network, and the secrets that an environment may
+/// hold are none of its business. Kept: PATH, locale, time zone, terminal, what libraries and sanitizers are steered
+/// by, EDGEPROXY_*.
+std::vector<std::string> proxy_environment(const std::vector<std::string>& inherited);
+
 /// The environment of this process.
 std::vector<std::string> own_environment();
 
