@@ -40,7 +40,7 @@ class ConnectionOptions {
 
     std::size_t count_ = 0;
     union Names {
-        Names() {}
+        Names() {}  // NOLINT: nothing is constructed
         std::string_view list[max_names];
     } names_;
 };

@@ -17,8 +17,30 @@ FieldId short_name(std::string_view name) {
     return FieldId::other;
 }
 
+// WSGI and CGI turn '-' into '_', some servers other characters too: what would such a name become?
+FieldId by_alias(std::string_view name) {
+    constexpr std::size_t longest_name = 256;
+    constexpr unsigned matters =
+        hop_by_hop | protected_from_connection | client_identity | dropped_from_clients | dropped_from_endpoints;
+    std::array<char, longest_name> plain;
+    const std::size_t n = name.size() < longest_name ? name.size() : longest_name;
+    for (std::size_t i = 0; i < n; ++i) plain[i] = is_char(name[i], char_plain_name) ? name[i] : '-';
+    const FieldId id = lookup_plain({plain.data(), n});
+    return has_trait(id, matters) ? FieldId::odd_alias : FieldId::odd;
+}
+
+}  // namespace
+
+unsigned traits(FieldId id) {
+    return detail::field_rows[static_cast<std::size_t>(id)].traits;
+}
+
+std::string_view name_of(FieldId id) {
+    return detail::field_rows[static_cast<std::size_t>(id)].name;
+}
+
 // Each family has another third letter.
-FieldId by_family(std::string_view name) {
+FieldId detail::family_of(std::string_view name) {
     FieldId family = FieldId::other;
     switch (name.size() < 3 ? '\0' : lower(name[2])) {
         case 'f':
@@ -42,28 +64,6 @@ FieldId by_family(std::string_view name) {
     return istarts_with(name, name_of(family)) ? family : FieldId::other;
 }
 
-// WSGI and CGI turn '-' into '_', some servers other characters too: what would such a name become?
-FieldId by_alias(std::string_view name) {
-    constexpr std::size_t longest_name = 256;
-    constexpr unsigned matters =
-        hop_by_hop | protected_from_connection | client_identity | dropped_from_clients | dropped_from_endpoints;
-    std::array<char, longest_name> plain;
-    const std::size_t n = name.size() < longest_name ? name.size() : longest_name;
-    for (std::size_t i = 0; i < n; ++i) plain[i] = is_char(name[i], char_plain_name) ? name[i] : '-';
-    const FieldId id = lookup_plain({plain.data(), n});
-    return has_trait(id, matters) ? FieldId::odd_alias : FieldId::odd;
-}
-
-}  // namespace
-
-unsigned traits(FieldId id) {
-    return detail::field_rows[static_cast<std::size_t>(id)].traits;
-}
-
-std::string_view name_of(FieldId id) {
-    return detail::field_rows[static_cast<std::size_t>(id)].name;
-}
-
 FieldId lookup_plain(std::string_view name) {
     if (name.size() < detail::shortest_hashed) return short_name(name);
     if (name.size() <= detail::longest_known) {
@@ -72,7 +72,7 @@ FieldId lookup_plain(std::string_view name) {
         const FieldId id = detail::known_name(padded, name.size());
         if (id != FieldId::other) return id;
     }
-    return by_family(name);
+    return detail::family_of(name);
 }
 
 FieldId lookup(std::string_view name) {

@@ -87,7 +87,7 @@ class Fields {
     std::array<std::uint8_t, field_id_count> counts_{};
     std::array<std::uint8_t, field_id_count> last_;  // where the last one with an id is; says nothing at a count of 0
     union Storage {
-        Storage() {}
+        Storage() {}  // NOLINT: nothing is constructed
         Field fields[capacity];
     } storage_;
     static_assert(capacity < 256);

@@ -18,9 +18,9 @@ FieldId quick_lookup(const char* name, std::size_t size) {
     if (size >= detail::shortest_hashed) {
         const FieldId id = detail::known_name(name, size);
         if (id != FieldId::other) return id;
+        return scan::is_near_name(name, size) ? detail::family_of({name, size}) : FieldId::count_;
     }
-    if (size == 0 || scan::name_end(name, name + size) != name + size) return FieldId::count_;
-    return lookup_plain({name, size});
+    return size != 0 && scan::is_near_name(name, size) ? lookup_plain({name, size}) : FieldId::count_;
 }
 
 bool is_crlf(const char* p) {

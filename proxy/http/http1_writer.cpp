@@ -85,6 +85,13 @@ std::string_view reason_of(unsigned status) {
     return line.empty() ? line : line.substr(before, line.size() - before - 2);
 }
 
+namespace {
+char* copy(char* to, std::string_view text) {
+    std::memcpy(to, text.data(), text.size());
+    return to + text.size();
+}
+}  // namespace
+
 void HeadWriter::number(std::uint64_t value) {
     const auto [end, error] = std::to_chars(at_, end_, value);
     if (error != std::errc{}) return overflow();
@@ -111,10 +118,20 @@ void HeadWriter::status_line(unsigned status, std::string_view reason) {
 void HeadWriter::field(std::string_view name, std::string_view value) {
     const std::size_t size = name.size() + value.size() + 4;
     if (size > static_cast<std::size_t>(end_ - at_)) return overflow();
-    put(name);
-    put(": ");
-    put(value);
-    put("\r\n");
+    at_ = copy(at_, name);
+    at_ = copy(at_, ": ");
+    at_ = copy(at_, value);
+    at_ = copy(at_, "\r\n");
+}
+
+void HeadWriter::field(const Field& field) {
+    const char* const colon = field.name.data() + field.name.size();
+    const bool as_written = field.value.data() == colon + 2 && colon[0] == ':' && colon[1] == ' ';
+    if (!as_written) return this->field(field.name, field.value);
+    const std::size_t size = field.name.size() + field.value.size() + 4;
+    if (size > static_cast<std::size_t>(end_ - at_)) return overflow();
+    at_ = copy(at_, {field.name.data(), size - 2});
+    at_ = copy(at_, "\r\n");
 }
 
 void HeadWriter::field(std::string_view name, std::uint64_t value) {
@@ -133,7 +150,7 @@ void HeadWriter::chunk_line(std::uint64_t size) {
 
 void HeadWriter::last_chunk(std::span<const Field> trailers) {
     put("0\r\n");
-    for (const Field& trailer : trailers) field(trailer.name, trailer.value);
+    for (const Field& trailer : trailers) field(trailer);
     put("\r\n");
 }
 

@@ -36,6 +36,8 @@ class HeadWriter {
     void status_line(unsigned status, std::string_view reason = {});
     void field(std::string_view name, std::string_view value);
     void field(std::string_view name, std::uint64_t value);
+    /// One that was read: copied in one piece if it is written as we would.
+    void field(const Field& field);
     /// The empty line.
     void end_head() { put("\r\n"); }
 

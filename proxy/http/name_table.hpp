@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 #include "proxy/http/field_rows.hpp"
 #include "proxy/http/text.hpp"
@@ -96,5 +97,8 @@ inline FieldId known_name(const char* name, std::size_t size) {
     if (name_table.size[id] != size || !same_name(name, name_table.name[id].text, size)) return FieldId::other;
     return static_cast<FieldId>(id);
 }
+
+/// The id of a family (`x-forwarded-`...) that a name of letters, digits and '-' belongs to, or `other`.
+FieldId family_of(std::string_view name);
 
 }  // namespace edgeproxy::http::detail

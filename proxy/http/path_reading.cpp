@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstring>
 
+#include "proxy/http/scan.hpp"
 #include "proxy/http/target.hpp"
 #include "proxy/http/text.hpp"
 
@@ -79,13 +80,8 @@ std::size_t resolve_dots(char* text, std::size_t size) {
 }  // namespace
 
 bool has_one_reading(std::string_view path) {
-    char before = '\0';
-    for (char c : path) {
-        if (c == '%' || c == ';') return false;
-        if (before == '/' && (c == '/' || c == '.')) return false;
-        before = c;
-    }
-    return true;
+    const char* const end = path.data() + path.size();
+    return scan::path_trick(path.data(), end) == end;
 }
 
 unsigned readings_of(std::string_view path) {

@@ -98,6 +98,16 @@ inline const char* near_colon(const char* p, const char* end) {
     return mask != 0 ? p + 16 + __builtin_ctz(mask) : nullptr;
 }
 
+/// Are the `size` (1..32) bytes at p letters, digits and '-'? 16 bytes must be readable, 32 for a size above 16.
+inline bool is_near_name(const char* p, std::size_t size) {
+    const auto plain = [](const char* at) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+        return static_cast<std::uint64_t>(_mm_movemask_epi8(detail::plain(bytes)));
+    };
+    const std::uint64_t mask = size <= 16 ? plain(p) : plain(p) | plain(p + 16) << 16;
+    return (~mask & ((std::uint64_t{1} << size) - 1)) == 0;
+}
+
 /// Stops at a control (HTAB too) or DEL.
 inline const char* value_end(const char* p, const char* end) {
     return detail::find(
@@ -115,6 +125,24 @@ inline const char* path_end(const char* p, const char* end) {
         const __m128i special = _mm_or_si128(detail::equal(bytes, '%'), detail::equal(bytes, '\\'));
         return _mm_or_si128(detail::not_target(bytes), _mm_or_si128(special, detail::equal(bytes, '?')));
     });
+}
+
+/// Stops at '%', ';', and a '/' before another '/' or a '.'.
+inline const char* path_trick(const char* p, const char* end) {
+    const auto tricks = [](__m128i bytes, __m128i next) {
+        const __m128i either = _mm_or_si128(detail::equal(bytes, '%'), detail::equal(bytes, ';'));
+        const __m128i behind = _mm_or_si128(detail::equal(next, '/'), detail::equal(next, '.'));
+        return _mm_movemask_epi8(_mm_or_si128(either, _mm_and_si128(detail::equal(bytes, '/'), behind)));
+    };
+    const auto load = [](const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
+    for (; end - p > 16; p += 16) {
+        const int mask = tricks(load(p), load(p + 1));
+        if (mask != 0) return p + __builtin_ctz(static_cast<unsigned>(mask));
+    }
+    const auto size = static_cast<std::size_t>(end - p);
+    const __m128i last = size == 16 ? load(p) : detail::load_tail(p, size);
+    const int mask = tricks(last, _mm_srli_si128(last, 1));
+    return mask != 0 ? p + __builtin_ctz(static_cast<unsigned>(mask)) : end;
 }
 
 /// Stops at what is no letter, digit, '-', '.' or '_'. `empty_label` is set if there are two dots side by side, or one
@@ -146,6 +174,9 @@ const char* find(const char* p, const char* end, Stops stops) {
 inline const char* name_end(const char* p, const char* end) {
     return find(p, end, [](char c) { return !is_char(c, char_plain_name); });
 }
+inline bool is_near_name(const char* p, std::size_t size) {
+    return all_chars({p, size}, char_plain_name);
+}
 inline const char* near_colon(const char* p, const char* end) {
     const std::size_t size = end - p < 32 ? static_cast<std::size_t>(end - p) : 32;
     return static_cast<const char*>(std::memchr(p, ':', size));
@@ -160,6 +191,13 @@ inline const char* path_end(const char* p, const char* end) {
     return find(p, end, [](char c) { return c == '%' || c == '\\' || c == '?' || !is_char(c, char_target); });
 }
 
+inline const char* path_trick(const char* p, const char* end) {
+    for (; p != end; ++p) {
+        if (*p == '%' || *p == ';') return p;
+        if (*p == '/' && p + 1 != end && (p[1] == '/' || p[1] == '.')) return p;
+    }
+    return end;
+}
 inline const char* host_end(const char* p, const char* end, bool& empty_label) {
     for (char before = '.'; p != end && (is_char(*p, char_plain_name) || *p == '.' || *p == '_'); before = *p++) {
         if (*p == '.' && before == '.') empty_label = true;

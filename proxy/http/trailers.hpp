@@ -36,7 +36,7 @@ class Trailers {
  private:
     std::size_t count_ = 0, used_ = 0, pending_ = 0, dropped_ = 0;
     union Storage {
-        Storage() {}
+        Storage() {}  // NOLINT: nothing is constructed
         Field fields[max_trailer_fields];
     } storage_;
     std::array<char, max_trailer_bytes> bytes_;

@@ -75,6 +75,20 @@ TEST_CASE("a path that means one thing only is told at a glance", "[http][target
     }
 }
 
+TEST_CASE("a trick is found wherever it stands", "[http][target]") {
+    for (std::size_t size = 0; size < 70; ++size) {
+        for (std::size_t at = 0; at <= size; ++at) {
+            const std::string before = "/" + std::string(at, 'a'), after(size - at, 'b');
+            INFO(before.size() << ", " << after.size());
+            for (std::string_view trick : {"%41", ";", "//", "/."}) {
+                CHECK_FALSE(has_one_reading(before + std::string(trick) + after));
+            }
+            CHECK(has_one_reading(before + "x/" + after));
+            CHECK(has_one_reading(before + "b." + after));
+        }
+    }
+}
+
 TEST_CASE("a path whose place depends on the reader is found out", "[http][target]") {
     for (std::string_view path : {"/", "/admin", "/admin/x", "/public/.well-known/x", "/a%20b", "/caf%C3%A9", "/a//b",
                                   "/x;y", "/admin/a;b", "/admin/%61", "/a%2fb", "/admin%2f"}) {

@@ -36,6 +36,18 @@ TEST_CASE("a status line has the reason it is given, or the usual one, or none",
     CHECK(reason_of(99).empty());
 }
 
+TEST_CASE("a field that was read is written in the usual form", "[http][writer]") {
+    for (std::string_view line : {"Name: value", "Name:value", "Name:  value", "Name:\tvalue"}) {
+        char buffer[64];
+        HeadWriter writer(buffer);
+        writer.field(Field{line.substr(0, 4), line.substr(line.size() - 5), FieldId::other});
+        CHECK(writer.text() == "Name: value\r\n");
+        HeadWriter small(std::span<char>(buffer, 12));
+        small.field(Field{line.substr(0, 4), line.substr(line.size() - 5), FieldId::other});
+        CHECK(small.overflowed());
+    }
+}
+
 TEST_CASE("a writer never passes the end of its buffer", "[http][writer]") {
     const auto write = [](HeadWriter& writer) {
         writer.request_line("GET", "/a");
