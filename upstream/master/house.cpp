@@ -89,6 +89,7 @@ void House::make_crews() {
 int House::run() {
     if (!guard_.start()) log_.error("guard_failed", "cannot start the guard process; going on without it");
     if (options_.banner && !json_) output_.write(banner(*config_, options_.config_name, resources_.sockets));
+    write_log();  // what was said before there was a loop
     wait_for_signals();
     tick_usage();
     if (!proxy_.start()) {
