@@ -40,6 +40,7 @@ struct LoadResult {
 
 /// Limits of the loader itself: a configuration file must not be able to eat the machine.
 inline constexpr std::size_t largest_file = 4 * 1024 * 1024;  ///< bytes
+inline constexpr std::size_t longest_line = 64 * 1024;        ///< bytes
 inline constexpr unsigned deepest_nesting = 64;               ///< of lists and maps
 inline constexpr std::size_t most_alias_nodes = 1000;         ///< values that all `*alias` together stand for
 inline constexpr std::size_t most_nodes = 100'000;            ///< values of a file

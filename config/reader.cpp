@@ -323,9 +323,19 @@ void refuse_second_document(YAML::Parser& parser, Problems& problems) {
 /// What the YAML library would read in some other way than we show it.
 bool refuse_bytes(std::string_view text, Problems& problems) {
     if (text.size() > largest_file) {
-        problems.error({}, "too-large",
+        problems.error({1, 1, 1}, "too-large",
                        "the file is larger than " + std::to_string(largest_file / 1024 / 1024) + " MiB");
         return true;
+    }
+    unsigned number = 1;
+    for (std::size_t start = 0; start < text.size(); ++number) {
+        const auto end = std::min(text.find('\n', start), text.size());
+        if (end - start > longest_line) {
+            problems.error({number, 1, 1}, "too-large",
+                           "the line is longer than " + std::to_string(longest_line / 1024) + " KiB");
+            return true;
+        }
+        start = end + 1;
     }
     const auto bad = first_bad_byte(text);
     if (bad == std::string_view::npos) return false;

@@ -20,10 +20,6 @@ void validate_server(const Config& config, Scope& scope) {
                              "the runtime directory " + quoted(runtime_dir) + " leaves no room for socket names",
                              "at most " + std::to_string(longest_runtime_dir) + " bytes");
     }
-    if (!config.server.group.empty() && config.server.user.empty()) {
-        scope.problems.error(scope.place_of("server.group"), "missing-key",
-                             "\"server.group\" needs \"server.user\" beside it");
-    }
 }
 
 void validate_headers(const Headers& headers, Scope& scope) {

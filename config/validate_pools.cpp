@@ -41,10 +41,6 @@ class PoolRules {
         } else if (endpoints && pool_.endpoints.empty()) {
             scope_.problems.error(at("endpoints"), "missing-key", shown() + " has no endpoint");
         }
-        if (pool_.managed && !pool_.command.group.empty() && pool_.command.user.empty()) {
-            scope_.problems.error(at("group"), "missing-key",
-                                  quoted("group") + " needs " + quoted("user") + " beside it");
-        }
     }
 
     void check_worker() {
