@@ -21,8 +21,7 @@ struct Field {
 };
 
 /// The fields of one head, in the order they came; at most `capacity`. 8 KB that are not touched before they are used,
-/// so that `clear` costs nothing: keep heads in a pool. Remembers which ids are there, so that `has` is one
-/// instruction.
+/// so that `clear` costs nothing: keep heads in a pool. Counts the ids, so that `has` and `find` need no search.
 class Fields {
  public:
     static constexpr std::size_t capacity = 200;

@@ -11,14 +11,13 @@ namespace edgeproxy::http {
 /// Reads request heads of HTTP/1.x (RFC 9112), one after another, from a buffer that grows between the calls.
 ///
 /// buffered  all bytes from the beginning of the head on: the same ones again, and more, until the head is complete.
-/// The
-///           buffer may have moved in between. One leading CRLF is skipped.
-/// out       filled as the head comes in; to be read when it is complete. Its views point into `buffered`. The same
-/// object
-///           in each call for a head; it is reset at the first.
+///           The buffer may have moved in between. One leading CRLF is skipped.
+/// out       filled as the head comes in, to be read when it is complete; its views point into `buffered` then.
+///           The same object in each call for a head; it is reset at the first.
 /// cost      every byte is looked at once, however the head is cut: a head sent byte by byte costs O(n).
-/// errors    errc, as early as the first byte that decides it; the same for every cut. After one the reader stays
-/// failed. After complete the reader is ready for the next head, at buffered + head_size + the body.
+/// errors    errc, as early as the byte that decides it, the same for every cut. After one the reader stays failed.
+///
+/// After complete the reader is ready for the next head, which begins behind head_size and the body.
 class RequestReader : private HeadScanner {
  public:
     explicit RequestReader(const Limits& limits = {}) : HeadScanner(limits) {}
