@@ -9,7 +9,7 @@ namespace edgeproxy::config {
 
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
 }
 
@@ -83,13 +83,13 @@ class Checker {
         constexpr std::array<std::string_view, 8> operators{"&&", "||", "|", ";", "&", ">", ">>", "2>&1"};
         for (std::size_t i = 0; i < argv_.size(); ++i) {
             if (std::find(operators.begin(), operators.end(), argv_[i]) == operators.end()) continue;
-            warn(i, "shell-syntax", quoted(argv_[i]) + " is handed to the program: no shell is run",
+            warn(i, "shell-syntax", in_quotes(argv_[i]) + " is handed to the program: no shell is run",
                  "write sh -c '...' if you need one");
             break;
         }
         const auto equals = argv_.empty() ? std::string::npos : argv_[0].find('=');
         if (equals != std::string::npos && equals > 0 && argv_[0].find('/') > equals) {
-            error(0, quoted(argv_[0].substr(0, equals + 1) + "...") + " is no program: no shell is run",
+            error(0, in_quotes(argv_[0].substr(0, equals + 1) + "...") + " is no program: no shell is run",
                   "write it under environment: " + argv_[0].substr(0, equals));
         }
     }
@@ -123,13 +123,13 @@ class Checker {
     void refuse_fixed(std::string_view long_name, std::string_view short_name, const std::string& why) {
         const auto found = find(long_name, short_name);
         if (found && !has_placeholder(found->value))
-            error(found->word, quoted(argv_[found->word]) + " in the command of a managed pool", why);
+            error(found->word, in_quotes(argv_[found->word]) + " in the command of a managed pool", why);
     }
 
     void refuse_processes(std::string_view short_name) {
         const auto found = find("--workers", short_name);
         if (!found || found->value == "1") return;
-        error(found->word, quoted(argv_[found->word]) + " would start processes that edgeproxy cannot see",
+        error(found->word, in_quotes(argv_[found->word]) + " would start processes that edgeproxy cannot see",
               "take it out and write workers: " + (parse_count(found->value).value ? found->value : std::string("N")));
     }
 

@@ -17,7 +17,7 @@ constexpr std::size_t most_sections = 4096;  // elements of one list, names of o
 constexpr std::size_t longest_name = 64;
 constexpr std::uint64_t most_default_connections = 50'000;
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
 }
 
@@ -121,11 +121,11 @@ void Section::check_keys() {
         const bool internal = row != nullptr && row->internal() && !scope_.options.internal;
         if (row == nullptr || internal || entry.key.find_first_of(".<[") != std::string::npos) {
             scope_.puzzling.insert(path_);
-            scope_.problems.error(entry.place, "unknown-key", "unknown key " + quoted(entry.key) + where,
+            scope_.problems.error(entry.place, "unknown-key", "unknown key " + in_quotes(entry.key) + where,
                                   hint_for_key(row_, entry.key));
         } else if (!row->supported()) {
             scope_.problems.error(entry.place, "not-supported",
-                                  "key " + quoted(entry.key) + where + " is not supported yet");
+                                  "key " + in_quotes(entry.key) + where + " is not supported yet");
         } else {
             scope_.places.emplace(path_of(entry.key),
                                   entry.value->is(Node::Kind::scalar) ? entry.value->place : entry.place);
@@ -183,7 +183,7 @@ std::optional<Section::Text> Section::text_of(const Node& node, Place where, con
 }
 
 void Section::wrong_kind(const Node& node, Place where, const std::string& path, const char* wanted) {
-    const std::string name = quoted(scope_.shown_path(path));
+    const std::string name = in_quotes(scope_.shown_path(path));
     if (node.is(Node::Kind::null)) {
         scope_.problems.error(where, "no-value", name + " has no value",
                               std::string("write ") + wanted + ", or leave the key out");
@@ -199,11 +199,11 @@ void Section::wrong_kind(const Node& node, Place where, const std::string& path,
 void Section::judge(const Text& text, const Complaint& complaint) {
     if (!complaint) return;
     if (!text.is_written)
-        throw std::logic_error("default " + quoted(text.value) + " in " + path_ + ": " + complaint.text);
+        throw std::logic_error("default " + in_quotes(text.value) + " in " + path_ + ": " + complaint.text);
     if (text.changed) {
         // The value may be a secret: only what the file says is shown.
         scope_.problems.error(text.place, complaint.rule,
-                              quoted(text.as_written) + " becomes something that is not valid here");
+                              in_quotes(text.as_written) + " becomes something that is not valid here");
     } else {
         scope_.problems.error(text.place, complaint.rule, complaint.text, complaint.hint);
     }
@@ -239,7 +239,7 @@ std::vector<Section> Section::elements(std::string_view key) {
     const auto& items = found->value->items;
     if (items.size() > most_sections) {
         scope_.problems.error(found->place, "too-many",
-                              quoted(path) + " has more than " + std::to_string(most_sections) + " entries");
+                              in_quotes(path) + " has more than " + std::to_string(most_sections) + " entries");
         return list;
     }
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -262,13 +262,13 @@ std::vector<std::pair<std::string, Section>> Section::named_sections(std::string
     }
     if (found->value->entries.size() > most_sections) {
         scope_.problems.error(found->place, "too-many",
-                              quoted(path) + " has more than " + std::to_string(most_sections) + " entries");
+                              in_quotes(path) + " has more than " + std::to_string(most_sections) + " entries");
         return list;
     }
     for (const Entry& entry : found->value->entries) {
         const std::string element = path + "." + entry.key;
         if (!is_plain_name(entry.key)) {
-            scope_.problems.error(entry.place, "bad-name", quoted(entry.key) + " cannot be a name",
+            scope_.problems.error(entry.place, "bad-name", in_quotes(entry.key) + " cannot be a name",
                                   "letters, digits, \"_\", \"-\" and \".\", at most 64");
         }
         scope_.places.emplace(element, entry.place);
@@ -288,7 +288,7 @@ void Section::operator()(std::string_view key, std::map<std::string, std::string
     for (const Entry& entry : found->value->entries) {
         const std::string path = path_of(key) + "." + entry.key;
         if (entry.key.empty() || entry.key.find('=') != std::string::npos) {
-            scope_.problems.error(entry.place, "bad-name", quoted(entry.key) + " cannot be the name of a variable");
+            scope_.problems.error(entry.place, "bad-name", in_quotes(entry.key) + " cannot be the name of a variable");
         }
         scope_.places.emplace(path, entry.value->is(Node::Kind::null) ? entry.place : entry.value->place);
         const auto text = text_of(*entry.value, entry.place, path, field(key));

@@ -36,7 +36,7 @@ bool is_digit(char c) {
 bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
 }
 
@@ -102,13 +102,14 @@ std::string duration_hint(std::string_view text) {
 Parsed<ByteSize> bad_size(std::string_view text) {
     std::string_view rest = text;
     const auto number = take_number(rest);
-    const std::string wrong = quoted(text) + " is not a size";
+    const std::string wrong = in_quotes(text) + " is not a size";
     if (!number) return {{}, wrong, size_example};
     while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
     const std::string digits = std::to_string(*number);
     if (rest.empty()) {
-        if (*number == 0) return {{}, quoted(text) + " has no unit", "write 0B"};
-        return {{}, quoted(text) + " has no unit", "write " + digits + "B, or " + digits + "KiB, or " + digits + "MiB"};
+        if (*number == 0) return {{}, in_quotes(text) + " has no unit", "write 0B"};
+        return {
+            {}, in_quotes(text) + " has no unit", "write " + digits + "B, or " + digits + "KiB, or " + digits + "MiB"};
     }
     const auto either = [&](const std::string& letter) {
         return "write " + digits + letter + "iB or " + digits + letter + "B";
@@ -151,7 +152,7 @@ Parsed<Duration> parse_duration(std::string_view text) {
         std::string_view digits = text;
         const bool bare = take_number(digits) && digits.empty();
         return Parsed<Duration>{
-            {}, quoted(text) + (bare ? " has no unit" : " is not a length of time"), duration_hint(text)};
+            {}, in_quotes(text) + (bare ? " has no unit" : " is not a length of time"), duration_hint(text)};
     };
     std::uint64_t total = 0, previous = std::numeric_limits<std::uint64_t>::max();
     std::string_view rest = text;
@@ -161,9 +162,9 @@ Parsed<Duration> parse_duration(std::string_view text) {
         const Unit* unit = number ? find_unit(duration_units, take_unit(rest)) : nullptr;
         if (unit == nullptr || unit->worth >= previous) return wrong();
         previous = unit->worth;
-        if (*number > longest_duration / unit->worth) return {{}, quoted(text) + " is too long", "at most 100y"};
+        if (*number > longest_duration / unit->worth) return {{}, in_quotes(text) + " is too long", "at most 100y"};
         total += *number * unit->worth;
-        if (total > longest_duration) return {{}, quoted(text) + " is too long", "at most 100y"};
+        if (total > longest_duration) return {{}, in_quotes(text) + " is too long", "at most 100y"};
     }
     return {Duration(static_cast<Duration::rep>(total)), {}, {}};
 }
@@ -174,7 +175,7 @@ Parsed<ByteSize> parse_size(std::string_view text) {
     const Unit* unit = number ? find_unit(size_units, rest) : nullptr;
     if (unit == nullptr) return bad_size(text);
     if (*number > std::numeric_limits<std::uint64_t>::max() / unit->worth)
-        return {{}, quoted(text) + " is too large", {}};
+        return {{}, in_quotes(text) + " is too large", {}};
     return {*number * unit->worth, {}, {}};
 }
 
@@ -183,7 +184,7 @@ Parsed<std::uint64_t> parse_count(std::string_view text) {
     const auto number = take_number(rest);
     const bool padded = text.size() > 1 && text.front() == '0';
     if (number && rest.empty() && !padded) return {*number, {}, {}};
-    return {{}, quoted(text) + " is not a whole number", count_hint(text)};
+    return {{}, in_quotes(text) + " is not a whole number", count_hint(text)};
 }
 
 Parsed<bool> parse_boolean(std::string_view text) {
@@ -193,7 +194,7 @@ Parsed<bool> parse_boolean(std::string_view text) {
     std::string hint = "write true or false";
     if (word == "yes" || word == "on" || word == "y" || word == "1" || word == "true") hint = "write true";
     if (word == "no" || word == "off" || word == "n" || word == "0" || word == "false") hint = "write false";
-    return {{}, quoted(text) + " is not true or false", hint};
+    return {{}, in_quotes(text) + " is not true or false", hint};
 }
 
 std::string format_duration(Duration value) {

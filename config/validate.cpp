@@ -9,7 +9,7 @@ namespace edgeproxy::config {
 
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
 }
 
@@ -17,7 +17,7 @@ void validate_server(const Config& config, Scope& scope) {
     const std::string& runtime_dir = config.server.runtime_dir;
     if (runtime_dir.size() > longest_runtime_dir) {
         scope.problems.error(scope.place_of("server.runtime_dir"), "path-too-long",
-                             "the runtime directory " + quoted(runtime_dir) + " leaves no room for socket names",
+                             "the runtime directory " + in_quotes(runtime_dir) + " leaves no room for socket names",
                              "at most " + std::to_string(longest_runtime_dir) + " bytes");
     }
 }
@@ -25,11 +25,11 @@ void validate_server(const Config& config, Scope& scope) {
 void validate_headers(const Headers& headers, Scope& scope) {
     if (!headers.request_id.empty() && !is_token(headers.request_id)) {
         scope.problems.error(scope.place_of("headers.request_id"), "bad-name",
-                             quoted(headers.request_id) + " cannot be the name of a field");
+                             in_quotes(headers.request_id) + " cannot be the name of a field");
     }
     if (!headers.via.empty() && !is_token(headers.via)) {
         scope.problems.error(scope.place_of("headers.via"), "bad-name",
-                             quoted(headers.via) + " cannot be a name in Via",
+                             in_quotes(headers.via) + " cannot be a name in Via",
                              "letters, digits, \"-\", \".\" and \"_\"");
     }
 }
@@ -37,9 +37,9 @@ void validate_headers(const Headers& headers, Scope& scope) {
 void validate_metrics(const Metrics& metrics, Scope& scope) {
     const Place place = scope.place_of("metrics.path");
     const bool fine = metrics.path.starts_with('/') && metrics.path.find_first_of("?# ") == std::string::npos;
-    if (!fine) scope.problems.error(place, "bad-path", quoted(metrics.path) + " is not a path", "write /metrics");
+    if (!fine) scope.problems.error(place, "bad-path", in_quotes(metrics.path) + " is not a path", "write /metrics");
     if (metrics.path == "/livez" || metrics.path == "/readyz") {
-        scope.problems.error(place, "bad-path", quoted(metrics.path) + " is taken", "write /metrics");
+        scope.problems.error(place, "bad-path", in_quotes(metrics.path) + " is taken", "write /metrics");
     }
 }
 
@@ -47,7 +47,7 @@ void validate_logging(const Logging& logging, Scope& scope) {
     for (std::size_t i = 0; i < logging.access.exclude.size(); ++i) {
         if (logging.access.exclude[i].starts_with('/')) continue;
         scope.problems.error(scope.place_of("logging.access.exclude[" + std::to_string(i) + "]"), "bad-path",
-                             quoted(logging.access.exclude[i]) + " is not a path", "it begins with /");
+                             in_quotes(logging.access.exclude[i]) + " is not a path", "it begins with /");
     }
 }
 
@@ -64,11 +64,11 @@ class AddressBook {
         // The default of `metrics.listen` stands nowhere.
         if (place.line == 0) {
             scope_.problems.error(first->second, "address-twice",
-                                  quoted(address.to_string()) + " is the address of the metrics",
+                                  in_quotes(address.to_string()) + " is the address of the metrics",
                                   "take another one, or write metrics: { listen: ... }");
             return;
         }
-        scope_.problems.error(place, "address-twice", quoted(address.to_string()) + " is taken already",
+        scope_.problems.error(place, "address-twice", in_quotes(address.to_string()) + " is taken already",
                               first->second.line != 0 ? "in line " + std::to_string(first->second.line) : "");
     }
 
@@ -128,11 +128,11 @@ void validate_listeners(const Config& config, Scope& scope) {
         const std::string path = "listeners." + listener.name;
         if (listener.addresses.empty() && !scope.puzzling.contains(path)) {
             scope.problems.error(scope.place_of(path), "missing-key",
-                                 quoted(scope.shown_path(path)) + " has no address", "write address: \":443\"");
+                                 in_quotes(scope.shown_path(path)) + " has no address", "write address: \":443\"");
         }
         if (listener.tls && !certificates && !scope.written("tls")) {
             scope.problems.error(scope.place_of(path + ".tls"), "missing-key",
-                                 quoted(scope.shown_path(path)) + " speaks TLS, but there is no certificate",
+                                 in_quotes(scope.shown_path(path)) + " speaks TLS, but there is no certificate",
                                  "write tls: { cert: ..., key: ... }, or tls: dev");
         }
         validate_protocols(listener, path, scope);
@@ -169,7 +169,7 @@ void validate_tls(const Config& config, Scope& scope) {
         const bool no_key = certificate.key.empty() && !scope.written(path + ".key");
         if ((no_cert || no_key) && !scope.puzzling.contains(path)) {
             scope.problems.error(scope.place_of(path), "missing-key",
-                                 quoted(scope.shown_path(path)) + " needs " + (no_cert ? "\"cert\"" : "\"key\""));
+                                 in_quotes(scope.shown_path(path)) + " needs " + (no_cert ? "\"cert\"" : "\"key\""));
         }
     }
     const auto& all = config.listeners;

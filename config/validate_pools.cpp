@@ -10,7 +10,7 @@ namespace edgeproxy::config {
 
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
 }
 
@@ -28,7 +28,7 @@ class PoolRules {
  private:
     Place at(const std::string& key) const { return scope_.place_of(path_ + "." + key); }
     bool written(const std::string& key) const { return scope_.written(path_ + "." + key); }
-    std::string shown() const { return quoted(scope_.shown_path(path_)); }
+    std::string shown() const { return in_quotes(scope_.shown_path(path_)); }
 
     void check_shape() {
         const bool endpoints = written("endpoints");
@@ -96,10 +96,10 @@ class PoolRules {
             if (empty) continue;
             if (!addresses.emplace(endpoint.address.to_string(), i).second) {
                 scope_.problems.error(scope_.place_of(path), "address-twice",
-                                      quoted(endpoint.address.to_string()) + " is in this pool already");
+                                      in_quotes(endpoint.address.to_string()) + " is in this pool already");
             } else if (!names.emplace(endpoint.name, i).second) {
                 scope_.problems.error(scope_.place_of(path + ".name"), "duplicate-name",
-                                      "the name " + quoted(endpoint.name) + " is taken already");
+                                      "the name " + in_quotes(endpoint.name) + " is taken already");
             }
         }
     }
@@ -108,7 +108,7 @@ class PoolRules {
         const std::string& path = pool_.health.path;
         const bool fine = path.empty() || (path.starts_with('/') && path.find_first_of("# ") == std::string::npos);
         if (!fine) {
-            scope_.problems.error(at("health.path"), "bad-path", quoted(path) + " is not a path",
+            scope_.problems.error(at("health.path"), "bad-path", in_quotes(path) + " is not a path",
                                   "write it like /healthz");
         }
         if (!written("health") || !path.empty() || written("health.path") || pool_.managed) return;

@@ -9,7 +9,7 @@ namespace edgeproxy::config {
 
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
 }
 
@@ -32,7 +32,7 @@ std::vector<std::string_view> segments(std::string_view path) {
 Complaint check_path(const std::string& pattern) {
     const std::string_view path =
         pattern.starts_with('=') ? std::string_view(pattern).substr(1) : std::string_view(pattern);
-    const std::string wrong = quoted(pattern) + " is not a path";
+    const std::string wrong = in_quotes(pattern) + " is not a path";
     if (!path.starts_with('/'))
         return {"bad-path", wrong, path.empty() ? "write / for everything" : "write \"/" + std::string(path) + "\""};
     if (!printable(path) || path.find_first_of("?#\\") != std::string_view::npos) {
@@ -48,7 +48,7 @@ Complaint check_path(const std::string& pattern) {
 }
 
 Complaint check_host(const std::string& host) {
-    const std::string wrong = quoted(host) + " is not a host";
+    const std::string wrong = in_quotes(host) + " is not a host";
     std::string_view name = host;
     if (host == "*") return {"bad-host", wrong, "leave host out to take them all"};
     if (name.starts_with("*.")) name.remove_prefix(2);
@@ -68,7 +68,7 @@ Complaint check_method(const std::string& method) {
     if (is_token(method) && upper) return {};
     std::string hint = method;
     for (char& c : hint) c = (c >= 'a' && c <= 'z') ? static_cast<char>(c - 'a' + 'A') : c;
-    return {"bad-method", quoted(method) + " is not a method", is_token(hint) ? "write " + hint : ""};
+    return {"bad-method", in_quotes(method) + " is not a method", is_token(hint) ? "write " + hint : ""};
 }
 
 Complaint check_target(const std::string& to) {
@@ -85,7 +85,7 @@ Complaint check_target(const std::string& to) {
     const bool absolute = to.starts_with('/') || to.starts_with("http://") || to.starts_with("https://") ||
                           to.starts_with("{scheme}://") || to.starts_with("{uri}") || to.starts_with("{path}");
     if (!absolute)
-        return {"bad-redirect", quoted(to) + " is no place to redirect to", "begin with https://, http:// or /"};
+        return {"bad-redirect", in_quotes(to) + " is no place to redirect to", "begin with https://, http:// or /"};
     return {};
 }
 
@@ -134,7 +134,7 @@ class RouteRules {
         if (route.redirect) check_redirect(*route.redirect);
         if (route.respond && !is_content_type(route.respond->content_type)) {
             report(at("respond.content_type"),
-                   {"bad-text", quoted(route.respond->content_type) + " is not a content type",
+                   {"bad-text", in_quotes(route.respond->content_type) + " is not a content type",
                     "write it like text/html"});
         }
     }
@@ -160,10 +160,10 @@ class RouteRules {
         std::string hint;
         if (!near.empty()) {
             const Place place = scope_.place_of("pools." + std::string(near));
-            hint = "did you mean " + quoted(near) +
+            hint = "did you mean " + in_quotes(near) +
                    (place.line == 0 ? "" : " (line " + std::to_string(place.line) + ")") + "?";
         }
-        scope_.problems.error(at("pool"), "unknown-pool", "pool " + quoted(name) + " is not defined", hint);
+        scope_.problems.error(at("pool"), "unknown-pool", "pool " + in_quotes(name) + " is not defined", hint);
     }
 
     void check_prefixes(const Route& route) {
@@ -173,12 +173,13 @@ class RouteRules {
             if (!written(key)) continue;
             const bool fine =
                 prefix.starts_with('/') && printable(prefix) && prefix.find_first_of("?#*\\") == std::string::npos;
-            if (!fine) report(at(key), {"bad-path", quoted(prefix) + " is not a path", "write it like /api"});
+            if (!fine) report(at(key), {"bad-path", in_quotes(prefix) + " is not a path", "write it like /api"});
         }
         if (written("pool")) return;
         for (const std::string key : {"strip_prefix", "add_prefix", "websocket"}) {
             if (written(key))
-                report(at(key), {"no-effect", "key " + quoted(key) + " needs \"pool\": nothing is forwarded here", {}});
+                report(at(key),
+                       {"no-effect", "key " + in_quotes(key) + " needs \"pool\": nothing is forwarded here", {}});
         }
     }
 
@@ -186,12 +187,12 @@ class RouteRules {
         constexpr std::size_t longest = 128;
         if (!written("name")) return;
         if (route.name.empty() || route.name.size() > longest || !printable(route.name)) {
-            report(at("name"), {"bad-name", quoted(route.name) + " cannot be a name",
+            report(at("name"), {"bad-name", in_quotes(route.name) + " cannot be a name",
                                 "visible characters without blanks, at most 128"});
         }
         const auto [first, fresh] = names_.emplace(route.name, at("name").line);
         if (!fresh)
-            report(at("name"), {"duplicate-name", "the name " + quoted(route.name) + " is taken already",
+            report(at("name"), {"duplicate-name", "the name " + in_quotes(route.name) + " is taken already",
                                 "in line " + std::to_string(first->second)});
     }
 
@@ -211,8 +212,8 @@ void warn_of_shadows(const Config& config, Scope& scope) {
             if (!covers(config.routes[earlier], config.routes[later])) continue;
             const Place first = scope.place_of("routes[" + std::to_string(earlier) + "]");
             scope.problems.warn(scope.place_of("routes[" + std::to_string(later) + "]"), "shadowed-route",
-                                "route " + quoted(config.routes[later].name) +
-                                    " never matches: " + quoted(config.routes[earlier].name) + " (line " +
+                                "route " + in_quotes(config.routes[later].name) +
+                                    " never matches: " + in_quotes(config.routes[earlier].name) + " (line " +
                                     std::to_string(first.line) + ") takes all its requests");
             break;
         }
@@ -227,7 +228,7 @@ void warn_of_unused_pools(const Config& config, Scope& scope) {
                                       [&](const Route& r) { return r.pool == pool.name; });
         if (!used) {
             scope.problems.warn(scope.place_of("pools." + pool.name), "unused-pool",
-                                "no route leads to the pool " + quoted(pool.name));
+                                "no route leads to the pool " + in_quotes(pool.name));
         }
     }
 }

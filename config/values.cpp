@@ -13,7 +13,7 @@ namespace edgeproxy::config {
 
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
 }
 
@@ -39,11 +39,11 @@ template <class T, class Parse>
 Complaint in_range(const Field& field, std::string_view text, const T& value, Parse parse) {
     const auto low = parse(field.low).value, high = parse(field.high).value;
     if (low && value < *low) {
-        return {"out-of-range", quoted(text) + " is too small for " + quoted(last_part(field.path)),
+        return {"out-of-range", in_quotes(text) + " is too small for " + in_quotes(last_part(field.path)),
                 with_words("at least " + std::string(field.low), field)};
     }
     if (high && value > *high) {
-        return {"out-of-range", quoted(text) + " is too large for " + quoted(last_part(field.path)),
+        return {"out-of-range", in_quotes(text) + " is too large for " + in_quotes(last_part(field.path)),
                 with_words("at most " + std::string(field.high), field)};
     }
     return {};
@@ -136,7 +136,7 @@ Complaint read_value(const ValueContext&, const Field&, std::string_view text, A
         !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (digits && parse_address(":" + std::string(text))) hint = "write \":" + std::string(text) + '"';
     if (parse_ip(text) && text.find(':') != std::string_view::npos) hint = "write [" + std::string(text) + "]:PORT";
-    return {"bad-address", quoted(text) + " is not an address", hint};
+    return {"bad-address", in_quotes(text) + " is not an address", hint};
 }
 
 Complaint read_value(const ValueContext&, const Field&, std::string_view text, Cidr& value) {
@@ -144,7 +144,7 @@ Complaint read_value(const ValueContext&, const Field&, std::string_view text, C
         value = *parsed;
         return {};
     }
-    return {"bad-cidr", quoted(text) + " is not a range of addresses", "write it like 10.0.0.0/8 or fd00::/8"};
+    return {"bad-cidr", in_quotes(text) + " is not a range of addresses", "write it like 10.0.0.0/8 or fd00::/8"};
 }
 
 Complaint read_word(const Field& field, std::string_view text, std::size_t& index) {
@@ -152,12 +152,12 @@ Complaint read_word(const Field& field, std::string_view text, std::size_t& inde
     for (index = 0; index < words.size(); ++index) {
         if (words[index] == text) return {};
         if (words[index].ends_with('!') && words[index].substr(0, words[index].size() - 1) == text) {
-            return {"not-supported", quoted(text) + " is not supported yet", "one of " + join(words)};
+            return {"not-supported", in_quotes(text) + " is not supported yet", "one of " + join(words)};
         }
     }
     const auto near = nearest(text, words);
-    return {"bad-word", quoted(text) + " is not a value of " + quoted(last_part(field.path)),
-            near.empty() || near.ends_with('!') ? "one of " + join(words) : "did you mean " + quoted(near) + '?'};
+    return {"bad-word", in_quotes(text) + " is not a value of " + in_quotes(last_part(field.path)),
+            near.empty() || near.ends_with('!') ? "one of " + join(words) : "did you mean " + in_quotes(near) + '?'};
 }
 
 std::string write_value(const Field&, unsigned value) {
@@ -200,7 +200,8 @@ Complaint read_status_range(std::string_view text, unsigned& low, unsigned& high
     const auto last = dash == std::string_view::npos ? first : parse_count(text.substr(dash + 1));
     const bool fine =
         first.value && last.value && *first.value >= 100 && *last.value <= 599 && *first.value <= *last.value;
-    if (!fine) return {"bad-status", quoted(text) + " is not a range of statuses", "write it like 200-399, 204 or any"};
+    if (!fine)
+        return {"bad-status", in_quotes(text) + " is not a range of statuses", "write it like 200-399, 204 or any"};
     low = static_cast<unsigned>(*first.value);
     high = static_cast<unsigned>(*last.value);
     return {};
@@ -216,7 +217,7 @@ Complaint read_span(const Field& field, std::string_view text, Duration& low, Du
     const auto first = parse_duration(text.substr(0, dash));
     const auto last = dash == std::string_view::npos ? Parsed<Duration>{} : parse_duration(text.substr(dash + 1));
     if (!first.value || !last.value || *first.value > *last.value) {
-        return {"bad-span", quoted(text) + " is not two lengths of time",
+        return {"bad-span", in_quotes(text) + " is not two lengths of time",
                 "write it like " + std::string(field.fallback)};
     }
     low = *first.value;
@@ -235,7 +236,8 @@ Complaint read_failures(const Field& field, std::string_view text, unsigned& cou
     const auto length = slash == std::string_view::npos ? Parsed<Duration>{} : parse_duration(text.substr(slash + 1));
     constexpr auto longest = std::chrono::hours(24);
     if (!number.value || !length.value || length.value->count() == 0 || *length.value > longest) {
-        return {"bad-rate", quoted(text) + " is not a count in a time", "write it like " + std::string(field.fallback)};
+        return {"bad-rate", in_quotes(text) + " is not a count in a time",
+                "write it like " + std::string(field.fallback)};
     }
     if (auto complaint = in_range(field, text.substr(0, slash), *number.value, parse_count)) return complaint;
     count = static_cast<unsigned>(*number.value);

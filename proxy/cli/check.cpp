@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/cli/check.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <tuple>
+
+#include "proxy/cli/exit_code.hpp"
+
+namespace edgeproxy::cli {
+
+namespace {
+
+using config::Problem;
+using config::Severity;
+
+std::size_t count(const std::vector<Problem>& problems, Severity severity) {
+    return static_cast<std::size_t>(
+        std::count_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.severity == severity; }));
+}
+
+std::string counted(std::size_t number, const char* what) {
+    return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
+}
+
+/// `4 errors, 2 warnings`
+std::string summary(const std::vector<Problem>& problems) {
+    const std::size_t errors = count(problems, Severity::error), warnings = count(problems, Severity::warning);
+    std::string text;
+    if (errors != 0) text = counted(errors, "error");
+    if (warnings != 0) text += (text.empty() ? "" : ", ") + counted(warnings, "warning");
+    return text;
+}
+
+/// RFC 8259, section 7. Bytes that are not ASCII stay: the texts are UTF-8.
+std::string json_string(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string result = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            result += {'\\', c};
+        } else if (byte < 0x20) {
+            result += {'\\', 'u', '0', '0', digits[byte / 16], digits[byte % 16]};
+        } else {
+            result += c;
+        }
+    }
+    return result + '"';
+}
+
+std::string as_json(const Problem& problem) {
+    return "{\"file\":" + json_string(problem.file) + ",\"line\":" + std::to_string(problem.line) +
+           ",\"column\":" + std::to_string(problem.column) + ",\"length\":" + std::to_string(problem.length) +
+           ",\"severity\":" + (problem.severity == Severity::error ? "\"error\"" : "\"warning\"") +
+           ",\"rule\":" + json_string(problem.rule) + ",\"message\":" + json_string(problem.text) +
+           ",\"hint\":" + json_string(problem.hint) + "}";
+}
+
+void print_json(std::ostream& out, const std::string& file, const config::LoadResult& loaded) {
+    out << "{\"file\":" << json_string(file) << ",\"valid\":" << (loaded.config ? "true" : "false")
+        << ",\"problems\":[";
+    const char* separator = "\n";
+    for (const Problem& problem : loaded.problems) {
+        out << separator << as_json(problem);
+        separator = ",\n";
+    }
+    out << "]}\n";
+}
+
+void print_headlines(std::ostream& out, const config::LoadResult& loaded) {
+    for (const Problem& problem : loaded.problems) out << config::headline(problem) << "\n";
+}
+
+}  // namespace
+
+config::LoadResult load_and_check(const std::string& file, bool files, const Machine& machine) {
+    config::LoadOptions options;
+    options.read_env_files = files;
+    config::LoadResult loaded = config::load_file(file, options);
+    if (!files || !loaded.config) return loaded;
+    auto found = check_machine(*loaded.config, file, loaded.places, machine);
+    if (count(found, Severity::error) != 0) loaded.config = nullptr;
+    loaded.problems.insert(loaded.problems.end(), std::make_move_iterator(found.begin()),
+                           std::make_move_iterator(found.end()));
+    std::stable_sort(loaded.problems.begin(), loaded.problems.end(), [](const Problem& a, const Problem& b) {
+        return std::tie(a.line, a.column) < std::tie(b.line, b.column);
+    });
+    return loaded;
+}
+
+std::string describe_problems(const config::LoadResult& loaded) {
+    std::string text;
+    for (const Problem& problem : loaded.problems) text += config::render(problem, loaded.source);
+    if (!loaded.problems.empty()) text += summary(loaded.problems) + "\n";
+    return text;
+}
+
+int run_check(const CommandLine& command, const std::string& file, std::ostream& out, const Machine& machine) {
+    const config::LoadResult loaded = load_and_check(file, command.files, machine);
+    switch (command.format) {
+        case CheckFormat::json:
+            print_json(out, file, loaded);
+            break;
+        case CheckFormat::headlines:
+            print_headlines(out, loaded);
+            break;
+        case CheckFormat::human:
+            out << describe_problems(loaded);
+            if (loaded.config) out << file << ": valid\n";
+            break;
+    }
+    const bool failed = !loaded.config || (command.strict && !loaded.problems.empty());
+    return failed ? exit_configuration : exit_done;
+}
+
+int run_explain(const std::string& file, std::ostream& out, std::ostream& err) {
+    const config::LoadResult loaded = load_and_check(file, false);
+    err << describe_problems(loaded);
+    if (!loaded.config) return exit_configuration;
+    out << config::to_yaml(*loaded.config, {.for_proxy = false, .hide_secrets = true});
+    return exit_done;
+}
+
+}  // namespace edgeproxy::cli

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <ostream>
+#include <string>
+
+#include "config/load.hpp"
+#include "proxy/cli/command_line.hpp"
+#include "proxy/cli/machine.hpp"
+
+namespace edgeproxy::cli {
+
+/// Loads the file and, unless `files` is false, looks at the machine as well: the result has no plan when either found
+/// an error. What `serve` begins with and `check` is about.
+config::LoadResult load_and_check(const std::string& file, bool files, const Machine& machine = Machine::here());
+
+/// Every problem with its excerpt, then `4 errors, 2 warnings`; nothing when there is none.
+std::string describe_problems(const config::LoadResult& loaded);
+
+/// `edgeproxy check`: the findings on `out` in the format asked for. Returns exit_done or exit_configuration.
+int run_check(const CommandLine& command, const std::string& file, std::ostream& out,
+              const Machine& machine = Machine::here());
+
+/// `edgeproxy explain`: the canonical long form on `out`, secrets as `***`; problems on `err`. Returns exit_done or
+/// exit_configuration.
+int run_explain(const std::string& file, std::ostream& out, std::ostream& err);
+
+}  // namespace edgeproxy::cli

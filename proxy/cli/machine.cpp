@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/cli/machine.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "tls/certificates.hpp"
+
+namespace edgeproxy::cli {
+
+namespace {
+
+using config::Place;
+
+std::string in_quotes(std::string_view text) {
+    return '"' + std::string(text) + '"';
+}
+
+std::optional<unsigned> as_number(const std::string& text) {
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+/// The user's number: a name of the system, or the number itself.
+std::optional<unsigned> uid_of(const std::string& user) {
+    if (const auto number = as_number(user)) return number;
+    const passwd* entry = ::getpwnam(user.c_str());
+    if (entry == nullptr) return std::nullopt;
+    return entry->pw_uid;
+}
+
+bool is_directory(const std::string& path) {
+    std::error_code ignored;
+    return std::filesystem::is_directory(path, ignored);
+}
+
+bool is_program(const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
+}
+
+bool on_path(const std::string& program, const std::string& search_path, const std::string& working_dir) {
+    for (std::size_t at = 0; at <= search_path.size();) {
+        const auto end = std::min(search_path.find(':', at), search_path.size());
+        std::string directory = search_path.substr(at, end - at);
+        if (!directory.starts_with('/')) directory = working_dir + "/" + directory;
+        if (is_program(directory + "/" + program)) return true;
+        at = end + 1;
+    }
+    return false;
+}
+
+class MachineCheck {
+ public:
+    MachineCheck(const config::Config& config, const std::string& file,
+                 const std::map<std::string, Place, std::less<>>& places, const Machine& machine)
+        : config_(config), places_(places), machine_(machine), problems_(file) {}
+
+    std::vector<config::Problem> run() {
+        for (std::size_t i = 0; i < config_.tls.certificates.size(); ++i) certificate(i);
+        account("server", config_.server.user, config_.server.group);
+        for (const config::Pool& pool : config_.pools) {
+            if (pool.managed) worker(pool);
+        }
+        output("logging.output", config_.logging.output);
+        if (config_.logging.access.enabled) output("logging.access.output", config_.logging.access.output);
+        return problems_.take();
+    }
+
+ private:
+    /// The nearest written place around a path.
+    Place at(std::string_view path) const {
+        for (;;) {
+            if (const auto found = places_.find(path); found != places_.end()) return found->second;
+            const auto cut = path.find_last_of(".[");
+            if (cut == std::string_view::npos) return {};
+            path = path.substr(0, cut);
+        }
+    }
+
+    std::optional<std::string> pem(const std::string& path, Place place) {
+        std::error_code ignored;
+        std::ifstream file(path, std::ios::binary);
+        if (!file || std::filesystem::is_directory(path, ignored)) {
+            const char* why = file ? "it is a directory" : std::strerror(errno);
+            problems_.error(place, "no-file", "cannot read " + in_quotes(path) + ": " + why);
+            return std::nullopt;
+        }
+        std::string text(largest_pem + 1, '\0');
+        file.read(text.data(), static_cast<std::streamsize>(text.size()));
+        text.resize(static_cast<std::size_t>(file.gcount()));
+        if (text.size() <= largest_pem) return text;
+        problems_.error(place, "no-file", in_quotes(path) + " is too large for a certificate or key");
+        return std::nullopt;
+    }
+
+    void certificate(std::size_t index) {
+        const config::Certificate& wanted = config_.tls.certificates[index];
+        const std::string path = "tls.certificates[" + std::to_string(index) + "]";
+        const Place cert_place = at(path + ".cert"), key_place = at(path + ".key");
+        const auto chain = pem(wanted.cert, cert_place), key = pem(wanted.key, key_place);
+        if (!chain || !key) return;
+        const auto loaded = tls::load_certificate(*chain, *key);
+        if (!loaded) {
+            const bool in_key = loaded.error().where == tls::CertificateError::Where::key;
+            problems_.error(in_key ? key_place : cert_place, "bad-certificate",
+                            (in_key ? wanted.key : wanted.cert) + ": " + loaded.error().message);
+            return;
+        }
+        key_mode(wanted.key, key_place);
+        describe(loaded->info, cert_place);
+    }
+
+    void key_mode(const std::string& path, Place place) {
+        struct stat status {};
+        if (::stat(path.c_str(), &status) != 0 || (status.st_mode & S_IROTH) == 0) return;
+        problems_.warn(place, "key-mode", "every user of this machine can read the key " + in_quotes(path),
+                       "chmod o= " + path);
+    }
+
+    void describe(const tls::CertificateInfo& info, Place place) {
+        for (const auto& warning : info.warnings)
+            problems_.warn(place, "certificate", "certificate " + info.subject + ": " + warning);
+        const long days = info.days_left(machine_.now);
+        // Two weeks, but a certificate of a week is not always about to expire.
+        const auto life = std::chrono::duration_cast<std::chrono::hours>(info.not_after - info.not_before).count() / 24;
+        constexpr long soon = 14;
+        if (info.not_after <= machine_.now) {
+            problems_.warn(place, "cert-expiry", "certificate " + info.subject + " has expired");
+        } else if (days <= std::min<long>(soon, life / 3)) {
+            problems_.warn(
+                place, "cert-expiry",
+                "certificate " + info.subject + " expires in " + std::to_string(days) + (days == 1 ? " day" : " days"));
+        }
+    }
+
+    void account(const std::string& path, const std::string& user, const std::string& group) {
+        if (!group.empty() && !as_number(group) && ::getgrnam(group.c_str()) == nullptr) {
+            problems_.error(at(path + ".group"), "no-group", "there is no group " + in_quotes(group));
+        }
+        if (user.empty()) return;
+        const auto uid = uid_of(user);
+        if (!uid) {
+            problems_.error(at(path + ".user"), "no-user", "there is no user " + in_quotes(user));
+        } else if (machine_.uid != 0 && machine_.uid != *uid) {
+            problems_.error(at(path + ".user"), "no-permission", "only root can become " + in_quotes(user),
+                            "start edgeproxy as root, or take user out");
+        }
+    }
+
+    void worker(const config::Pool& pool) {
+        const std::string path = "pools." + pool.name;
+        const config::Command& command = pool.command;
+        // The server's own account has been looked at.
+        if (command.user != config_.server.user || command.group != config_.server.group)
+            account(path, command.user, command.group);
+        if (!is_directory(command.working_dir)) {
+            problems_.error(at(path + ".working_dir"), "no-directory",
+                            "there is no directory " + in_quotes(command.working_dir));
+            return;
+        }
+        program(command, at(path + ".command"));
+    }
+
+    void program(const config::Command& command, Place place) {
+        const std::string& name = command.argv.front();
+        if (name.find('{') != std::string::npos) return;
+        if (name.find('/') != std::string::npos) {
+            const std::string whole = name.starts_with('/') ? name : command.working_dir + "/" + name;
+            if (!is_program(whole))
+                problems_.error(place, "no-program", in_quotes(whole) + " is not there, or cannot be run");
+            return;
+        }
+        const auto own = command.environment.find("PATH");
+        const std::string& search = own != command.environment.end() ? own->second : machine_.search_path;
+        if (on_path(name, search, command.working_dir)) return;
+        problems_.error(place, "no-program", "there is no program " + in_quotes(name) + " in PATH",
+                        "write its whole path, for example of a virtual environment");
+    }
+
+    void output(const std::string& path, const std::string& target) {
+        if (!target.starts_with('/')) return;
+        const auto directory = std::filesystem::path(target).parent_path().string();
+        if (!is_directory(directory))
+            problems_.error(at(path), "no-directory", "there is no directory " + in_quotes(directory));
+    }
+
+    const config::Config& config_;
+    const std::map<std::string, Place, std::less<>>& places_;
+    const Machine& machine_;
+    config::Problems problems_;
+};
+
+}  // namespace
+
+Machine Machine::here() {
+    Machine machine;
+    machine.uid = ::geteuid();
+    const char* path = std::getenv("PATH");
+    machine.search_path = path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path;
+    return machine;
+}
+
+std::vector<config::Problem> check_machine(const config::Config& config, const std::string& file,
+                                           const std::map<std::string, Place, std::less<>>& places,
+                                           const Machine& machine) {
+    return MachineCheck(config, file, places, machine).run();
+}
+
+}  // namespace edgeproxy::cli

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/load.hpp"
+
+namespace edgeproxy::cli {
+
+/// The machine as the check sees it; the defaults are this process.
+struct Machine {
+    std::chrono::system_clock::time_point now = std::chrono::system_clock::now();
+    unsigned uid = 0;         ///< who would start the workers
+    std::string search_path;  ///< PATH for programs without a slash
+
+    static Machine here();
+};
+
+inline constexpr std::size_t largest_pem = 1024 * 1024;  ///< bytes of a certificate or key file
+
+/// What a plan needs of the machine and does not find: certificates that cannot be read or do not fit their keys,
+/// users, groups, programs, directories. Opens no port, starts nothing. `file` is the configuration's name; `places`
+/// are those of LoadResult, so that a problem points at the value. Sorted by place.
+///
+/// rules  no-file, bad-certificate, no-user, no-group, no-permission, no-program, no-directory; warnings: cert-expiry,
+/// certificate,
+///        key-mode
+std::vector<config::Problem> check_machine(const config::Config& config, const std::string& file,
+                                           const std::map<std::string, config::Place, std::less<>>& places,
+                                           const Machine& machine);
+
+}  // namespace edgeproxy::cli

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/cli/command_line.hpp"
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <set>
+
+using namespace edgeproxy::cli;
+using edgeproxy::config::LogFormat;
+using edgeproxy::config::LogLevel;
+
+namespace {
+
+using Arguments = std::vector<const char*>;
+
+CommandLine line(Verb verb, std::string config = {}) {
+    CommandLine result;
+    result.verb = verb;
+    result.config = std::move(config);
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("a command line is understood in every order", "[cli]") {
+    CommandLine checked = line(Verb::check, "f");
+    checked.format = CheckFormat::json;
+    checked.strict = true;
+    checked.files = false;
+    CommandLine logging = line(Verb::serve);
+    logging.log_level = LogLevel::debug;
+    logging.log_format = LogFormat::json;
+    const auto [arguments, expected] = GENERATE_REF(table<Arguments, CommandLine>({
+        {Arguments{}, line(Verb::serve)},
+        {Arguments{"serve"}, line(Verb::serve)},
+        {Arguments{"-c", "f"}, line(Verb::serve, "f")},
+        {Arguments{"-cf", "serve"}, line(Verb::serve, "f")},
+        {Arguments{"--config=f"}, line(Verb::serve, "f")},
+        {Arguments{"check", "-c", "f"}, line(Verb::check, "f")},
+        {Arguments{"--config", "f", "check"}, line(Verb::check, "f")},
+        {Arguments{"-t", "-c", "f"}, line(Verb::check, "f")},
+        {Arguments{"--check-only"}, line(Verb::check)},
+        {Arguments{"-T"}, line(Verb::explain)},
+        {Arguments{"explain"}, line(Verb::explain)},
+        {Arguments{"version"}, line(Verb::version)},
+        {Arguments{"--version"}, line(Verb::version)},
+        {Arguments{"-v"}, line(Verb::version)},
+        {Arguments{"-V"}, line(Verb::version)},
+        {Arguments{"help"}, line(Verb::help)},
+        {Arguments{"help", "check"}, line(Verb::help)},
+        {Arguments{"check", "--help"}, line(Verb::help)},
+        {Arguments{"-h", "--version"}, line(Verb::help)},
+        {Arguments{"--strict", "check", "--format", "json", "-c", "f", "--no-files"}, checked},
+        {Arguments{"--log-level=debug", "--log-format", "json"}, logging},
+    }));
+    const auto parsed = parse_command_line(arguments);
+    INFO(parsed.complaint);
+    REQUIRE(parsed.value);
+    CHECK(*parsed.value == expected);
+}
+
+TEST_CASE("what is wrong with a command line is said with what was meant", "[cli]") {
+    const auto [arguments, said] = GENERATE(table<Arguments, std::string>({
+        {Arguments{"--confg", "x"}, "unknown option \"--confg\"|did you mean \"--config\"?"},
+        {Arguments{"chekc"}, "unknown command \"chekc\"|did you mean \"check\"?"},
+        {Arguments{"check", "--fromat", "json"}, "unknown option \"--fromat\"|did you mean \"--format\"?"},
+        {Arguments{"stack.yaml"}, "unknown command \"stack.yaml\"|write -c stack.yaml"},
+        {Arguments{"check", "stack.yaml"}, "unexpected argument \"stack.yaml\"|write -c stack.yaml"},
+        {Arguments{"frobnicate"}, "unknown command \"frobnicate\"|"},
+        {Arguments{"reload"}, "command \"reload\" is not supported yet|"},
+        {Arguments{"scale", "web", "4"}, "command \"scale\" is not supported yet|"},
+        {Arguments{"--set", "a=b"}, "option \"--set\" is not supported yet|"},
+        {Arguments{"-s", "reload"}, "option \"-s\" is not supported yet|"},
+        {Arguments{"-c"}, "option \"-c\" needs a value|"},
+        {Arguments{"--config="}, "option \"--config\" needs a file|"},
+        {Arguments{"--strict=yes", "check"}, "option \"--strict\" takes no value|"},
+        {Arguments{"check", "--format", "xml"}, "\"xml\" is no value of \"--format\"|one of human, short, json"},
+        {Arguments{"--log-level", "loud"},
+         "\"loud\" is no value of \"--log-level\"|one of trace, debug, info, warn, error"},
+        {Arguments{"--strict"}, "--format, --strict and --no-files belong to check|write edgeproxy check"},
+        {Arguments{"check", "--log-level", "info"}, "--log-level and --log-format belong to serve|"},
+    }));
+    const auto parsed = parse_command_line(arguments);
+    CHECK_FALSE(parsed.value);
+    CHECK(parsed.complaint + "|" + parsed.hint == said);
+}
+
+TEST_CASE("the configuration is looked for in three places, in their order", "[cli]") {
+    using Found = std::optional<std::string>;
+    using Files = std::set<std::string>;
+    const auto [variable, files, found] = GENERATE(table<std::string, Files, Found>({
+        {"/a.yaml", Files{"stack.yaml"}, Found{"/a.yaml"}},
+        {"", Files{"stack.yaml", "/etc/edgeproxy/stack.yaml"}, Found{"stack.yaml"}},
+        {"", Files{"/etc/edgeproxy/stack.yaml"}, Found{"/etc/edgeproxy/stack.yaml"}},
+        {"", Files{}, Found{}},
+    }));
+    const auto environment = [value = variable](const std::string& name) {
+        return name == "EDGEPROXY_CONFIG" ? Found{value} : Found{};
+    };
+    const auto exists = [there = files](const std::string& path) { return there.contains(path); };
+    CHECK(find_config(environment, exists) == found);
+}
