@@ -64,7 +64,7 @@ io::Task<Result<std::unique_ptr<UpstreamConnection>>> Admission::connect(io::Rea
 }
 
 void Admission::give_back(std::unique_ptr<UpstreamConnection> connection) {
-    share().idle.give(std::move(connection), pool_->shares_[home_].settings.keepalive);
+    share().idle.give(std::move(connection), pool_->share(home_).settings.keepalive);
 }
 
 void Admission::answered(unsigned status, io::Duration duration) {
@@ -98,108 +98,81 @@ void Admission::failed(errc reason) {
 }
 
 void Admission::occupy(Occupant& occupant) const {
-    pool_->shares_[home_].occupants.enter(occupant, endpoint_->id());
+    pool_->share(home_).occupants.enter(occupant, endpoint_->id());
 }
 
 void Admission::note_failure() {
-    const config::Outlier& policy = pool_->shares_[home_].settings.outlier;
+    const config::Outlier& policy = pool_->share(home_).settings.outlier;
     if (!policy.enabled) return;
     if (endpoint_->streak().fail(pool_->reactors_[home_]->now(), policy) && pool_->reports_.failing)
         pool_->reports_.failing(endpoint_->id());
 }
 
-// ---- AdmitOperation
+// ---- waiting
 
 void AdmitCancel::cancel() {
     cancelled_ = true;
-    if (operation_ != nullptr) operation_->cancel();
+    if (wait_ != nullptr) wait_->cancel();
 }
 
-AdmitOperation::AdmitOperation(Pool& pool, io::Reactor& reactor, const AdmitHints& hints)
+AdmitWait::AdmitWait(Pool& pool, io::Reactor& reactor, const AdmitHints& hints)
     : Wait(reactor),
       Waiter(reactor.index(), hints.avoid),
       pool_(pool),
       deadline_(hints.deadline),
-      cancel_(hints.cancel) {}
+      cancel_(hints.cancel),
+      since_(reactor.now()) {}
 
-AdmitOperation::~AdmitOperation() {
+AdmitWait::~AdmitWait() {
     if (waiting()) leave_line();
     if (endpoint != nullptr) give_back();  // destroyed between the grant and its resumption
 }
 
-bool AdmitOperation::await_ready() {
-    Pool::Share& share = pool_.shares_[home];
-    if (cancel_ != nullptr && cancel_->cancelled()) {
-        error = errc::cancelled;
-        return true;
-    }
-    if (pool_.line_.occupied()) return false;  // no overtaking
-    Choice choice;
-    endpoint = share.list.enter(share.balancer, avoid, reactor_.now(), choice);
-    if (endpoint != nullptr) share.cells.admitted_at_once.add();
-    return endpoint != nullptr;
-}
-
-bool AdmitOperation::await_suspend(std::coroutine_handle<> handle) {
-    since_ = reactor_.now();
+bool AdmitWait::join(std::coroutine_handle<> handle) {
     if (!pool_.line_.join(*this)) {
         error = errc::queue_full;
         return false;
     }
-    waited_ = true;
-    pool_.shares_[home].cells.waited.add();
     begin(handle);
-    if (cancel_ != nullptr) cancel_->operation_ = this;
+    if (cancel_ != nullptr) cancel_->wait_ = this;
     // Look again, now that every release knows that somebody waits. Others of this home may have got theirs as well.
     if (pool_.line_.pump(home)) pool_.collect(home);
     if (waiting()) rearm(since_);
     return true;
 }
 
-Result<Admission> AdmitOperation::await_resume() {
-    PoolCells& cells = pool_.shares_[home].cells;
-    if (waited_) cells.queue_duration.observe(reactor_.now() - since_);
-    if (endpoint == nullptr) {
-        cells.errors[static_cast<std::size_t>(error)].add();
-        return error;
-    }
-    Endpoint& granted = *std::exchange(endpoint, nullptr);
-    granted.share(home).requests.add();
-    return Admission{pool_, granted, home};
-}
-
-void AdmitOperation::settled() {
+void AdmitWait::settled() {
     reactor_.wheel().cancel(*this);
-    if (cancel_ != nullptr) cancel_->operation_ = nullptr;
+    if (cancel_ != nullptr) cancel_->wait_ = nullptr;
     complete();
 }
 
-void AdmitOperation::expired(io::TimePoint now) {
+void AdmitWait::expired(io::TimePoint now) {
     if (waiting()) rearm(now);
 }
 
-void AdmitOperation::give_up(errc reason) {
+void AdmitWait::give_up(errc reason) {
     if (!waiting()) return;
     leave_line();
     error = reason;
     settled();
 }
 
-void AdmitOperation::leave_line() {
-    if (cancel_ != nullptr) cancel_->operation_ = nullptr;
+void AdmitWait::leave_line() {
+    if (cancel_ != nullptr) cancel_->wait_ = nullptr;
     if (pool_.line_.leave(*this) && endpoint != nullptr) give_back();  // granted in the meantime: the next gets it
 }
 
-void AdmitOperation::give_back() {
+void AdmitWait::give_back() {
     Endpoint& granted = *std::exchange(endpoint, nullptr);
     const EndpointId id = granted.id();
     pool_.left(granted.gate().release(), id, home);
 }
 
 // Gives up when the time for the pool's present condition is over, else sets the timer. Conditions change while we wait
-// and no condition is shorter than `step`, so looking every `step` finds each limit exactly.
-void AdmitOperation::rearm(io::TimePoint now) {
-    const PoolSettings& settings = pool_.shares_[home].settings;
+// and no condition is shorter than `look`, so looking that often finds each limit exactly.
+void AdmitWait::rearm(io::TimePoint now) {
+    const PoolSettings& settings = pool_.share(home).settings;
     const io::Duration full = settings.queue.timeout, hold = settings.hold;
     const bool ready = pool_.has_ready();
     const io::TimePoint changed{io::TimePoint::duration(pool_.ready_changed_.load(std::memory_order_seq_cst))};
@@ -211,6 +184,50 @@ void AdmitOperation::rearm(io::TimePoint now) {
     if (std::min(due, last) <= now) return give_up(ready ? errc::queue_timeout : errc::no_endpoint);
     const io::TimePoint look = now + std::max<io::Duration>(std::min(full, hold), io::TimerWheel::tick);
     reactor_.wheel().schedule(*this, std::min({due, last, deadline_, look}));
+}
+
+// ---- AdmitOperation
+
+AdmitOperation::AdmitOperation(Pool& pool, io::Reactor& reactor, const AdmitHints& hints)
+    : pool_(pool), share_(pool.share(reactor.index())), reactor_(reactor), hints_(hints) {}
+
+AdmitOperation::~AdmitOperation() = default;
+
+bool AdmitOperation::await_ready() {
+    if (hints_.cancel != nullptr && hints_.cancel->cancelled()) {
+        error_ = errc::cancelled;
+        return true;
+    }
+    if (pool_.line_.occupied()) return false;  // no overtaking
+    endpoint_ = share_.list.enter(share_.balancer, hints_.avoid, reactor_.now());
+    if (endpoint_ == nullptr) return false;
+    share_.cells.admitted_at_once.add();
+    return true;
+}
+
+bool AdmitOperation::await_suspend(std::coroutine_handle<> handle) {
+    wait_.emplace(pool_, reactor_, hints_);
+    if (!wait_->join(handle)) return false;
+    share_.cells.waited.add();
+    return true;
+}
+
+Result<Admission> AdmitOperation::await_resume() {
+    if (wait_) end_wait();
+    if (endpoint_ == nullptr) return failed();
+    endpoint_->share(share_.home).requests.add();
+    return Admission{pool_, *endpoint_, share_.home};
+}
+
+void AdmitOperation::end_wait() {
+    endpoint_ = wait_->take_endpoint();
+    error_ = wait_->failure();
+    if (error_ != errc::queue_full) share_.cells.queue_duration.observe(wait_->length());
+}
+
+Result<Admission> AdmitOperation::failed() const {
+    share_.cells.errors[static_cast<std::size_t>(error_)].add();
+    return error_;
 }
 
 }  // namespace edgeproxy::upstream

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "tls/io/reactor.hpp"
@@ -10,7 +11,9 @@
 namespace edgeproxy::upstream {
 
 class Pool;
+class AdmitWait;
 class AdmitOperation;
+struct PoolShare;
 
 /// A tunnel's stay at an endpoint (after 101 or an extended CONNECT): keeps the endpoint from being drained, takes no
 /// place. RAII.
@@ -96,8 +99,8 @@ class AdmitCancel {
     bool cancelled() const { return cancelled_; }
 
  private:
-    friend class AdmitOperation;
-    AdmitOperation* operation_ = nullptr;
+    friend class AdmitWait;
+    AdmitWait* wait_ = nullptr;
     bool cancelled_ = false;
 };
 
@@ -107,16 +110,19 @@ struct AdmitHints {
     AdmitCancel* cancel = nullptr;       ///< outlives the wait
 };
 
-/// The awaitable of Pool::admit. Takes a place at once if nobody waits and some endpoint has room; otherwise stands in
-/// the pool's line. May be destroyed while it waits; a place that was on its way to it is passed on.
-class [[nodiscard]] AdmitOperation final : io::Wait, io::Timer, Waiter {
+/// The slow half of an AdmitOperation: a stand in the pool's line. Destroyed while it waits it leaves the line; a place
+/// that was on its way to it is passed on.
+class AdmitWait final : io::Wait, io::Timer, Waiter {
  public:
-    AdmitOperation(Pool& pool, io::Reactor& reactor, const AdmitHints& hints);
-    ~AdmitOperation();
+    AdmitWait(Pool& pool, io::Reactor& reactor, const AdmitHints& hints);
+    ~AdmitWait();
 
-    bool await_ready();
-    bool await_suspend(std::coroutine_handle<> handle);
-    Result<Admission> await_resume();
+    /// Joins the line. False when the line is full: `failure()` says so.
+    bool join(std::coroutine_handle<> handle);
+    /// After it was resumed: the place, or null and `failure()`.
+    Endpoint* take_endpoint() { return std::exchange(endpoint, nullptr); }
+    errc failure() const { return error; }
+    io::Duration length() const { return reactor_.now() - since_; }
 
  private:
     friend class Pool;
@@ -132,8 +138,33 @@ class [[nodiscard]] AdmitOperation final : io::Wait, io::Timer, Waiter {
     Pool& pool_;
     const io::TimePoint deadline_;
     AdmitCancel* const cancel_;
-    io::TimePoint since_{};
-    bool waited_ = false;
+    const io::TimePoint since_;
+};
+
+/// The awaitable of Pool::admit. Takes a place at once if nobody waits and some endpoint has room; otherwise stands in
+/// the pool's line. May be destroyed while it waits.
+class [[nodiscard]] AdmitOperation {
+ public:
+    AdmitOperation(Pool& pool, io::Reactor& reactor, const AdmitHints& hints);
+    ~AdmitOperation();
+    AdmitOperation(const AdmitOperation&) = delete;
+    AdmitOperation& operator=(const AdmitOperation&) = delete;
+
+    bool await_ready();
+    bool await_suspend(std::coroutine_handle<> handle);
+    Result<Admission> await_resume();
+
+ private:
+    void end_wait();
+    Result<Admission> failed() const;
+
+    Pool& pool_;
+    PoolShare& share_;
+    io::Reactor& reactor_;
+    const AdmitHints hints_;
+    Endpoint* endpoint_ = nullptr;
+    errc error_{};
+    std::optional<AdmitWait> wait_;  ///< made only when it has to wait
 };
 
 }  // namespace edgeproxy::upstream

@@ -10,65 +10,48 @@ namespace {
 struct Load {
     std::uint64_t requests;
     std::uint64_t capacity;
-    bool operator<(const Load& other) const { return requests * other.capacity < other.requests * capacity; }
-    bool operator==(const Load& other) const { return requests * other.capacity == other.requests * capacity; }
+
+    Load(const EndpointView& view, Gate::Reading reading, io::TimePoint now)
+        : requests(std::uint64_t{reading.in_flight()} + 1),
+          capacity(std::uint64_t{view.weight} * (reading.cold() ? view.slow_start->share(now) : SlowStart::whole)) {}
 };
 
-Load load_of(const EndpointView& view, Gate::Reading reading, io::TimePoint now) {
-    return {std::uint64_t{reading.in_flight()} + 1, std::uint64_t{view.weight} * view.slow_start->share(now)};
-}
-
-/// What is left when nobody else has room: the avoided endpoint, or the reason why not.
-Choice last_resort(std::span<const EndpointView> views, std::size_t avoid, bool full) {
-    if (avoid >= views.size()) return {no_view, full};
-    const auto reading = views[avoid].gate->glance();
-    if (reading.has_room()) return {avoid, false};
-    return {no_view, full || reading.state() == EndpointState::ready};
+/// What is left when nobody else has room: the avoided endpoint, if it has.
+std::size_t last_resort(std::span<const EndpointView> views, std::size_t avoid) {
+    return avoid < views.size() && views[avoid].gate->glance().has_room() ? avoid : no_view;
 }
 
 }  // namespace
 
 std::uint32_t SlowStart::share(io::TimePoint now) const {
-    const auto since = since_.load(std::memory_order_relaxed);
-    if (since == 0) return whole;
-    const auto age = now - io::TimePoint(io::TimePoint::duration(since));
+    const auto age = now - io::TimePoint(io::TimePoint::duration(since_.load(std::memory_order_relaxed)));
     if (age >= length) return whole;
     if (age <= io::Duration::zero()) return least;
     return least + static_cast<std::uint32_t>((whole - least) * age.count() / length.count());
 }
 
-Choice Balancer::choose(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now) {
-    return kind_ == config::Balance::round_robin ? round_robin(views, avoid, now) : least_requests(views, avoid, now);
-}
-
-Choice Balancer::least_requests(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now) {
+std::size_t Balancer::least_requests(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now) {
     if (views.size() > full_scan) {
-        if (const auto index = two_choices(views, avoid, now); index != no_view) return {index, false};
+        if (const auto index = two_choices(views, avoid, now); index != no_view) return index;
     }
+    // From a random place on, the first of the least: equals share by chance, at the price of one number.
+    const std::size_t size = views.size();
+    std::size_t i = random_.below(static_cast<std::uint32_t>(size));
     std::size_t best = no_view;
-    Load least{};
-    std::uint32_t ties = 1;
-    bool full = false;
-    for (std::size_t i = 0; i < views.size(); ++i) {
+    std::uint64_t requests = 1, capacity = 0;  // of the best: infinite load, while there is none
+    for (std::size_t left = size; left > 0; --left, i = i + 1 == size ? 0 : i + 1) {
         const auto reading = views[i].gate->glance();
-        if (i == avoid) continue;
-        if (!reading.has_room()) {
-            full |= reading.state() == EndpointState::ready;
-            continue;
-        }
-        const Load load = load_of(views[i], reading, now);
-        if (best == no_view || load < least) {
-            best = i;
-            least = load;
-            ties = 1;
-        } else if (load == least && random_.below(++ties) == 0) {
-            best = i;  // each of k equals ends up chosen with probability 1/k
-        }
+        if (!reading.has_room() || i == avoid) continue;
+        const Load load(views[i], reading, now);
+        if (load.requests * capacity >= requests * load.capacity) continue;
+        best = i;
+        requests = load.requests;
+        capacity = load.capacity;
     }
-    return best != no_view ? Choice{best, false} : last_resort(views, avoid, full);
+    return best != no_view ? best : last_resort(views, avoid);
 }
 
-// A few draws; when they meet nobody with room the full scan decides, so "full" is never said by chance.
+// A few draws; when they meet nobody with room the full scan decides, so "nobody" is never said by chance.
 std::size_t Balancer::two_choices(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now) {
     const auto size = static_cast<std::uint32_t>(views.size());
     for (int attempt = 0; attempt < 4; ++attempt) {
@@ -77,31 +60,32 @@ std::size_t Balancer::two_choices(std::span<const EndpointView> views, std::size
         if (b >= a) ++b;
         const auto reading_a = views[a].gate->glance(), reading_b = views[b].gate->glance();
         const bool room_a = a != avoid && reading_a.has_room(), room_b = b != avoid && reading_b.has_room();
-        if (room_a && room_b) return load_of(views[b], reading_b, now) < load_of(views[a], reading_a, now) ? b : a;
+        if (room_a && room_b) {
+            const Load load_a(views[a], reading_a, now), load_b(views[b], reading_b, now);
+            return load_b.requests * load_a.capacity < load_a.requests * load_b.capacity ? b : a;
+        }
         if (room_a || room_b) return room_a ? a : b;
     }
     return no_view;
 }
 
-Choice Balancer::round_robin(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now) {
-    bool full = false;
+std::size_t Balancer::round_robin(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now) {
     std::size_t cold = no_view;  // open, but its slow start said "not this time"
     for (std::size_t step = 0; step < views.size(); ++step) {
         if (turn_ >= views.size()) turn_ = 0;
         const std::size_t i = turn_;
         const auto reading = views[i].gate->glance();
         const bool fits = i != avoid && reading.has_room();
-        const auto share = fits ? views[i].slow_start->share(now) : SlowStart::whole;
-        const bool warm = share == SlowStart::whole || random_.below(SlowStart::whole) < share;
-        if (!fits && i != avoid) full |= reading.state() == EndpointState::ready;
-        if (fits && !warm && cold == no_view) cold = i;
-        if (!(fits && warm) || ++given_ >= views[i].weight) {
+        const bool chosen =
+            fits && (!reading.cold() || random_.below(SlowStart::whole) < views[i].slow_start->share(now));
+        if (fits && !chosen && cold == no_view) cold = i;
+        if (!chosen || ++given_ >= views[i].weight) {
             ++turn_;
             given_ = 0;
         }
-        if (fits && warm) return {i, false};
+        if (chosen) return i;
     }
-    return cold != no_view ? Choice{cold, false} : last_resort(views, avoid, full);
+    return cold != no_view ? cold : last_resort(views, avoid);
 }
 
 }  // namespace edgeproxy::upstream

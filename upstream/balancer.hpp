@@ -11,25 +11,23 @@
 
 namespace edgeproxy::upstream {
 
-/// A cheap source of numbers that need not be secret: tie-breaks, samples. One per thread (xorshift64*).
+/// A cheap source of numbers that need not be secret: tie-breaks, samples. One per thread (a 64-bit congruential
+/// generator, of which only the high half is used).
 class Random {
  public:
-    explicit Random(std::uint64_t seed) : state_(seed * 2 + 1) {}
+    explicit Random(std::uint64_t seed) : state_(seed) { below(2), below(2); }
     /// 0 <= result < bound. REQUIRES: bound > 0.
     std::uint32_t below(std::uint32_t bound) {
-        state_ ^= state_ >> 12;
-        state_ ^= state_ << 25;
-        state_ ^= state_ >> 27;
-        const auto high = static_cast<std::uint32_t>((state_ * 2685821657736338717ull) >> 32);
-        return static_cast<std::uint32_t>(std::uint64_t{high} * bound >> 32);
+        state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
+        return static_cast<std::uint32_t>((state_ >> 32) * bound >> 32);
     }
 
  private:
     std::uint64_t state_;
 };
 
-/// An endpoint that comes back cold gets a growing share: a tenth of its weight at first, all of it after
-/// `slow_start_length`. Written by the control thread, read by everybody.
+/// An endpoint that comes back cold gets a growing share: a tenth of its weight at first, all of it after `length`.
+/// Only asked while the gate says `cold`. Written by the control thread, read by everybody.
 class SlowStart {
  public:
     static constexpr io::Duration length = std::chrono::seconds(10);
@@ -37,11 +35,10 @@ class SlowStart {
     static constexpr std::uint32_t least = 100;
 
     void begin(io::TimePoint now) { since_.store(now.time_since_epoch().count(), std::memory_order_relaxed); }
-    void skip() { since_.store(0, std::memory_order_relaxed); }
     std::uint32_t share(io::TimePoint now) const;
 
  private:
-    std::atomic<io::TimePoint::rep> since_{0};  ///< 0 = warm
+    std::atomic<io::TimePoint::rep> since_{0};
 };
 
 /// What the balancer knows of an endpoint. Both pointers outlive the view.
@@ -52,15 +49,6 @@ struct EndpointView {
 };
 
 inline constexpr std::size_t no_view = static_cast<std::size_t>(-1);
-
-/// What a choice came to.
-struct Choice {
-    std::size_t index = no_view;  ///< into the views, or `no_view`
-    /// With `no_view`: some endpoint is open (or ejected for now) but has no room; false: none is ready at all.
-    bool full = false;
-
-    explicit operator bool() const { return index != no_view; }
-};
 
 /// Chooses who serves the next request. Decides only: the caller then enters the gate, and chooses again if it was too
 /// late.
@@ -74,13 +62,18 @@ class Balancer {
     static constexpr std::size_t full_scan = 32;
 
     Balancer(config::Balance kind, std::uint64_t seed) : kind_(kind), random_(seed) {}
-    Choice choose(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now);
+    /// The index of the chosen view, or `no_view`: nobody has room.
+    std::size_t choose(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now) {
+        if (views.size() == 1) return views[0].gate->glance().has_room() ? 0 : no_view;
+        return kind_ == config::Balance::round_robin ? round_robin(views, avoid, now)
+                                                     : least_requests(views, avoid, now);
+    }
     void set_kind(config::Balance kind) { kind_ = kind; }
 
  private:
-    Choice least_requests(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now);
+    std::size_t least_requests(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now);
     std::size_t two_choices(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now);
-    Choice round_robin(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now);
+    std::size_t round_robin(std::span<const EndpointView> views, std::size_t avoid, io::TimePoint now);
 
     config::Balance kind_;
     Random random_;

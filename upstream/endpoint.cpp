@@ -10,18 +10,25 @@ Endpoint::Endpoint(EndpointIdentity identity, std::uint32_t limit, std::span<io:
                    std::span<EndpointCells> cells)
     : hot_(limit), identity_(std::move(identity)), address_(io::SocketAddress::from_literal(identity_.address)) {
     if (address_.size == 0) throw std::invalid_argument("endpoint " + identity_.name + ": not a literal address");
-    for (std::size_t i = 0; i < reactors.size(); ++i) shares_.emplace_back(*reactors[i], cells[i]);
+    for (std::size_t i = 0; i < reactors.size(); ++i)
+        shares_.push_back(std::make_unique<EndpointShare>(*reactors[i], cells[i]));
+}
+
+io::TimePoint Endpoint::begin_slow_start(io::TimePoint now) {
+    hot_.slow_start.begin(now);
+    hot_.gate.set_cold(true);
+    return now + std::chrono::duration_cast<io::TimePoint::duration>(SlowStart::length);
 }
 
 std::uint64_t Endpoint::requests() const {
     std::uint64_t sum = 0;
-    for (const auto& share : shares_) sum += share.requests.value();
+    for (const auto& share : shares_) sum += share->requests.value();
     return sum;
 }
 
 std::uint32_t Endpoint::idle_connections() const {
     std::uint32_t sum = 0;
-    for (const auto& share : shares_) sum += share.idle.size();
+    for (const auto& share : shares_) sum += share->idle.size();
     return sum;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <deque>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,9 +58,10 @@ class Endpoint {
 
     Gate& gate() { return hot_.gate; }
     const Gate& gate() const { return hot_.gate; }
-    SlowStart& slow_start() { return hot_.slow_start; }
+    /// Returns when it will be over; the gate's cold bit is the caller's to clear then.
+    io::TimePoint begin_slow_start(io::TimePoint now);
     FailureStreak& streak() { return hot_.streak; }
-    EndpointShare& share(std::size_t reactor) { return shares_[reactor]; }
+    EndpointShare& share(std::size_t reactor) { return *shares_[reactor]; }
     EndpointView view(std::uint32_t weight) const { return {&hot_.gate, &hot_.slow_start, weight}; }
 
     /// Requests admitted since it exists, over all reactors. Any thread.
@@ -80,7 +81,7 @@ class Endpoint {
     Hot hot_;
     const EndpointIdentity identity_;
     io::SocketAddress address_;
-    std::deque<EndpointShare> shares_;
+    std::vector<std::unique_ptr<EndpointShare>> shares_;
 };
 
 }  // namespace edgeproxy::upstream

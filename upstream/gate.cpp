@@ -37,11 +37,11 @@ bool Gate::suspect() {
     return false;
 }
 
-void Gate::set_ejected(bool ejected) {
-    if (ejected) {
-        word_.fetch_or(ejected_bit, std::memory_order_seq_cst);
+void Gate::set(std::uint64_t bit, bool on) {
+    if (on) {
+        word_.fetch_or(bit, std::memory_order_seq_cst);
     } else {
-        word_.fetch_and(~ejected_bit, std::memory_order_seq_cst);
+        word_.fetch_and(~bit, std::memory_order_seq_cst);
     }
 }
 

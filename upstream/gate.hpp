@@ -26,7 +26,7 @@ const char* word(EndpointState state) noexcept;
 /// consistent: `release`, then "does anybody wait?", pairs with "I wait", then `try_enter` (see WaitingLine), so one of
 /// the two always sees the other.
 ///
-///   bits 0..19 requests in flight | 20..39 limit | 40..59 tunnels | 60..62 state | 63 ejected
+///   bits 0..19 requests in flight | 20..39 limit | 40..58 tunnels | 59 cold | 60..62 state | 63 ejected
 ///
 /// Any thread. Cost without contention: one CAS in, one add out.
 class Gate {
@@ -39,8 +39,10 @@ class Gate {
         explicit Reading(std::uint64_t word) : word_(word) {}
         std::uint32_t in_flight() const { return static_cast<std::uint32_t>(word_ & most); }
         std::uint32_t limit() const { return static_cast<std::uint32_t>(word_ >> limit_shift & most); }
-        std::uint32_t tunnels() const { return static_cast<std::uint32_t>(word_ >> tunnel_shift & most); }
+        std::uint32_t tunnels() const { return static_cast<std::uint32_t>(word_ >> tunnel_shift & most_tunnels); }
         EndpointState state() const { return static_cast<EndpointState>(word_ >> state_shift & 7); }
+        /// In its slow start: SlowStart says how far.
+        bool cold() const { return (word_ & cold_bit) != 0; }
         bool ejected() const { return (word_ & ejected_bit) != 0; }
         /// Ready and not ejected: takes requests as soon as there is room.
         bool open() const { return word_ >> state_shift == 0; }
@@ -80,7 +82,8 @@ class Gate {
     Reading set_state(EndpointState state);
     /// ready -> suspect, by whoever met a refusal. False if it was not ready.
     bool suspect();
-    void set_ejected(bool ejected);
+    void set_ejected(bool ejected) { set(ejected_bit, ejected); }
+    void set_cold(bool cold) { set(cold_bit, cold); }
     /// 0 means none. Lowering below what is in flight lets those finish.
     void set_limit(std::uint32_t limit);
 
@@ -91,10 +94,14 @@ class Gate {
  private:
     static constexpr unsigned limit_shift = 20, tunnel_shift = 40, state_shift = 60;
     static constexpr std::uint64_t one_tunnel = std::uint64_t{1} << tunnel_shift;
-    static constexpr std::uint64_t tunnels_mask = std::uint64_t{most} << tunnel_shift;
+    static constexpr std::uint32_t most_tunnels = (1u << 19) - 1;
+    static constexpr std::uint64_t tunnels_mask = std::uint64_t{most_tunnels} << tunnel_shift;
+    static constexpr std::uint64_t cold_bit = std::uint64_t{1} << 59;
     static constexpr std::uint64_t ejected_bit = std::uint64_t{1} << 63;
     static constexpr std::uint64_t bits(EndpointState s) { return static_cast<std::uint64_t>(s) << state_shift; }
     static constexpr std::uint32_t clamp(std::uint32_t limit) { return limit == 0 || limit > most ? most : limit; }
+
+    void set(std::uint64_t bit, bool on);
 
     std::atomic<std::uint64_t> word_;
 };

@@ -27,21 +27,14 @@ bool EndpointList::contains(const Endpoint& endpoint) const {
     return std::find(endpoints_.begin(), endpoints_.end(), &endpoint) != endpoints_.end();
 }
 
-Endpoint* EndpointList::enter(Balancer& balancer, EndpointId avoid, io::TimePoint now, Choice& choice) const {
-    std::size_t avoided = no_view;
-    if (avoid != 0) {
-        const auto it = std::find_if(endpoints_.begin(), endpoints_.end(), [&](auto* e) { return e->id() == avoid; });
-        if (it != endpoints_.end()) avoided = static_cast<std::size_t>(it - endpoints_.begin());
-    }
-    // Others may be quicker at the gate; each time somebody was, so this ends, and early enough to queue instead of
-    // racing on.
-    for (std::size_t attempt = 0; attempt < views_.size() + 4; ++attempt) {
-        choice = balancer.choose(views_, avoided, now);
-        if (!choice) return nullptr;
-        if (endpoints_[choice.index]->gate().try_enter()) return endpoints_[choice.index];
-    }
-    choice = {no_view, true};
-    return nullptr;
+std::size_t EndpointList::index_of(EndpointId id) const {
+    const auto it = std::find_if(endpoints_.begin(), endpoints_.end(), [id](auto* e) { return e->id() == id; });
+    return it != endpoints_.end() ? static_cast<std::size_t>(it - endpoints_.begin()) : no_view;
+}
+
+void PoolShare::run() {
+    pool.line_.hear(home);
+    pool.collect(home);
 }
 
 Pool::Pool(std::string name, const PoolSettings& settings, std::span<io::Reactor* const> reactors, PoolReports reports)
@@ -51,27 +44,25 @@ Pool::Pool(std::string name, const PoolSettings& settings, std::span<io::Reactor
       balancer_(settings.balance, std::hash<std::string>{}(name_)),
       line_(
           settings.queue.size, reactors_.size(), [this](const Waiter& waiter) { return take(waiter.avoid); },
-          [this](std::size_t home) { reactors_[home]->post(shares_[home].collect); }) {
-    for (std::size_t i = 0; i < reactors_.size(); ++i) {
-        Share& share = shares_.emplace_back(settings, std::hash<std::string>{}(name_) + i + 1);
-        share.collect.pool = this;
-        share.collect.home = i;
+          [this](std::size_t home) { reactors_[home]->post(share(home)); }) {
+    for (std::size_t home = 0; home < reactors_.size(); ++home) {
+        shares_.push_back(
+            std::make_unique<PoolShare>(*this, home, settings, std::hash<std::string>{}(name_) + home + 1));
     }
 }
 
 Pool::~Pool() = default;
 
 Endpoint* Pool::take(EndpointId avoid) {
-    Choice ignored;
-    return list_.enter(balancer_, avoid, slow_start_now_, ignored);
+    return list_.enter(balancer_, avoid, slow_start_now_);
 }
 
 void Pool::collect(std::size_t home) {
-    while (Waiter* const waiter = line_.collect(home)) static_cast<AdmitOperation*>(waiter)->settled();
+    while (Waiter* const waiter = line_.collect(home)) static_cast<AdmitWait*>(waiter)->settled();
 }
 
-void Pool::left(Gate::Reading after, EndpointId id, std::size_t home) {
-    if (after.leaving() && after.empty() && reports_.emptied) reports_.emptied(id);
+void Pool::note_left(bool emptied, EndpointId id, std::size_t home) {
+    if (emptied && reports_.emptied) reports_.emptied(id);
     if (line_.occupied() && line_.pump(home)) collect(home);
 }
 
@@ -92,20 +83,19 @@ std::uint64_t Pool::publish(std::span<const EndpointList::Entry> entries, const 
 }
 
 void Pool::follow(std::size_t home, std::uint64_t number, EndpointList list, const PoolSettings& settings) {
-    Share& share = shares_[home];
-    for (Endpoint* const before : share.list.endpoints()) {
+    PoolShare& mine = share(home);
+    for (Endpoint* const before : mine.list.endpoints()) {
         if (!list.contains(*before)) before->share(home).idle.close();
     }
-    share.list = std::move(list);
-    share.settings = settings;
-    share.balancer.set_kind(settings.balance);
-    share.list_number.store(number, std::memory_order_release);
+    mine.list = std::move(list);
+    mine.settings = settings;
+    mine.balancer.set_kind(settings.balance);
+    mine.followed.store(number, std::memory_order_release);
 }
 
 bool Pool::followed(std::uint64_t list) const {
-    return std::all_of(shares_.begin(), shares_.end(), [list](const Share& share) {
-        return share.list_number.load(std::memory_order_acquire) >= list;
-    });
+    return std::all_of(shares_.begin(), shares_.end(),
+                       [list](const auto& share) { return share->followed.load(std::memory_order_acquire) >= list; });
 }
 
 void Pool::readiness(bool some_ready, bool given_up, io::TimePoint now) {
@@ -124,7 +114,7 @@ void Pool::pump(io::TimePoint now) {
 void Pool::cut(EndpointId endpoint) {
     for (std::size_t home = 0; home < reactors_.size(); ++home) {
         reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, endpoint] {
-            if (!alive.expired()) shares_[home].occupants.cut(endpoint);
+            if (!alive.expired()) share(home).occupants.cut(endpoint);
         });
     }
 }

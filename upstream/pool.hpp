@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -43,14 +42,45 @@ class EndpointList {
     EndpointList() = default;
     explicit EndpointList(std::span<const Entry> entries);
 
-    /// Chooses and enters. Null: nobody has room; `choice.full` says whether somebody will.
-    Endpoint* enter(Balancer& balancer, EndpointId avoid, io::TimePoint now, Choice& choice) const;
+    /// Chooses and enters. Null: nobody has room.
+    Endpoint* enter(Balancer& balancer, EndpointId avoid, io::TimePoint now) const {
+        const std::size_t avoided = avoid == 0 ? no_view : index_of(avoid);
+        // Others may be quicker at the gate; each time somebody was, so this ends, and early enough to queue instead of
+        // racing on.
+        for (std::size_t left = views_.size() + 4; left > 0; --left) {
+            const std::size_t index = balancer.choose(views_, avoided, now);
+            if (index == no_view) break;
+            if (endpoints_[index]->gate().try_enter()) return endpoints_[index];
+        }
+        return nullptr;
+    }
     std::span<Endpoint* const> endpoints() const { return endpoints_; }
     bool contains(const Endpoint& endpoint) const;
 
  private:
+    std::size_t index_of(EndpointId id) const;
+
     std::vector<EndpointView> views_;
     std::vector<Endpoint*> endpoints_;
+};
+
+/// What one reactor has of a pool. Touched by that reactor only (counters: read by anybody).
+struct alignas(64) PoolShare final : io::Posted {
+    PoolShare(Pool& pool, std::size_t home, const PoolSettings& settings, std::uint64_t seed)
+        : pool(pool), home(home), settings(settings), balancer(settings.balance, seed) {}
+
+    Pool& pool;
+    const std::size_t home;
+    EndpointList list;
+    PoolSettings settings;
+    Balancer balancer;
+    Occupants occupants;
+    PoolCells cells;
+    std::atomic<std::uint64_t> followed{0};  ///< the number of `list`
+
+ private:
+    /// The message "something is settled for you"; under way at most once at a time.
+    void run() override;
 };
 
 /// A pool as the reactors see it: where a request gets its endpoint.
@@ -81,7 +111,7 @@ class Pool {
     /// cancelled.
     AdmitOperation admit(io::Reactor& reactor, const AdmitHints& hints = {}) { return {*this, reactor, hints}; }
     /// The counters of the calling reactor.
-    PoolCells& cells(std::size_t reactor) { return shares_[reactor].cells; }
+    PoolCells& cells(std::size_t reactor) { return share(reactor).cells; }
 
     // ---- any thread
 
@@ -92,7 +122,7 @@ class Pool {
     /// Given up: with nothing ready, waiting is no use.
     bool given_up() const { return given_up_.load(std::memory_order_seq_cst); }
     std::span<io::Reactor* const> reactors() const { return reactors_; }
-    const PoolCells& cells(std::size_t reactor) const { return shares_[reactor].cells; }
+    const PoolCells& cells(std::size_t reactor) const { return shares_[reactor]->cells; }
 
     // ---- on the control thread (Roster)
 
@@ -112,40 +142,26 @@ class Pool {
 
  private:
     friend class Admission;
+    friend class AdmitWait;
     friend class AdmitOperation;
     friend class Tunnel;
-
-    /// The message "something is settled for you": one per reactor, posted at most once at a time.
-    struct Collect final : io::Posted {
-        Pool* pool = nullptr;
-        std::size_t home = 0;
-        void run() override {
-            pool->line_.hear(home);
-            pool->collect(home);
-        }
-    };
-    /// What one reactor has of the pool.
-    struct alignas(64) Share {
-        Share(const PoolSettings& settings, std::uint64_t seed)
-            : settings(settings), balancer(settings.balance, seed) {}
-        EndpointList list;
-        PoolSettings settings;
-        Balancer balancer;
-        Collect collect;
-        std::atomic<std::uint64_t> list_number{0};
-        Occupants occupants;
-        PoolCells cells;
-    };
+    friend struct PoolShare;
 
     Endpoint* take(EndpointId avoid);  ///< under the line's mutex
+    PoolShare& share(std::size_t home) { return *shares_[home]; }
     void collect(std::size_t home);
     void follow(std::size_t home, std::uint64_t number, EndpointList list, const PoolSettings& settings);
-    void left(Gate::Reading after, EndpointId id, std::size_t home);
+    /// Somebody gave a place back or made it a tunnel.
+    void left(Gate::Reading after, EndpointId id, std::size_t home) {
+        const bool emptied = after.leaving() && after.empty();
+        if (emptied || line_.occupied()) note_left(emptied, id, home);
+    }
+    void note_left(bool emptied, EndpointId id, std::size_t home);
 
     const std::string name_;
     const std::vector<io::Reactor*> reactors_;
     PoolReports reports_;
-    std::deque<Share> shares_;
+    std::vector<std::unique_ptr<PoolShare>> shares_;
     /// Messages to reactors hold it weakly: one that is still under way when a stopped reactor is taken down finds
     /// nothing.
     std::shared_ptr<void> alive_ = std::make_shared<char>();

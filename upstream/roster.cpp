@@ -33,6 +33,7 @@ struct Roster::Member {
     Health health;
     Ejection ejection;
     io::TimePoint refused_until{};
+    io::TimePoint warm_at{};  ///< when its slow start ends
     io::TimePoint drain_deadline = io::never;
     bool drain_reported = false;
     std::uint64_t list = 0;  ///< leaving: the first list without it
@@ -216,11 +217,8 @@ void Roster::become_ready(Member& member, bool cold) {
     const bool others = std::any_of(members_.begin(), members_.end(), [&](const auto& other) {
         return other.get() != &member && other->endpoint.gate().read().state() == EndpointState::ready;
     });
-    if (cold && others) {
-        member.endpoint.slow_start().begin(now);
-    } else {
-        member.endpoint.slow_start().skip();
-    }
+    member.warm_at = cold && others ? member.endpoint.begin_slow_start(now) : now;
+    if (member.warm_at == now) member.endpoint.gate().set_cold(false);
     apply(member);
     weigh();
 }
@@ -261,8 +259,9 @@ void Roster::tick() {
     for (auto& member : members_) {
         if (member->ejection.end_if_due(now)) {
             log(config::LogLevel::info, "endpoint_returned", "takes requests again after its ejection", *member);
-            member->endpoint.slow_start().begin(now);
+            member->warm_at = member->endpoint.begin_slow_start(now);
         }
+        if (member->warm_at <= now && member->endpoint.gate().read().cold()) member->endpoint.gate().set_cold(false);
         if (member->life == Member::Life::draining && member->drain_deadline <= now && !member->drain_reported) {
             const auto reading = member->endpoint.gate().read();
             pool_.cut(member->endpoint.id());
