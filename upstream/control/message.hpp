@@ -24,32 +24,35 @@
 /// Start. The proxy is exec'ed as `/proc/self/exe --role=proxy --channel=3` and finds its end of the pair at
 /// descriptor 3. It first only receives. The master sends, in this order, all at once:
 ///   Hello, LogFiles, Listeners (one or more, the last has `last`), KeyMaterial (one per certificate of
-///   `tls.certificates`), ConfigMessage, then WorkerUp for every living incarnation and PoolStatus for every managed
-///   pool.
-/// On ConfigMessage the proxy loads the canonical long form with `config::load_text`, builds everything, answers
-/// ConfigResult {ok}; then it accepts on the listeners and answers Ready. `ok = false` ends the program at the first
-/// start (exit 3). Ready says "I accept"; it does not wait for any worker.
+///   `tls.certificates`), ConfigMessage; to a later proxy also WorkerUp for every living incarnation, and PoolStatus
+///   and WorkerUsage for every managed pool. (At the very first start the workers come after ConfigResult.)
+/// On ConfigMessage the proxy loads the canonical long form with `config::load_text` and `LoadOptions::internal`,
+/// builds everything, answers ConfigResult {ok}; then it accepts on the listeners and answers Ready. `ok = false` ends
+/// the program at the first start (exit 3). Ready says "I accept"; it does not wait for any worker.
 ///
-/// A worker's life, seen by the proxy.
-///   WorkerUp       a process was started. The endpoint exists now with capacity 0. With `held`, its socket already
-///   listens:
-///                  connect and send one readiness probe at once, it is parked in the backlog and answered when the
-///                  server serves. Without `held` the server binds the address itself: retry the connect every 50 ms.
-///                  ECONNREFUSED on a held socket means that the process is gone. No timeout of the proxy's own:
-///                  `start_timeout` is the master's clock.
-///                  -> WorkerReady on the first complete answer that passes `health.expect`; give it requests.
-///                  -> StartRejected when an answer came that does not pass; goes on probing (the master logs the
-///                  reason).
-///   WorkerDrain    no new requests to it; finish its own. -> WorkerDrained when nothing is in flight (requests and
-///   tunnels), or when
-///                  `timeout` is over (tunnels close 1012 at a frame boundary, the rest is cut, `left_over` counts it).
-///                  TERM follows.
-///   WorkerGone     the process is dead, its group killed, its socket unlinked. Requests on it end now by the replay
-///   rule; forget the
-///                  endpoint. May come in every state, also without WorkerDrain before.
-///   Suspect / Resumed / Hung   the proxy's findings on unread bytes; on Hung the master ends it with ABRT, then KILL.
-///   Unhealthy / Healthy        verdict of active health, on change. Unhealthy for 30 s without Healthy: restarted
+/// A worker's life, seen by the proxy:
+///
+/// - WorkerUp: a process was started. The endpoint exists now with capacity 0. With `held` its socket listens already:
+///   connect and send one readiness probe at once; it waits in the backlog and is answered when the server serves.
+///   ECONNREFUSED on a held socket means that the process is gone. Without `held` the server binds the address itself:
+///   retry every 50 ms whatever the connect says. No timeout of the proxy's own: `start_timeout` is the master's clock.
+///
+/// - WorkerReady is the answer to it, on the first complete response that passes `health.expect`: requests may flow. A
+///   response that does not pass: StartRejected, and go on probing (the master logs the reason).
+///
+/// - WorkerDrain: no new requests to it; it finishes its own. WorkerDrained is the answer when nothing is in flight, or
+///   when `timeout` is over (tunnels are closed 1012 at a frame boundary, the rest is cut and counted in `left_over`).
+///   The stop signal follows.
+///
+/// - WorkerGone: the process is dead, its group killed, its socket unlinked. Requests on it end now by the replay rule;
+///   forget the endpoint. May come in every state, also without a WorkerDrain before.
+///
+/// - Suspect, Resumed, Hung: the proxy's findings on unread bytes. On Hung the master ends it with ABRT, then KILL.
+///
+/// - Unhealthy, Healthy: the verdict of active health, on change. Unhealthy for 30 s without Healthy: drained,
+/// restarted
 ///   (reason `health`).
+///
 /// An incarnation number is never used twice. A message about an incarnation that the receiver does not know is
 /// nothing.
 ///

@@ -149,6 +149,7 @@ void House::give_up_later() {
 }
 
 void House::fail(int code, const std::string& why) {
+    if (exit_code_ != ExitCode::done) return;  // the first failure is the one that is told
     log_.error("failed", why);
     exit_code_ = code;
     // From the loop, since this may be told in the middle of a crew's or the proxy's work.

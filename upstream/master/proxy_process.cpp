@@ -51,6 +51,7 @@ bool ProxyProcess::start() {
     channel_ = std::move(pair->first);
     ++epoch_;
     last_word_ = now();
+    flushing_ = false;
     log_.info("proxy_started", fmt::format("proxy process started, pid {}", process_.pid),
               {{"pid", process_.pid}, {"epoch", epoch_}});
     events_.lives(process_.pid);
@@ -105,11 +106,24 @@ void ProxyProcess::send(control::Message message) {
             log_.error("control_message_too_large", fmt::format("cannot tell the proxy: {} is too large", what));
             return;
         }
-        lose(sent.error().message());
+        return lose(sent.error().message());
     }
+    flush_when_writable();
 }
 
-// Each second: also the moment to send what the kernel did not take at once.
+// What the kernel did not take at once goes out when it takes more.
+void ProxyProcess::flush_when_writable() {
+    if (flushing_ || !channel_.is_open() || !channel_.wants_write()) return;
+    flushing_ = true;
+    wait_->async_wait(wait_->wait_write, [this, epoch = epoch_](boost::system::error_code error) {
+        if (epoch != epoch_) return;
+        flushing_ = false;
+        if (error || !channel_.is_open()) return;
+        if (const auto sent = channel_.flush(); sent.has_error()) return lose(sent.error().message());
+        flush_when_writable();
+    });
+}
+
 void ProxyProcess::ping() {
     ping_timer_.expires_after(ping_interval);
     ping_timer_.async_wait([this, epoch = epoch_](boost::system::error_code error) {
@@ -118,10 +132,6 @@ void ProxyProcess::ping() {
         if (!channel_.is_open()) return;
         if (now() - last_word_ > hung_after && !is_traced(process_.pid)) return lose("it does not answer");
         ping();
-    });
-    if (!channel_.wants_write()) return;
-    wait_->async_wait(wait_->wait_write, [this, epoch = epoch_](boost::system::error_code error) {
-        if (!error && epoch == epoch_ && channel_.is_open()) channel_.flush();
     });
 }
 

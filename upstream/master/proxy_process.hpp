@@ -70,6 +70,7 @@ class ProxyProcess {
     void watch();
     void read_all();
     void handle(control::Message message);
+    void flush_when_writable();
     void ping();
     void lose(const std::string& why);
     void restart_later(milliseconds wait);
@@ -86,7 +87,7 @@ class ProxyProcess {
     std::uint64_t epoch_ = 0, ping_number_ = 0;
     TimePoint last_word_{};
     std::optional<TimePoint> ready_since_;
-    bool ever_ready_ = false, keep_down_ = false, finishing_ = false;
+    bool ever_ready_ = false, keep_down_ = false, finishing_ = false, flushing_ = false;
     std::string refusal_;
 };
 

@@ -80,6 +80,18 @@ bool read_keys(const config::Config& config, Resources& out, std::string& error)
     return true;
 }
 
+// A log that cannot be written is told now, on standard error, and not missed later.
+bool try_logs(const config::Config& config, std::string& error) {
+    std::vector<std::string> outputs{config.logging.output};
+    if (config.logging.access.enabled) outputs.push_back(config.logging.access.output);
+    for (const std::string& output : outputs) {
+        if (!is_log_file(output) || open_log(output)) continue;
+        error = fmt::format("cannot write the log {}: {}", output, std::strerror(errno));
+        return false;
+    }
+    return true;
+}
+
 bool is_managed(const config::Pool& pool) {
     return pool.managed;
 }
@@ -92,6 +104,10 @@ std::optional<Resources> Resources::acquire(const config::Config& config, config
     exit_code = ExitCode::cannot_bind;
     if (!resolve_all(config, out, error)) {
         log.error("user_missing", error);
+        return std::nullopt;
+    }
+    if (!try_logs(config, error)) {
+        log.error("log_unwritable", error);
         return std::nullopt;
     }
     const bool managed = std::any_of(config.pools.begin(), config.pools.end(), is_managed);

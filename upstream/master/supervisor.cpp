@@ -11,7 +11,8 @@ namespace {
 
 // Before there is a loop: straight to the log's output.
 void write_now(const MasterOptions& options, const config::Logging& logging, config::Log& log) {
-    Output output(open_log(logging.output));
+    io::UniqueFd file = open_log(logging.output);
+    Output output(file ? std::move(file) : open_log("stderr"));
     const bool json = output.wants_json(logging.format);
     log.drain([&](config::LogRecord&& record) { output.write(options.format(record, json)); });
 }

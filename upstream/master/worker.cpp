@@ -92,6 +92,11 @@ WorkerAction Worker::serving(WorkerEvent event, TimePoint now) {
         state_ = WorkerState::ready;
         ready_since_ = now;
         clock_.stop();
+    } else if (event == WorkerEvent::answered && up) {
+        // A new proxy's first word: what an earlier one thought of it is void.
+        state_ = WorkerState::ready;
+        unhealthy_ = false;
+        health_.stop();
     } else if (event == WorkerEvent::suspect && state_ == WorkerState::ready) {
         state_ = WorkerState::suspect;
     } else if (event == WorkerEvent::resumed && state_ == WorkerState::suspect) {

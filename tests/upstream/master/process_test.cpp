@@ -173,7 +173,7 @@ TEST_CASE("started as root a program may run as somebody else, with nothing left
     // The change of user clears a death signal that was set before: it must come after.
     Scratch scratch;
     ::chmod(scratch.path().c_str(), 0777);
-    request = shell("sleep 1000 & wait");
+    request = shell("exec sleep 1000");
     request.identity = nobody;
     request.death_signal = SIGTERM;
     const int code = in_child([&] {

@@ -61,6 +61,7 @@ TEST_CASE("every event in every state has one meaning", "[worker]") {
         {{answered}, drained, S::ready, A::nothing},
         {{answered}, exited, S::dead, A::bury},
         {{answered, suspect}, resumed, S::ready, A::nothing},
+        {{answered, suspect}, answered, S::ready, A::nothing},
         {{answered, suspect}, hung, S::stopping, A::send_abort},
         {{answered, suspect}, drain, S::draining, A::announce_drain},
         {{answered, suspect}, exited, S::dead, A::bury},
@@ -174,6 +175,14 @@ TEST_CASE("a timer that comes too early says nothing", "[worker]") {
     life.now += 60s;
     CHECK(life.after({deadline}) == WorkerAction::nothing);
     CHECK(life.worker.state() == WorkerState::ready);
+}
+
+TEST_CASE("what an earlier proxy thought of a worker is void once a new one had its answer", "[worker]") {
+    Life life;
+    life.after({answered, unhealthy, proxy_lost, proxy_back});
+    CHECK(life.worker.due().has_value());
+    life.after({answered});
+    CHECK_FALSE(life.worker.due().has_value());
 }
 
 TEST_CASE("under a debugger the clocks begin again", "[worker]") {
