@@ -103,6 +103,31 @@ class Program:
     def last_words(self):
         return self.log.read_text(encoding="utf-8", errors="replace").strip()[-300:] if self.log.exists() else ""
 
+    def wait_until_right(self, ports):
+        """`ports` are (port, whether it is TLS). Raises RuntimeError with the last words if one never answers rightly."""
+        deadline = time.monotonic() + START_SECONDS
+        fault = "it ended"
+        while time.monotonic() < deadline and self.process.poll() is None:
+            faults = [load.probe(port, tls, "/128", 128)[1] for port, tls in ports]
+            fault = next(filter(None, faults), None)
+            if fault is None and self.process.poll() is None:
+                return
+            time.sleep(0.05)
+        words = self.last_words()
+        self.stop()
+        raise RuntimeError(f"{self.name} does not serve ({fault}): {words}")
+
+
+class Origin(Program):
+    """What stands behind all of them."""
+
+    def __init__(self, binary, directory, core):
+        super().__init__("origin", [str(binary), str(ORIGIN_PORT)], directory, core)
+
+    def start(self):
+        super().start()
+        self.wait_until_right([(ORIGIN_PORT, False)])
+
 
 class Contender(Program):
     """A proxy that answers on `plain` and `tls` (ports) with what the origin says."""
@@ -122,16 +147,7 @@ class Contender(Program):
     def start(self):
         """Returns when both ports answer rightly; raises RuntimeError with the program's last words otherwise."""
         super().start()
-        deadline = time.monotonic() + START_SECONDS
-        fault = "nothing"
-        while time.monotonic() < deadline and self.process.poll() is None:
-            fault = load.probe(self.plain, False, "/128", 128)[1] or load.probe(self.tls, True, "/128", 128)[1]
-            if fault is None:
-                return
-            time.sleep(0.05)
-        words = self.last_words()
-        self.stop()
-        raise RuntimeError(f"{self.name} does not serve ({fault}): {words}")
+        self.wait_until_right([(self.plain, False), (self.tls, True)])
 
     def cpu(self):
         return cpu_seconds(self.process.pid)

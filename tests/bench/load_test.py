@@ -20,7 +20,7 @@ RIGHT = {"protocol": "h2", "good": 10000, "failed": 0, "timeout": 0, "ok": 10000
 
 
 def wrk(read="29.78MB", extra=""):
-    return load.read_wrk(WRK.format(read=read, extra=extra), 224)
+    return load.read_wrk(WRK.format(read=read, extra=extra), 224, 64)
 
 
 def h2load(**changes):
@@ -32,9 +32,11 @@ STORIES = [
     ("wrk, all right", wrk(), True),
     ("wrk, bodies missing", wrk(read="12.77MB"), False),
     ("wrk, answers twice as long", wrk(read="59.56MB"), False),
+    ("wrk, unfinished answers at the end", load.read_wrk("  2000 requests in 1.00s, 32.26MB read", 16500, 64), True),
+    ("wrk, more than can be unfinished", load.read_wrk("  2000 requests in 1.00s, 34.00MB read", 16500, 64), False),
     ("wrk, errors of sockets", wrk(extra="  Socket errors: connect 0, read 3, write 0, timeout 0\n"), False),
     ("wrk, statuses", wrk(extra="  Non-2xx or 3xx responses: 140246\n"), False),
-    ("wrk, nothing", load.read_wrk("unable to connect to 127.0.0.1:18081 Connection refused\n", 224), False),
+    ("wrk, nothing", load.read_wrk("unable to connect to 127.0.0.1:18081 Connection refused\n", 224, 64), False),
     ("h2load, all right", h2load(), True),
     ("h2load, bodies cut by one byte", h2load(data=1279999), False),
     ("h2load, failures", h2load(good=9999, failed=1), False),

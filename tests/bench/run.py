@@ -169,7 +169,7 @@ def main():
     directory = tempfile.mkdtemp(prefix="edgeproxy-bench-")
     os.chmod(directory, 0o755)
     contenders.certificate(directory)
-    origin = contenders.Program("origin", [str(origin_path), str(contenders.ORIGIN_PORT)], directory, load_core)
+    origin = contenders.Origin(origin_path, directory, load_core)
     field = [contenders.make(name, directory, proxy_core, edgeproxy) for name in NAMES if name in chosen.contender]
     figures = {}
     try:
@@ -179,6 +179,8 @@ def main():
         scenarios = [s for s in load.SCENARIOS if s.name in chosen.scenario]
         if scenarios:
             figures.update(measure_speed(field, scenarios, size))
+    except RuntimeError as error:
+        print(f"nothing can be measured: {error}")
     finally:
         origin.stop()
         shutil.rmtree(directory, ignore_errors=True)
