@@ -160,6 +160,8 @@ edgeproxy_build() {
         edgeproxy_say "configuring preset $preset"
         (cd "$EDGEPROXY_ROOT" && cmake --preset "$preset" -Wno-dev) || { edgeproxy_fail "cmake"; return 1; }
     fi
+    # Paths relative to the tree let one checkout use what another one compiled.
+    export CCACHE_BASEDIR="$EDGEPROXY_ROOT" CCACHE_NOHASHDIR=1
     edgeproxy_say "building ${*:-everything} in build/$preset"
     NINJA_STATUS='[%f/%t, %es] ' cmake --build "$dir" ${1:+--target "$@"} || { edgeproxy_fail "the build"; return 1; }
 }
