@@ -21,8 +21,9 @@ TimePoint now() {
     return io::Clock::real().now();
 }
 
-WorkerPolicy worker_policy(const config::Pool& pool) {
+WorkerPolicy worker_policy(const Workplace& workplace, const config::Pool& pool) {
     WorkerPolicy policy;
+    policy.health_kill_after = workplace.health_kill_after;
     policy.start_timeout = pool.start_timeout;
     policy.drain_timeout = pool.drain_timeout;
     policy.stop_grace_period = pool.stop_grace_period;
@@ -71,7 +72,7 @@ Crew::Crew(const Workplace& workplace, const config::Pool& pool, std::optional<I
     : workplace_(workplace),
       pool_(pool),
       identity_(std::move(identity)),
-      policy_(worker_policy(pool)),
+      policy_(worker_policy(workplace, pool)),
       timer_(workplace.loop) {
     for (unsigned i = 0; i < pool.workers; ++i) seats_.emplace_back(restart_policy(pool));
 }

@@ -45,7 +45,12 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
 // ------------------------------------------------------------------------------------------------------
 
 Workplace House::make_workplace(rlimit core) {
-    Workplace out{loop_, log_, {}, own_environment(), resources_.proxy, core, generation, {}, {}, {}, {}, {}, {}};
+    Workplace out{loop_, log_};
+    out.environment = own_environment();
+    out.proxy = resources_.proxy;
+    out.core = core;
+    out.health_kill_after = options_.health_kill_after;
+    out.generation = generation;
     if (resources_.runtime_dir) out.run_dir = resources_.runtime_dir->path();
     out.jitter = [this] { return std::uniform_real_distribution<double>(-1, 1)(random_); };
     out.next_incarnation = [this] { return ++last_incarnation_; };
@@ -100,6 +105,7 @@ int House::run() {
     end_adopted();
     guard_.stop();
     unlink_paths(resources_.sockets);
+    if (left_over_ > 0 && exit_code_ == ExitCode::done) exit_code_ = ExitCode::forced;
     log_.info("stopped", exit_code_ == ExitCode::done ? "stopped" : fmt::format("ended with exit code {}", exit_code_));
     write_log();
     output_.finish();
@@ -165,6 +171,9 @@ void House::heard(control::Message message) {
         return;
     }
     if (const auto* m = std::get_if<control::Drained>(&message)) {
+        if (m->left_over > 0) {
+            log_.warn("requests_cut", fmt::format("{} requests were cut, since the drain took too long", m->left_over));
+        }
         left_over_ += m->left_over;
         return stop_workers();
     }

@@ -62,6 +62,7 @@ class House {
     // The end.
     void begin_stop(const std::string& why);
     void close_listeners();
+    void drain_overdue();
     void stop_workers();
     void look_at_crews();
     void leave_if_empty();

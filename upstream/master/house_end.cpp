@@ -109,7 +109,13 @@ void House::close_listeners() {
     proxy_.keep_down();
     if (!proxy_.is_ready()) return stop_workers();
     proxy_.send(control::ListenersClosed{});
-    after(until(drain_until_) + late, &House::stop_workers);
+    after(until(drain_until_) + late, &House::drain_overdue);
+}
+
+void House::drain_overdue() {
+    log_.warn("drain_overdue", "the proxy has not drained in time");
+    ++left_over_;
+    stop_workers();
 }
 
 void House::stop_workers() {

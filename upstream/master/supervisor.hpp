@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,6 +19,8 @@ struct MasterOptions {
     /// The proxy process: this program again, from the running inode. Its channel is descriptor 3.
     std::string proxy_program = "/proc/self/exe";
     std::vector<std::string> proxy_arguments = {"edgeproxy", "--role=proxy", "--channel=3"};
+    /// An unhealthy worker is drained and restarted after this long.
+    std::chrono::milliseconds health_kill_after{30000};
     bool banner = true;  ///< print what is served, at the start, where the log is for people
 };
 

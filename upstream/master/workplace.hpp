@@ -20,17 +20,18 @@ namespace edgeproxy::master {
 struct Workplace {
     boost::asio::io_context& loop;
     config::Log& log;
-    std::string run_dir;                   ///< of RuntimeDir
-    std::vector<std::string> environment;  ///< ours, which workers inherit
-    std::optional<Identity> proxy;         ///< as whom the proxy runs; empty = as we do
-    rlimit core{};                         ///< the core limit before we lowered ours
-    std::uint64_t generation = 1;          ///< of the configuration
-    std::function<double()> jitter;        ///< evenly from -1 to 1
-    std::function<control::Incarnation()> next_incarnation;
-    std::function<void(control::Message)> tell_proxy;
-    std::function<void(const LineOrigin&, std::string_view)> print;  ///< a line that a worker wrote
-    std::function<void(pid_t group, bool lives)> guard;
-    std::function<void()> changed;  ///< the state of a crew changed: look at it
+    std::string run_dir{};                   ///< of RuntimeDir
+    std::vector<std::string> environment{};  ///< ours, which workers inherit
+    std::optional<Identity> proxy{};         ///< as whom the proxy runs; empty = as we do
+    rlimit core{};                           ///< the core limit before we lowered ours
+    std::chrono::milliseconds health_kill_after{30000};
+    std::uint64_t generation = 1;      ///< of the configuration
+    std::function<double()> jitter{};  ///< evenly from -1 to 1
+    std::function<control::Incarnation()> next_incarnation{};
+    std::function<void(control::Message)> tell_proxy{};
+    std::function<void(const LineOrigin&, std::string_view)> print{};  ///< a line that a worker wrote
+    std::function<void(pid_t group, bool lives)> guard{};
+    std::function<void()> changed{};  ///< the state of a crew changed: look at it
 };
 
 }  // namespace edgeproxy::master

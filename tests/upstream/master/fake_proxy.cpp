@@ -6,6 +6,8 @@
 //   at-once       a worker counts as ready as soon as it is told (it need not serve anything)
 //   refuse        refuses the configuration
 //   die-early     ends before it is ready
+//   never-ready   takes the configuration and is not ready
+//   cuts          says that three requests were cut when it has drained
 //   never-drained does not answer DrainAll, and goes on
 //   ill           says once that the first worker is unhealthy
 //   hang          says once that the first worker hangs
@@ -93,7 +95,7 @@ class FakeProxy {
         } else if (std::holds_alternative<control::ListenersClosed>(message)) {
             note("listeners_closed");
             listeners_.clear();
-            if (!has("never-drained")) say(control::Drained{0});
+            if (!has("never-drained")) say(control::Drained{has("cuts") ? 3u : 0u});
         } else if (auto* m = std::get_if<control::WorkerUsage>(&message)) {
             note("usage " + std::to_string(m->slot) + " rss " + (m->rss_bytes > 0 ? "some" : "none") + " crashes " +
                  std::to_string(m->restarts[0]));
@@ -108,6 +110,7 @@ class FakeProxy {
         note("config " + std::to_string(m.generation));
         if (has("refuse")) return say(control::ConfigResult{m.generation, false, "no certificate fits"});
         say(control::ConfigResult{m.generation, true, ""});
+        if (has("never-ready")) return;
         say(control::Ready{m.generation});
     }
 

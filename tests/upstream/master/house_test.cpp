@@ -178,6 +178,48 @@ TEST_CASE("when the grace period is over everything is ended, with exit code 8",
     for (const int pid : below) CHECK(within(10, [&] { return !is_running(pid); }));
 }
 
+TEST_CASE("requests that were cut at the end are told by exit code 8", "[house]") {
+    Stage stage({"at-once", "cuts"});
+    stage.add_script("app", lasting);
+    stage.start();
+    REQUIRE(stage.heard("pool app ok"));
+    stage.signal(SIGTERM);
+    CHECK(stage.exit_code() == 8);
+    CHECK(stage.log().find("3 requests were cut") != std::string::npos);
+}
+
+TEST_CASE("a proxy that dies in the middle of the drain does not hold up the end", "[house]") {
+    Stage stage({"at-once", "never-drained"});
+    stage.add_script("app", lasting);
+    stage.start();
+    REQUIRE(stage.heard("pool app ok"));
+    stage.signal(SIGTERM);
+    REQUIRE(stage.heard("listeners_closed"));
+    ::kill(stage.proxy(), SIGKILL);
+    CHECK(stage.exit_code() == 8);
+    CHECK(stage.log().find("ended before it had drained: signal 9") != std::string::npos);
+}
+
+TEST_CASE("told to stop before the proxy was ready, it just stops", "[house]") {
+    Stage stage({"never-ready"});
+    stage.start();
+    REQUIRE(stage.heard("config 1"));
+    stage.signal(SIGTERM);
+    CHECK(stage.exit_code() == 0);
+}
+
+TEST_CASE("an ill worker is drained before it is stopped, and replaced for its health", "[house]") {
+    Stage stage({"at-once", "ill"});
+    stage.add_script("app", lasting);
+    stage.start();
+    REQUIRE(stage.logged("app-1 is unhealthy: timeout"));
+    REQUIRE(stage.heard("drain 1 health"));
+    REQUIRE(stage.heard("up app 0 2 "));
+    CHECK(stage.log().find("ended since it stayed unhealthy") != std::string::npos);
+    stage.signal(SIGTERM);
+    CHECK(stage.exit_code() == 0);
+}
+
 TEST_CASE("a second INT ends everything at once", "[house]") {
     Stage stage({"at-once", "never-drained"});
     stage.add_script("app", lasting);

@@ -86,6 +86,7 @@ void Stage::start() {
     MasterOptions options;
     options.config_name = "stack.yaml";
     options.format = format;
+    options.health_kill_after = 200ms;
     options.proxy_program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "fake_proxy";
     options.proxy_arguments = {"fake_proxy", scratch.path("journal"), scratch.path("config")};
     options.proxy_arguments.insert(options.proxy_arguments.end(), words_.begin(), words_.end());
