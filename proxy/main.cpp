@@ -1,29 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
-#include <cstring>
-#include <string>
 
-#include "config/load.hpp"
+// edgeproxy: `edgeproxy -c stack.yaml` is the master; it starts this same program again as the proxy process
+// (`--role=proxy`), which serves the clients. Every other command looks, prints and ends.
+
+#include <nghttp2/nghttp2.h>
+#include <openssl/crypto.h>
+
+#include <cstdio>
+#include <iostream>
+#include <span>
+#include <string_view>
+
 #include "config/log.hpp"
 #include "proxy/admin/log_lines.hpp"
 #include "proxy/app.hpp"
+#include "proxy/cli/check.hpp"
+#include "proxy/cli/command_line.hpp"
+#include "proxy/cli/exit_code.hpp"
+#include "proxy/cli/words.hpp"
 #include "upstream/master/supervisor.hpp"
 
-int main(int argc, char** argv) {
-    using namespace edgeproxy;
-    std::string file = "stack.yaml";
-    for (int i = 1; i < argc; ++i) {
-        if (std::strcmp(argv[i], "--role=proxy") == 0) return proxy::run_proxy(control::Channel{io::UniqueFd{3}});
-        if (std::strcmp(argv[i], "-c") == 0 && i + 1 < argc) file = argv[++i];
-    }
-    config::LoadResult loaded = config::load_file(file);
-    for (const auto& problem : loaded.problems)
-        std::fprintf(stderr, "%s\n", config::render(problem, loaded.source).c_str());
-    if (!loaded.config) return 3;
-    config::Log log{loaded.config->logging.level};
+namespace {
+
+using namespace edgeproxy;
+
+/// The role that the master starts us in, with its channel at this descriptor.
+constexpr std::string_view proxy_role = "--role=proxy";
+constexpr int channel_descriptor = 3;
+
+int serve(const cli::CommandLine& command, const std::string& file) {
+    const config::LoadResult loaded = cli::load_and_check(file, true);
+    std::cerr << cli::describe_problems(loaded);
+    if (!loaded.config) return cli::exit_configuration;
+    auto config = std::make_shared<config::Config>(*loaded.config);
+    if (command.log_level) config->logging.level = *command.log_level;
+    if (command.log_format) config->logging.format = *command.log_format;
+
+    config::Log log{config->logging.level};
+    admin::LogLines lines;
     master::MasterOptions options;
     options.config_name = file;
-    admin::LogLines lines;
     options.format = [&lines](const config::LogRecord& record, bool json) {
         std::string text;
         if (json) {
@@ -33,5 +49,45 @@ int main(int argc, char** argv) {
         }
         return text;
     };
-    return master::run_master(options, loaded.config, log);
+    return master::run_master(options, std::move(config), log);
+}
+
+int run(const cli::CommandLine& command) {
+    switch (command.verb) {
+        case cli::Verb::help:
+            cli::print_help(std::cout);
+            return cli::exit_done;
+        case cli::Verb::version:
+            cli::print_version(std::cout, OpenSSL_version(OPENSSL_VERSION), nghttp2_version(0)->version_str);
+            return cli::exit_done;
+        default:
+            break;
+    }
+    const auto file = cli::config_file(command);
+    if (!file) {
+        std::cerr << "edgeproxy: " << cli::no_config << '\n';
+        return cli::exit_usage;
+    }
+    switch (command.verb) {
+        case cli::Verb::check:
+            return cli::run_check(command, *file, std::cout);
+        case cli::Verb::explain:
+            return cli::run_explain(*file, std::cout, std::cerr);
+        default:
+            return serve(command, *file);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc > 1 && argv[1] == proxy_role) return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});
+    const std::span<const char* const> arguments{argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)};
+    const cli::ParsedCommandLine parsed = cli::parse_command_line(arguments);
+    if (!parsed.value) {
+        std::cerr << "edgeproxy: " << parsed.complaint << '\n';
+        if (!parsed.hint.empty()) std::cerr << parsed.hint << '\n';
+        return cli::exit_usage;
+    }
+    return run(*parsed.value);
 }
