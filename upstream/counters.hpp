@@ -34,6 +34,8 @@ inline constexpr std::array<std::int64_t, 9> overhead_bounds{50'000,    100'000,
 /// in nanoseconds.
 template <auto& Bounds>
 struct Histogram {
+    static constexpr auto& bounds = Bounds;
+
     std::array<Cell, Bounds.size() + 1> buckets;
     Cell sum;
 

@@ -137,6 +137,8 @@ class Pool {
     void readiness(bool some_ready, bool given_up, io::TimePoint now);
     /// Capacity appeared: hand it to whoever waits. `now` is for the slow start.
     void pump(io::TimePoint now);
+    /// Fails everybody who waits with pool_down.
+    void fail_waiting() { line_.fail_all(errc::pool_down); }
     /// Calls `cut()` of everybody who is busy with this endpoint, each on its reactor.
     void cut(EndpointId endpoint);
 

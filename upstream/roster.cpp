@@ -14,6 +14,11 @@ struct Wanted {
     std::uint32_t limit, weight;
 };
 
+/// Before the master says anything; it says nothing about external pools.
+control::PoolState first_state(const config::Pool& config) {
+    return config.managed ? control::PoolState::starting : control::PoolState::ok;
+}
+
 bool is_given_up(control::PoolState state) {
     return state == control::PoolState::crash_looping || state == control::PoolState::draining ||
            state == control::PoolState::stopped;
@@ -57,7 +62,7 @@ Roster::Roster(Pool& pool, const config::Pool& config, const io::Clock& clock, c
       log_(log),
       next_id_(next_id),
       events_(std::move(events)),
-      state_(config.managed ? control::PoolState::starting : control::PoolState::ok) {
+      state_(first_state(config)) {
     configure(config);
 }
 
@@ -67,6 +72,7 @@ Roster::~Roster() = default;
 
 void Roster::configure(const config::Pool& config) {
     config_ = config;
+    if (std::exchange(closed_, false)) state_ = first_state(config);
     for (auto& member : members_) {
         if (member->endpoint.is_worker()) member->endpoint.gate().set_limit(config_.max_in_flight);
     }
@@ -83,11 +89,13 @@ void Roster::resolved(const std::string& host, const std::vector<config::Address
 }
 
 void Roster::close() {
+    closed_ = true;
     state_ = control::PoolState::stopped;
     config_.endpoints.clear();
     reconcile();
     publish();
     weigh();
+    pool_.fail_waiting();
 }
 
 // Adds what is wanted and missing, drains what is there and not wanted.

@@ -86,7 +86,8 @@ class Roster {
     /// What time brings: ejections end, refusals are forgotten, drains are cut, endpoints are freed. Call it every 250
     /// ms or so.
     void tick();
-    /// Everything external leaves, the line fails: the pool was removed from the configuration or the program stops.
+    /// External endpoints leave and whoever waits is failed: the pool was removed from the configuration or the program
+    /// stops. Workers are the master's to stop; what they have is finished. `configure` opens it again.
     void close();
 
     const config::Pool& config() const { return config_; }
@@ -121,6 +122,7 @@ class Roster {
     EndpointId& next_id_;
     const Events events_;
     control::PoolState state_;
+    bool closed_ = false;
     std::set<std::string> seasoned_;  ///< slots that had a ready worker before: the next one is a replacement
     std::map<std::string, std::vector<config::Address>> names_;  ///< host -> last good addresses
     mutable std::mutex shown_;  ///< held to change what `status` and `series` read: members_, cells_

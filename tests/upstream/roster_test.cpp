@@ -382,6 +382,27 @@ TEST_CASE("a reload changes external endpoints under way", "[upstream][roster]")
     }
 }
 
+TEST_CASE("at the final stop nobody waits any longer, what is served is finished", "[upstream][roster]") {
+    Workshop shop{managed("app", 1)};
+    Requests requests{shop};
+    shop.up(1, 0), shop.ready(1);
+    Request& serving = requests.ask(0);
+    Request& waiting = requests.ask(1);
+    shop.pools->close();
+    shop.settle();
+    CHECK(waiting.said() == "pool_down");
+    CHECK(serving.said() == "app-1");
+    CHECK(shop.pools->busy() == 1);
+    serving.release();
+    CHECK(shop.pools->busy() == 0);
+
+    shop.gone(1);
+    CHECK(requests.ask().said() == "pool_down");
+    shop.pools->configure({managed("app", 1)});  // open again: there is hope
+    shop.settle();
+    CHECK(requests.ask().said() == "waits");
+}
+
 TEST_CASE("every address of a name becomes an endpoint, and the last good answer is kept", "[upstream][roster]") {
     Workshop shop{externals({external("db", "app.internal", 8000)})};
     Requests requests{shop};
