@@ -29,9 +29,11 @@ class Family {
     void add_seen(Labels values, std::uint64_t count) {
         if (count != 0) add(values, static_cast<double>(count));
     }
-    template <auto& Bounds>
-    void add(Labels values, const upstream::Histogram<Bounds>& histogram) {
-        add_buckets(values, Bounds, histogram.buckets, histogram.sum.value());
+    /// Adds to a histogram of upstream/counters.hpp.
+    template <class Histogram>
+    requires requires { Histogram::bounds; }
+    void add(Labels values, const Histogram& histogram) {
+        add_buckets(values, Histogram::bounds, histogram.buckets, histogram.sum.value());
     }
 
     prometheus::MetricFamily finish() const;

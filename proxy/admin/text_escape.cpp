@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/admin/text_escape.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -43,8 +44,13 @@ bool is_unsafe(std::uint32_t point) {
 }
 
 /// Printable ASCII that no format here escapes: the way of nearly every byte.
+constexpr std::array<bool, 256> simple = [] {
+    std::array<bool, 256> table{};
+    for (unsigned c = 0x20; c < 0x7f; ++c) table[c] = c != '"' && c != '\\';
+    return table;
+}();
 bool is_simple(char c) {
-    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+    return simple[static_cast<unsigned char>(c)];
 }
 
 /// Copies simple runs; hands everything else to `other(position)`, which appends and returns how many bytes it used.
