@@ -37,7 +37,7 @@ struct CertificateInfo {
     Time not_before{};
     Time not_after{};
     bool self_signed = false;
-    std::vector<std::string> warnings;  ///< sentences: a gap in the chain, no SAN, a name without a dot ...
+    std::vector<std::string> warnings;  ///< sentences: a gap in the chain, no intermediate, no SAN
 
     /// Whole days until it expires; negative when it has.
     long days_left(Time now) const;

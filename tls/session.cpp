@@ -200,8 +200,9 @@ void Session::encrypt(io::Operation& op) {
     const io::TimePoint now = socket_.reactor().now();
     if (now - last_write_ > idle) in_small_records_ = 0;
     last_write_ = now;
-    while (op.first < op.pieces.size() && windows_.room() >= Windows::record + Windows::record_overhead) {
+    while (op.first < op.pieces.size()) {
         const std::span<const char> record = next_record(op);
+        if (windows_.room() < record.size() + Windows::record_overhead) return;
         std::size_t count = 0;
         const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &count);
         if (result != 1) {
@@ -214,19 +215,21 @@ void Session::encrypt(io::Operation& op) {
     }
 }
 
-/// The bytes of the next record: of one piece as they lie, or the end of the first and the beginning of the second
-/// together in the scratch, because a record costs far more than a copy.
+/// The bytes of the next record: of one piece as they lie, or the end of one and what follows together in the scratch,
+/// because a record costs far more than a copy.
 std::span<const char> Session::next_record(const io::Operation& op) {
     const std::size_t limit = in_small_records_ < small_records ? small_record : Windows::record;
     const iovec& piece = op.pieces[op.first];
-    const auto* data = static_cast<const char*>(piece.iov_base);
-    if (piece.iov_len >= limit) return {data, limit};
-    if (op.first == 1 || op.pieces[1].iov_len == 0) return {data, piece.iov_len};
-    const std::size_t second = std::min(limit - piece.iov_len, op.pieces[1].iov_len);
+    const std::size_t whole = std::min(limit, op.remaining());
+    if (piece.iov_len >= whole) return {static_cast<const char*>(piece.iov_base), whole};
     const std::span<char> scratch = windows_.scratch();
-    std::memcpy(scratch.data(), data, piece.iov_len);
-    std::memcpy(scratch.data() + piece.iov_len, op.pieces[1].iov_base, second);
-    return scratch.first(piece.iov_len + second);
+    std::size_t filled = 0;
+    for (std::size_t i = op.first; filled < whole; ++i) {
+        const std::size_t part = std::min(whole - filled, op.pieces[i].iov_len);
+        std::memcpy(scratch.data() + filled, op.pieces[i].iov_base, part);
+        filled += part;
+    }
+    return scratch.first(whole);
 }
 
 /// Sends the batch; what the kernel does not take becomes the tail. False when there is a tail or an error.

@@ -51,6 +51,9 @@ class Stream {
     /// All of the pieces in this order, or an error. With TLS they share records.
     io::Write write_all(std::span<const char> first, std::span<const char> second = {},
                         std::span<const char> third = {});
+    /// Not a string literal, whose span would send its NUL as well: wrap it in a string_view.
+    template <std::size_t size>
+    io::Write write_all(const char (&literal)[size], std::span<const char> = {}, std::span<const char> = {}) = delete;
     /// Until `read_some` would likely give something; holds no buffer.
     io::Read wait_readable();
     /// Bytes (or the end) have been taken from the socket and not been read yet, so `read_some` need not wait for the

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "issue.hpp"
 #include "peer.hpp"
 #include "tls/error.hpp"
 
@@ -57,6 +58,21 @@ TEST_CASE("a client that says too little ends at the deadline", "[tls][handshake
     CHECK_FALSE(accepting.done);
     for (int i = 0; i < 100 && !accepting.done; ++i) world.reactor.run_once(1s);
     CHECK(accepting.outcome == io::errc::timed_out);
+}
+
+TEST_CASE("a chain that is larger than the pipe comes through", "[tls][handshake]") {
+    const int version = GENERATE(TLS1_2_VERSION, TLS1_3_VERSION);
+    Pem pem = issue({"a.test", "DNS:a.test"});
+    for (int i = 0; i < 40; ++i) pem.chain += issue({"intermediate", "", Wanted::Key::ec}).chain;
+    World world{{}, {pem}};
+    Accepting accepting{world, {.lowest = version, .highest = version}};
+    const int size = 1;  // the kernel makes it its smallest
+    ::setsockopt(accepting.stream().socket().fd(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    accepting.client().cut = 500;
+    CHECK(world.until(
+        accepting.client(), [&] { return accepting.done && accepting.client().done(); }, 2000));
+    CHECK_FALSE(accepting.outcome);
+    CHECK(accepting.client().raw_received > 10'000);
 }
 
 TEST_CASE("no TLS memory is taken before the first byte", "[tls][handshake]") {
@@ -163,7 +179,7 @@ TEST_CASE("after a handshake that failed every read and write fails, and nothing
     io::Read read = accepting.stream().read_some(buffer);
     CHECK(read.await_ready());
     CHECK(read.await_resume().error() == io::errc::eof);
-    io::Write write = accepting.stream().write_all("x");
+    io::Write write = accepting.stream().write_all(std::string_view("x"));
     CHECK(write.await_ready());
     CHECK(write.await_resume().has_error());
     accepting.stream().shutdown_write();

@@ -32,6 +32,8 @@ class Client {
 
     /// Moves bytes both ways, at most `cut` each, and decrypts.
     void pump();
+    /// Only sends.
+    void flush();
     void send(std::string_view text);
     void send_raw(std::string_view bytes);  ///< not encrypted, past OpenSSL
     void close_notify();
@@ -55,7 +57,6 @@ class Client {
     std::vector<UniqueSession> sessions;
 
  private:
-    void flush();
     void take();
     void decrypt();
     io::UniqueFd fd_;

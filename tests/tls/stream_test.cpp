@@ -4,10 +4,13 @@
 #include <openssl/err.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <random>
+#include <thread>
 
 #include "peer.hpp"
+#include "tasks.hpp"
 #include "tls/error.hpp"
 #include "tls/session.hpp"
 
@@ -16,13 +19,6 @@ using namespace edgeproxy::tls;
 using namespace std::chrono_literals;
 
 namespace {
-
-std::string noise(std::size_t size) {
-    std::mt19937 random{7};
-    std::string text(size, ' ');
-    for (char& c : text) c = static_cast<char>(random());
-    return text;
-}
 
 io::Task<void> echoes(Stream& stream, std::size_t buffer_size, io::error_code& end) {
     std::string buffer(buffer_size, ' ');
@@ -40,31 +36,15 @@ io::Task<void> echoes(Stream& stream, std::size_t buffer_size, io::error_code& e
     }
 }
 
-io::Task<void> reads(Stream& stream, std::size_t buffer_size, std::string& got, io::error_code& end) {
-    std::string buffer(buffer_size, ' ');
-    for (;;) {
-        const auto count = co_await stream.read_some(buffer);
-        if (count.has_error()) {
-            end = count.error();
-            co_return;
-        }
-        got.append(buffer, 0, *count);
-    }
-}
-
-io::Task<void> writes(Stream& stream, std::string_view first, std::string_view second, io::Result<std::size_t>& done) {
-    done = co_await stream.write_all(first, second);
-}
-
 io::Task<void> waits(Stream& stream, bool& woken) {
     co_await stream.wait_readable();
     woken = true;
 }
 
-const io::Result<std::size_t> pending{io::errc::cancelled};
-
-Wishes of_version(int version) {
-    return {.lowest = version, .highest = version};
+io::Task<void> greets(Stream& stream, const Context& context, Windows& windows, bool& done) {
+    const auto accepted = co_await stream.accept(context, windows);
+    if (accepted.has_value()) co_await stream.write_all(std::string_view("hello"));
+    done = true;
 }
 
 }  // namespace
@@ -225,17 +205,32 @@ TEST_CASE("reading and writing do not disturb each other", "[tls][stream]") {
     CHECK(*done == down.size());
 }
 
-TEST_CASE("head and body share a record and a send", "[tls][stream]") {
+TEST_CASE("pieces share records and a send", "[tls][stream]") {
+    struct Case {
+        std::size_t first, second, third;
+        std::vector<std::size_t> records;
+    };
+    const auto c = GENERATE(values<Case>({
+        {5, 4, 0, {9}},
+        {5, 4, 3, {12}},
+        {5, 0, 3, {8}},
+        {0, 0, 3, {3}},
+        {0, 4, 0, {4}},
+        {1399, 1, 1, {1400, 1}},
+        {1400, 5, 2, {1400, 7}},
+        {6, 2800, 2, {1400, 1400, 8}},
+    }));
     World world;
     const auto [stream, client] = world.connected();
     const std::size_t before = client->raw_received;
-    io::Result<std::size_t> done = pending;
-    world.reactor.spawn(writes(*stream, "head ", "body", done));
+    const std::string first(c.first, 'a'), second(c.second, 'b'), third(c.third, 'c');
+    io::Write write = stream->write_all(first, second, third);
+    REQUIRE(write.await_ready());
+    CHECK(*write.await_resume() == c.first + c.second + c.third);
     client->pump();
-    CHECK(client->received == "head body");
-    CHECK(client->records == std::vector<std::size_t>{9});
-    CHECK(client->raw_received - before == 9 + 22);
-    CHECK(*done == 9);
+    CHECK(client->received == first + second + third);
+    CHECK(client->records == c.records);
+    CHECK(client->raw_received - before == client->received.size() + c.records.size() * 22);
 }
 
 TEST_CASE("records are small at first and after a pause, full in between", "[tls][stream]") {
@@ -259,134 +254,6 @@ TEST_CASE("records are small at first and after a pause, full in between", "[tls
     CHECK(record_sizes() == std::pair(Session::small_record, Windows::record));
 }
 
-TEST_CASE("close_notify ends reading only", "[tls][stream]") {
-    World world;
-    const auto [stream, client] = world.connected();
-    std::string got;
-    io::error_code end;
-    client->send("last words");
-    client->close_notify();
-    client->pump();
-    client->fin();
-    world.reactor.run_once(io::Duration::zero());
-    world.reactor.spawn(reads(*stream, 100, got, end));
-    CHECK(got == "last words");
-    CHECK(end == io::errc::eof);
-    CHECK_FALSE(stream->truncated());
-    io::Result<std::size_t> done = pending;
-    world.reactor.spawn(writes(*stream, "the answer", {}, done));
-    stream->shutdown_write();
-    world.settle(*client);
-    CHECK(client->received == "the answer");
-    CHECK(client->ended);
-    CHECK(client->closed);
-}
-
-TEST_CASE("our close_notify leaves the peer's direction open", "[tls][stream]") {
-    World world;
-    const auto [stream, client] = world.connected();
-    stream->shutdown_write();
-    client->pump();
-    CHECK(client->ended);
-    std::string got;
-    io::error_code end;
-    client->send("still here");
-    world.deliver(*client);
-    world.reactor.spawn(reads(*stream, 100, got, end));
-    CHECK(got == "still here");
-    io::Result<std::size_t> done = pending;
-    world.reactor.spawn(writes(*stream, "too late", {}, done));
-    CHECK(done.has_error());
-    CHECK(ERR_peek_error() == 0);
-}
-
-TEST_CASE("a FIN without close_notify is an end that may be a truncation", "[tls][stream]") {
-    World world;
-    const auto [stream, client] = world.connected();
-    std::string got;
-    io::error_code end;
-    client->send("half of it");
-    client->pump();
-    client->fin();
-    world.reactor.run_once(io::Duration::zero());
-    world.reactor.spawn(reads(*stream, 100, got, end));
-    CHECK(got == "half of it");
-    CHECK(end == io::errc::eof);
-    CHECK(stream->truncated());
-    CHECK(stream->has_buffered());
-    io::Result<std::size_t> done = pending;
-    world.reactor.spawn(writes(*stream, "an answer all the same", {}, done));
-    world.settle(*client);
-    CHECK(client->received == "an answer all the same");
-}
-
-TEST_CASE("a broken record ends the stream, after what came before it", "[tls][stream]") {
-    World world;
-    const auto [stream, client] = world.connected();
-    client->send("good");
-    client->pump();
-    client->send_raw(std::string("\x17\x03\x03\x00\x20", 5) + std::string(32, 'x'));
-    world.deliver(*client);
-    std::string got;
-    io::error_code end;
-    world.reactor.spawn(reads(*stream, 100, got, end));
-    CHECK(got == "good");
-    CHECK(end == errc::protocol);
-    world.settle(*client);
-    CHECK(client->alert == SSL_AD_BAD_RECORD_MAC);
-    CHECK(ERR_peek_error() == 0);
-}
-
-TEST_CASE("a reset is a system error", "[tls][stream]") {
-    World world;
-    const auto [stream, client] = world.connected();
-    io::Result<std::size_t> done = pending;
-    client->close();
-    world.reactor.spawn(writes(*stream, "hello", {}, done));
-    REQUIRE(done.has_error());
-    CHECK(done.error() == boost::system::errc::broken_pipe);
-}
-
-TEST_CASE("some key updates are served, a flood of them ends the connection", "[tls][stream]") {
-    World world;
-    const auto [stream, client] = world.connected(of_version(TLS1_3_VERSION));
-    std::string got;
-    io::error_code end;
-    world.reactor.spawn(reads(*stream, 100, got, end));
-    for (unsigned i = 0; i < Session::free_glitches; ++i) {
-        client->update_key();
-        client->send("x");
-        world.settle(*client, 3);
-    }
-    CHECK_FALSE(end);
-    CHECK(got.size() == Session::free_glitches);
-    io::Result<std::size_t> done = pending;
-    world.reactor.spawn(writes(*stream, "under new keys", {}, done));
-    world.settle(*client);
-    CHECK(client->received == "under new keys");
-    client->update_key();
-    world.settle(*client, 3);
-    client->send("y");
-    world.settle(*client, 3);
-    CHECK(end == errc::flood);
-}
-
-TEST_CASE("renegotiation is refused, and the client told so", "[tls][stream]") {
-    World world;
-    const auto [stream, client] = world.connected(of_version(TLS1_2_VERSION));
-    std::string got;
-    io::error_code end;
-    world.reactor.spawn(reads(*stream, 100, got, end));
-    const std::size_t before = client->raw_received;
-    SSL_renegotiate(client->ssl());
-    SSL_do_handshake(client->ssl());
-    ERR_clear_error();
-    world.settle(*client);
-    CHECK(got.empty());
-    CHECK(client->raw_received - before < 50);  // an alert, no ServerHello
-    CHECK(end == errc::alert);                  // this client gives up then
-}
-
 TEST_CASE("a kept connection that gets a request ends its idle watch", "[tls][stream]") {
     struct Watch final : io::Socket::IdleWatch {
         int ended = 0;
@@ -408,6 +275,39 @@ TEST_CASE("a kept connection that gets a request ends its idle watch", "[tls][st
     client->send("second");
     world.settle(*client, 3);
     CHECK(watch.ended == 1);
+}
+
+TEST_CASE("reactors on their own threads share a context", "[tls][stream]") {
+    World world;
+    std::array<int, 2> served{};
+    {
+        std::vector<std::jthread> threads;
+        for (int& count : served) {
+            threads.emplace_back([&world, &count] {
+                io::Clock clock = io::Clock::manual();
+                io::Reactor reactor{0, clock};
+                Windows windows{reactor};
+                for (int i = 0; i < 20; ++i) {
+                    auto fds = io::socket_pair();
+                    Stream stream{std::make_unique<io::Socket>(reactor, std::move(fds.first))};
+                    Client client{std::move(fds.second), {.server_name = "localhost"}};
+                    bool done = false;
+                    reactor.spawn(greets(stream, world.context, windows, done));
+                    for (int turn = 0; turn < 1000 && client.received.empty(); ++turn) {
+                        reactor.run_once(io::Duration::zero());
+                        client.pump();
+                    }
+                    count += done && client.received == "hello" ? 1 : 0;
+                }
+            });
+        }
+        for (int i = 0; i < 20; ++i) {
+            world.clock.advance(13h);
+            world.tickets.advance(world.clock.now());
+            std::this_thread::yield();
+        }
+    }
+    CHECK(served == std::array<int, 2>{20, 20});
 }
 
 TEST_CASE("a plain stream is the socket", "[tls][stream]") {
