@@ -5,6 +5,7 @@
 
 #include "proxy/http1_server.hpp"
 #include "proxy/http2_server.hpp"
+#include "proxy/tunnel.hpp"
 #include "tls/error.hpp"
 
 namespace edgeproxy::proxy {
@@ -44,6 +45,7 @@ void Lane::drain() {
     draining = true;
     for (Connection* connection = connections; connection != nullptr; connection = connection->next())
         connection->drain();
+    for (Tunnel* tunnel = tunnels; tunnel != nullptr; tunnel = tunnel->next()) tunnel->close(http::ws_going_away);
 }
 
 namespace {

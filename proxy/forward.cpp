@@ -84,6 +84,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool uploading_ = false;
     bool too_large_ = false;
     bool cut_ = false;
+    Tunnel* tunnel_ = nullptr;  ///< while there is one
 };
 
 void Forwarding::client_gone() {
@@ -92,6 +93,7 @@ void Forwarding::client_gone() {
 }
 
 void Forwarding::cut() {
+    if (tunnel_ != nullptr) return tunnel_->close(http::ws_service_restart);
     cut_ = true;
     if (connection_) connection_->socket().cancel();
 }
@@ -324,7 +326,9 @@ io::Task<Result<void>> Forwarding::await_answer() {
         if (!told) co_return errc::cancelled;
     }
     exchange_.record.upstream = precise_now() - sent_at_;
-    if (work_.response.switching && !request().websocket) co_return errc::bad_response;
+    if (work_.response.switching &&
+        !(request().websocket && http::opens_tunnel(work_.response, request().websocket_key)))
+        co_return errc::bad_response;
     co_return Result<void>();
 }
 
@@ -386,7 +390,10 @@ io::Task<void> Forwarding::open_tunnel() {
     const io::Duration idle = configured.count() > 0 ? configured : client_.listener().timeouts.tunnel_idle;
     admin::TunnelCells& cells = lane_.cells->tunnels(exchange_.record.pool_index);
     cells.opened.add();
-    co_await run_tunnel(lane_.reactor, exchange_, *endpoint_, *connection_, idle);
+    Tunnel tunnel{lane_, exchange_, *endpoint_, *connection_, idle};
+    tunnel_ = &tunnel;
+    co_await tunnel.run();
+    tunnel_ = nullptr;
     cells.closed.add();
 }
 

@@ -16,6 +16,7 @@
 namespace edgeproxy::proxy {
 
 class Connection;
+class Tunnel;
 
 /// The memory of one exchange: heads with their fields, and small texts. 30 KB, so pooled; a connection between two
 /// requests has none.
@@ -47,9 +48,10 @@ struct Lane {
 
     Connection* connections = nullptr;  ///< all of this lane, linked
     std::size_t open = 0;
-    bool draining = false;  ///< answer with `Connection: close` / GOAWAY, keep nobody
+    Tunnel* tunnels = nullptr;  ///< all of this lane, linked
+    bool draining = false;      ///< answer with `Connection: close` / GOAWAY, keep nobody
 
-    /// Serves what is in flight and then closes; idle connections close now.
+    /// Serves what is in flight and then closes; idle connections close now, tunnels with a close frame.
     void drain();
 };
 

@@ -5,6 +5,7 @@
 
 #include <nghttp2/nghttp2.h>
 #include <openssl/crypto.h>
+#include <sys/prctl.h>
 
 #include <cstdio>
 #include <iostream>
@@ -81,7 +82,10 @@ int run(const cli::CommandLine& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc > 1 && argv[1] == proxy_role) return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});
+    if (argc > 1 && argv[1] == proxy_role) {
+        ::prctl(PR_SET_NAME, "edgeproxy");  // started from /proc/self/exe it would be called "exe"
+        return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});
+    }
     const std::span<const char* const> arguments{argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)};
     const cli::ParsedCommandLine parsed = cli::parse_command_line(arguments);
     if (!parsed.value) {

@@ -1,14 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "proxy/exchange.hpp"
+#include "proxy/http/websocket.hpp"
 #include "proxy/http1_client.hpp"
 
 namespace edgeproxy::proxy {
 
+struct Lane;
+
 /// Joins a client and an endpoint after a verified switch of protocols, byte for byte in both directions, until both
 /// have ended, one breaks, or no byte went either way for `idle`. The end of one side is passed on to the other
-/// (half-close). All parameters outlive the task.
-io::Task<void> run_tunnel(io::Reactor& reactor, Exchange& client, Http1Client& endpoint,
-                          upstream::UpstreamConnection& connection, io::Duration idle);
+/// (half-close).
+///
+/// It can be asked to close: the client then gets a WebSocket close frame between two frames of the endpoint's, so that
+/// pages know why and come back. In the lane's list while it runs. One reactor thread; all references outlive `run`.
+class Tunnel final : io::Timer {
+ public:
+    Tunnel(Lane& lane, Exchange& client, Http1Client& endpoint, upstream::UpstreamConnection& connection,
+           io::Duration idle);
+    ~Tunnel();
+
+    io::Task<void> run();
+
+    /// Ends it with this code (http::ws_going_away, http::ws_service_restart) as soon as a frame ends; at once when
+    /// asked twice.
+    void close(std::uint16_t code);
+
+    Tunnel* next() const { return next_; }
+
+ private:
+    io::Task<void> to_endpoint();
+    io::Task<void> to_client();
+    io::Task<bool> say_goodbye();
+    void moved();
+    void watch();
+    void expired(io::TimePoint now) override;
+    void side_ended(io::Duration longest);
+    void break_off();
+
+    Lane& lane_;
+    Exchange& client_;
+    Http1Client& endpoint_;
+    upstream::UpstreamConnection& connection_;
+    io::Duration idle_;
+    io::TimePoint last_{};
+    http::WsFrameTracker from_endpoint_, from_client_;
+    std::uint16_t closing_ = 0;
+    Tunnel* next_ = nullptr;
+    Tunnel* prev_ = nullptr;
+};
 
 }  // namespace edgeproxy::proxy
