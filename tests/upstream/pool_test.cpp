@@ -59,6 +59,12 @@ TEST_CASE("those who wait are served in order of arrival, across reactors, and n
         CHECK(newcomer.said() == "app-1");
         CHECK(shop.status("app-1")->in_flight == 1);
     }
+    SECTION("room that appears unannounced goes to the head, not to who comes just then") {
+        (*first.outcome)->endpoint().gate().set_limit(2);
+        Request& newcomer = requests.ask(1);
+        CHECK(second.said() == "app-1");
+        CHECK(newcomer.said() == "waits");
+    }
     SECTION("a raised limit is capacity too") {
         shop.pools->configure({OneWorker::with(managed(), 3)});
         shop.settle();

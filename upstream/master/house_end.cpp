@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The other half of House: children that end, and the end of everything.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -163,6 +164,7 @@ void House::fail(int code, const std::string& why) {
         proxy_.keep_down();
         if (phase_ == Phase::over || phase_ == Phase::leaving) return;
         phase_ = Phase::stopping;
+        proxy_.send(control::DrainAll{});  // an end in order, not the death of its master
         for (const auto& crew : crews_) crew->kill();
         leave_if_empty();
         give_up_later();

@@ -92,8 +92,9 @@ TEST_CASE("a required pool that does not come up in three tries ends the program
     stage.start();
     CHECK(stage.exit_code() == 5);
     CHECK(count_in(stage.scratch.path("log"), "app-1 ended: exit 3") == 3);
-    CHECK(stage.log().find("pool app did not come up after 3 tries: app-1: exit 3\n    the reason is here") !=
+    CHECK(stage.log().find("pool app did not come up after 3 tries: app-1: exit 3\n    command: /bin/sh -c ") !=
           std::string::npos);
+    CHECK(stage.log().find("\n    the reason is here\n") != std::string::npos);
     CHECK(stage.journal().find("last the reason is here") != std::string::npos);
 }
 

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+
+#include "proxy/http/http2_session.hpp"
+
+// The half of the session that sends.
+namespace edgeproxy::http {
+namespace {
+
+/// What :status, Content-Length and the fields of a head come to.
+class FieldList {
+ public:
+    void add(std::string_view name, std::string_view value, std::uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
+        if (size_ == list_.size()) return;
+        list_[size_++] = {bytes(name), bytes(value), name.size(), value.size(), flags};
+    }
+    void add(std::span<const Field> fields) {
+        for (const Field& field : fields) {
+            // The second belongs to a handshake that HTTP/2 does not have (RFC 8441, section 5).
+            if (has_trait(field.id, hop_by_hop) || field.id == FieldId::sec_websocket_accept) continue;
+            // Different every time: the other side's table has better use for the room.
+            const bool unique = field.id == FieldId::x_request_id;
+            add(field.name, field.value, unique ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+        }
+    }
+    void add_status(unsigned status) {
+        std::to_chars(status_.data(), status_.data() + status_.size(), status);
+        add(":status", {status_.data(), status_.size()});
+    }
+    void add_length(std::uint64_t length) {
+        const auto end = std::to_chars(length_.data(), length_.data() + length_.size(), length);
+        add("content-length", {length_.data(), static_cast<std::size_t>(end.ptr - length_.data())});
+    }
+    const nghttp2_nv* data() const { return list_.data(); }
+    std::size_t size() const { return size_; }
+
+ private:
+    // nghttp2 does not write through it, whatever its type says.
+    static std::uint8_t* bytes(std::string_view text) {
+        return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
+    }
+    std::array<nghttp2_nv, Fields::capacity + 2> list_;
+    std::size_t size_ = 0;
+    std::array<char, 3> status_{};
+    std::array<char, 20> length_;
+};
+
+constexpr std::uint32_t code_of(Http2Code code) {
+    return static_cast<std::uint32_t>(code);
+}
+
+}  // namespace
+
+struct Http2Session::DataSource {
+    static ssize_t read(nghttp2_session*, std::int32_t id, std::uint8_t*, std::size_t most, std::uint32_t* flags,
+                        nghttp2_data_source*, void* user) {
+        Http2Session& session = *static_cast<Http2Session*>(user);
+        Http2Stream* const stream = session.find(id);
+        if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        return session.next_data(*stream, most, *flags);
+    }
+};
+
+std::size_t Http2Session::write(std::span<char> out) {
+    out_ = out;
+    written_ = 0;
+    wants_room_ = false;
+    while (!failed_) {
+        const std::size_t part = std::min(pending_.size(), out_.size() - written_);
+        if (part > 0) std::memcpy(out_.data() + written_, pending_.data(), part);
+        pending_.remove_prefix(part);
+        written_ += part;
+        if (!pending_.empty() || out_.size() - written_ < frame_room) {
+            wants_room_ = wants_room_ || !pending_.empty() || nghttp2_session_want_write(session_.get()) != 0;
+            break;
+        }
+        const std::uint8_t* data = nullptr;
+        const ssize_t size = nghttp2_session_mem_send(session_.get(), &data);
+        if (size < 0) failed_ = true;
+        if (size <= 0) break;
+        pending_ = {reinterpret_cast<const char*>(data), static_cast<std::size_t>(size)};
+    }
+    out_ = {};
+    if (!settings_written_ && written_ > 0) announce_streams(out.first(written_));
+    return written_;
+}
+
+// The library was told of more streams than the client is to know of; see spare_streams.
+void Http2Session::announce_streams(std::span<char> output) {
+    constexpr std::size_t type_at = 3, first_entry = 9, value_at = first_entry + 2;
+    settings_written_ = true;
+    if (output.size() < value_at + 4 || output[type_at] != NGHTTP2_SETTINGS) return;
+    if (output[first_entry + 1] != NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) return;
+    for (std::size_t i = 0; i < 4; ++i) output[value_at + i] = static_cast<char>(options_.max_streams >> (24 - 8 * i));
+}
+
+std::ptrdiff_t Http2Session::next_data(Http2Stream& stream, std::size_t most, std::uint32_t& flags) {
+    if (stream.data_.empty() && !stream.last_) return NGHTTP2_ERR_DEFERRED;
+    if (out_.size() - written_ < frame_room) {
+        wants_room_ = true;
+        return NGHTTP2_ERR_PAUSE;
+    }
+    const std::size_t size = std::min(most, stream.data_.size());
+    flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (size < stream.data_.size() || !stream.last_) return static_cast<std::ptrdiff_t>(size);
+    flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (stream.trailers_out_.empty()) return static_cast<std::ptrdiff_t>(size);
+    FieldList list;
+    list.add(stream.trailers_out_);
+    stream.trailers_out_ = {};
+    if (list.size() > 0 && nghttp2_submit_trailer(session_.get(), stream.id_, list.data(), list.size()) == 0) {
+        flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        ++stream.heads_pending_;
+    }
+    return static_cast<std::ptrdiff_t>(size);
+}
+
+void Http2Session::put_data(Http2Stream& stream, const std::uint8_t* frame_head, std::size_t size) {
+    constexpr std::size_t head_size = 9;
+    char* const at = out_.data() + written_;
+    std::memcpy(at, frame_head, head_size);
+    if (size > 0) std::memcpy(at + head_size, stream.data_.data(), size);
+    stream.data_.remove_prefix(size);
+    written_ += head_size + size;
+}
+
+void Http2Session::went_out(Http2Stream& stream, bool is_head, bool ended) {
+    if (is_head && stream.heads_pending_ > 0) --stream.heads_pending_;
+    if (ended) stream.output_ended_ = true;
+    if (stream.output_taken()) events_.output_taken(stream);
+}
+
+void Http2Session::stream_closed(Http2Stream& stream) {
+    stream.closed_ = true;
+    stream.data_ = {};
+    stream.trailers_out_ = {};
+    events_.closed(stream);
+}
+
+void Http2Session::interim(Http2Stream& stream, unsigned status, std::span<const Field> fields) {
+    if (stream.closed_) return;
+    FieldList list;
+    list.add_status(status);
+    list.add(fields);
+    const auto submitted = nghttp2_submit_headers(session_.get(), NGHTTP2_FLAG_NONE, stream.id_, nullptr, list.data(),
+                                                  list.size(), nullptr);
+    if (submitted == 0) ++stream.heads_pending_;
+}
+
+void Http2Session::respond(Http2Stream& stream, unsigned status, std::span<const Field> fields, const Body& body,
+                           std::string_view data, bool end) {
+    if (stream.closed_) return;
+    FieldList list;
+    list.add_status(status);
+    list.add(fields);
+    if (body.kind == Body::Kind::length) list.add_length(body.length);
+    nghttp2_data_provider source{};
+    source.read_callback = DataSource::read;
+    const bool has_data = !end || !data.empty();
+    const int submitted =
+        nghttp2_submit_response(session_.get(), stream.id_, list.data(), list.size(), has_data ? &source : nullptr);
+    if (submitted != 0) return refuse_stream(stream.id_, Http2Code::internal_error);
+    ++stream.heads_pending_;
+    stream.data_ = data;
+    stream.last_ = end;
+}
+
+void Http2Session::send(Http2Stream& stream, std::string_view data, bool end, std::span<const Field> trailers) {
+    if (stream.closed_) return;
+    stream.data_ = data;
+    stream.last_ = end;
+    if (end) stream.trailers_out_ = trailers;
+    // Fails when it waits for the client's window: then it goes on by itself.
+    nghttp2_session_resume_data(session_.get(), stream.id_);
+}
+
+void Http2Session::refuse_stream(std::int32_t id, Http2Code code) {
+    nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, code_of(code));
+}
+
+void Http2Session::reset(Http2Stream& stream, Http2Code code) {
+    stream.data_ = {};
+    stream.trailers_out_ = {};
+    if (!stream.closed_) refuse_stream(stream.id_, code);
+}
+
+void Http2Session::forget(Http2Stream& stream) {
+    if (stream.closed_) return;
+    nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
+    if (!stream.output_ended_) {
+        refuse_stream(stream.id_, Http2Code::internal_error);
+    } else if (!stream.input_ended_) {
+        // The answer is complete, the rest of the request is of no use (RFC 9113, section 8.1).
+        refuse_stream(stream.id_, Http2Code::no_error);
+    }
+}
+
+void Http2Session::announce_end() {
+    if (announced_ || ending_) return;
+    announced_ = true;
+    nghttp2_submit_shutdown_notice(session_.get());
+    nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, nullptr);
+}
+
+void Http2Session::end_now() {
+    if (ending_) return;
+    ending_ = true;
+    nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_.get()),
+                          NGHTTP2_NO_ERROR, nullptr, 0);
+}
+
+void Http2Session::terminate(Http2Code code) {
+    if (terminated_) return;
+    terminated_ = true;
+    nghttp2_session_terminate_session(session_.get(), code_of(code));
+}
+
+}  // namespace edgeproxy::http

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/http/http2_session.hpp"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+namespace edgeproxy::http {
+namespace {
+
+/// nghttp2 ends the connection of a client that passes its limit of streams; RFC 9113 (section 5.1.2) wants the stream
+/// refused. So it is told of so many more than are announced, and we refuse.
+constexpr unsigned spare_streams = 256;
+
+// The library's own bound on resets lies behind ours, which tells ENHANCE_YOUR_CALM.
+constexpr std::uint64_t library_reset_burst = 2 * Http2Budget::burst;
+constexpr std::uint64_t library_reset_rate = 2 * Http2Budget::per_second;
+
+/// An answer's head, of `response_limits` and some fields of ours, as HPACK might write it at worst.
+constexpr std::size_t largest_head = 128 * 1024;
+
+std::string_view text(const std::uint8_t* data, std::size_t size) {
+    return {reinterpret_cast<const char*>(data), size};
+}
+
+void check(int result) {
+    if (result != 0) throw std::bad_alloc();  // there is no other reason for a session not to begin
+}
+
+}  // namespace
+
+/// The bridge: nghttp2's C callbacks to our members.
+struct Http2Session::Callbacks {
+    static Http2Session& self(void* user) { return *static_cast<Http2Session*>(user); }
+
+    static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+        Http2Session& session = self(user);
+        const bool headers = head->type == NGHTTP2_HEADERS;
+        session.in_head_ = headers || (head->type == NGHTTP2_CONTINUATION && session.in_head_);
+        if (headers || head->type == NGHTTP2_DATA) session.judge_closed(head->stream_id, headers);
+        return 0;
+    }
+
+    static int begin_headers(nghttp2_session* library, const nghttp2_frame* frame, void* user) {
+        Http2Session& session = self(user);
+        if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+        const std::int32_t id = frame->hd.stream_id;
+        session.newest_ = id;
+        session.remember(id, false);
+        Http2Stream* const stream = session.terminated_ ? nullptr : session.events_.opened(id);
+        if (stream == nullptr) {
+            session.refuse_stream(id, Http2Code::refused_stream);
+            session.waste();
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        }
+        nghttp2_session_set_stream_user_data(library, id, stream);
+        return 0;
+    }
+
+    static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
+                      const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user) {
+        Http2Session& session = self(user);
+        Http2Stream* const stream = session.find(frame->hd.stream_id);
+        if (stream == nullptr) return 0;
+        if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+            return session.take_field(*stream, text(name, name_size), text(value, value_size));
+        session.take_trailer(*stream, text(name, name_size), text(value, value_size));
+        return 0;
+    }
+
+    /// Without it nghttp2 would leave such a field out and go on.
+    static int invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, std::size_t,
+                              const std::uint8_t*, std::size_t, std::uint8_t, void*) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+
+    static int invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+        Http2Session& session = self(user);
+        if (frame->hd.type == NGHTTP2_HEADERS) session.events_.malformed(errc::bad_field);
+        if (frame->hd.type == NGHTTP2_DATA) session.events_.malformed(errc::bad_length);
+        session.in_head_ = false;
+        return 0;
+    }
+
+    static int frame_received(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+        Http2Session& session = self(user);
+        const bool acknowledges = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
+        session.in_head_ = false;
+        if (frame->hd.type == NGHTTP2_PING && acknowledges && session.announced_) session.end_now();
+        Http2Stream* const stream = session.find(frame->hd.stream_id);
+        if (stream == nullptr) return 0;
+        const bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+        if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+            session.head_ended(*stream, ended);
+        } else if (frame->hd.type == NGHTTP2_RST_STREAM && !stream->output_ended_) {
+            session.waste();
+        }
+        const bool may_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+        if (may_end && ended) session.end_input(*stream);
+        return 0;
+    }
+
+    static int data_chunk(nghttp2_session* library, std::uint8_t, std::int32_t id, const std::uint8_t* data,
+                          std::size_t size, void* user) {
+        Http2Session& session = self(user);
+        Http2Stream* const stream = session.find(id);
+        const bool taken = stream != nullptr && session.take_data(*stream, text(data, size));
+        return taken ? 0 : nghttp2_session_consume(library, id, size);
+    }
+
+    static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+        Http2Session& session = self(user);
+        const std::int32_t id = frame->hd.stream_id;
+        if (frame->hd.type == NGHTTP2_RST_STREAM) {
+            session.remember(id, true);
+            // What the client caused costs it; what we gave up ourselves does not. Refused streams have paid already.
+            const std::uint32_t code = frame->rst_stream.error_code;
+            const bool ours = code == NGHTTP2_NO_ERROR || code == NGHTTP2_INTERNAL_ERROR || code == NGHTTP2_CANCEL;
+            if (!ours && code != NGHTTP2_REFUSED_STREAM) session.waste();
+        }
+        const bool head = frame->hd.type == NGHTTP2_HEADERS;
+        if (!head && frame->hd.type != NGHTTP2_DATA) return 0;
+        const bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+        if (Http2Stream* const stream = session.find(id)) session.went_out(*stream, head, ended);
+        return 0;
+    }
+
+    static int frame_not_sent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+        // A head that is too large, say. Without it the stream has no answer.
+        if (frame->hd.type == NGHTTP2_HEADERS) self(user).refuse_stream(frame->hd.stream_id, Http2Code::internal_error);
+        return 0;
+    }
+
+    static int stream_closed(nghttp2_session*, std::int32_t id, std::uint32_t, void* user) {
+        Http2Session& session = self(user);
+        if (Http2Stream* const stream = session.find(id)) session.stream_closed(*stream);
+        return 0;
+    }
+
+    static ssize_t data_length(nghttp2_session*, std::uint8_t, std::int32_t, std::int32_t, std::int32_t,
+                               std::uint32_t max_frame, void*) {
+        return static_cast<ssize_t>(std::min<std::size_t>(max_frame, data_frame));
+    }
+
+    static int send_data(nghttp2_session*, nghttp2_frame* frame, const std::uint8_t* frame_head, std::size_t size,
+                         nghttp2_data_source*, void* user) {
+        Http2Session& session = self(user);
+        Http2Stream* const stream = session.find(frame->hd.stream_id);
+        if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        session.put_data(*stream, frame_head, size);
+        return 0;
+    }
+
+    static void set(nghttp2_session_callbacks* all) {
+        nghttp2_session_callbacks_set_on_begin_frame_callback(all, begin_frame);
+        nghttp2_session_callbacks_set_on_begin_headers_callback(all, begin_headers);
+        nghttp2_session_callbacks_set_on_header_callback(all, header);
+        nghttp2_session_callbacks_set_on_invalid_header_callback(all, invalid_header);
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, invalid_frame);
+        nghttp2_session_callbacks_set_on_frame_recv_callback(all, frame_received);
+        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, data_chunk);
+        nghttp2_session_callbacks_set_on_frame_send_callback(all, frame_sent);
+        nghttp2_session_callbacks_set_on_frame_not_send_callback(all, frame_not_sent);
+        nghttp2_session_callbacks_set_on_stream_close_callback(all, stream_closed);
+        nghttp2_session_callbacks_set_data_source_read_length_callback(all, data_length);
+        nghttp2_session_callbacks_set_send_data_callback(all, send_data);
+    }
+};
+
+void Http2Session::Delete::operator()(nghttp2_session* session) const {
+    nghttp2_session_del(session);
+}
+
+Http2Session::Http2Session(Http2Events& events, const Http2Options& options) : events_(events), options_(options) {
+    nghttp2_session_callbacks* callbacks = nullptr;
+    check(nghttp2_session_callbacks_new(&callbacks));
+    const std::unique_ptr<nghttp2_session_callbacks, decltype(&nghttp2_session_callbacks_del)> own_callbacks{
+        callbacks, nghttp2_session_callbacks_del};
+    Callbacks::set(callbacks);
+    nghttp2_option* option = nullptr;
+    check(nghttp2_option_new(&option));
+    const std::unique_ptr<nghttp2_option, decltype(&nghttp2_option_del)> own_option{option, nghttp2_option_del};
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_max_continuations(option, max_continuations);
+    nghttp2_option_set_max_settings(option, max_settings);
+    nghttp2_option_set_max_outbound_ack(option, max_waiting_acks);
+    nghttp2_option_set_stream_reset_rate_limit(option, library_reset_burst, library_reset_rate);
+    nghttp2_option_set_max_send_header_block_length(option, largest_head);
+    nghttp2_session* session = nullptr;
+    check(nghttp2_session_server_new2(&session, callbacks, this, option));
+    session_.reset(session);
+
+    const Limits& limits = options_.limits;
+    const std::array<nghttp2_settings_entry, 5> settings{{
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options_.max_streams + spare_streams},  // first: announce_streams
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.stream_window},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(limits.header_bytes + limits.request_line)},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+    }};
+    check(nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings.data(), settings.size()));
+    check(nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0,
+                                                static_cast<std::int32_t>(options_.connection_window)));
+}
+
+Http2Session::~Http2Session() = default;
+
+void Http2Session::feed(std::string_view bytes, TimePoint now) {
+    now_ = now;
+    if (!wants_input()) return;
+    const ssize_t used =
+        nghttp2_session_mem_recv(session_.get(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    if (used == NGHTTP2_ERR_FLOODED) {
+        terminate(Http2Code::enhance_your_calm);
+    } else if (used == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
+        terminate(Http2Code::protocol_error);
+    } else if (used < 0) {
+        failed_ = true;
+    } else if (nghttp2_session_get_outbound_queue_size(session_.get()) > max_waiting_frames) {
+        terminate(Http2Code::enhance_your_calm);
+    }
+}
+
+bool Http2Session::wants_input() const {
+    return !failed_ && !terminated_ && nghttp2_session_want_read(session_.get()) != 0;
+}
+
+Http2Stream* Http2Session::find(std::int32_t id) const {
+    return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_.get(), id));
+}
+
+void Http2Session::remember(std::int32_t id, bool reset_by_us) {
+    const auto wide = static_cast<std::uint32_t>(id);
+    recent_[(wide >> 1) % recent_.size()] = wide << 1 | (reset_by_us ? 1U : 0U);
+}
+
+// DATA or HEADERS begin on a stream that the library may know no more: is it one that the client itself ended?
+void Http2Session::judge_closed(std::int32_t id, bool is_headers) {
+    const auto wide = static_cast<std::uint32_t>(id);
+    if (wide % 2 == 0 || id > newest_ || nghttp2_session_find_stream(session_.get(), id) != nullptr) return;
+    const std::uint32_t entry = recent_[(wide >> 1) % recent_.size()];
+    if (entry >> 1 > wide) return;  // too long ago to tell
+    if (entry >> 1 == wide) {
+        if ((entry & 1) == 0) terminate(Http2Code::stream_closed);  // else it may not know yet
+    } else {
+        // Passed over when a higher one was opened (RFC 9113, section 5.1.1).
+        terminate(is_headers ? Http2Code::protocol_error : Http2Code::stream_closed);
+    }
+}
+
+void Http2Session::waste() {
+    if (!budget_.spend(now_)) terminate(Http2Code::enhance_your_calm);
+}
+
+int Http2Session::take_field(Http2Stream& stream, std::string_view name, std::string_view value) {
+    for (;;) {
+        switch (stream.head.add(name, value)) {
+            case Http2Head::Taken::ok:
+                return 0;
+            case Http2Head::Taken::full:
+                if (!events_.more_memory(stream)) stream.head.refuse(errc::head_too_large);
+                break;
+            case Http2Head::Taken::malformed:
+                events_.malformed(errc::bad_field);
+                refuse_stream(stream.id_, Http2Code::protocol_error);
+                return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+            case Http2Head::Taken::flood:
+                events_.malformed(errc::head_too_large);
+                refuse_stream(stream.id_, Http2Code::enhance_your_calm);
+                return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        }
+    }
+}
+
+void Http2Session::take_trailer(Http2Stream& stream, std::string_view name, std::string_view value) {
+    if (stream.input_error_ != errc::ok) return;
+    if (!is_token(name) || name.size() > max_trailer_name || !is_field_value(value)) {
+        stream.input_error_ = errc::bad_trailer;
+    } else if (!stream.trailers_in_.push(name, value)) {
+        stream.input_error_ = errc::trailer_too_large;
+    }
+}
+
+void Http2Session::head_ended(Http2Stream& stream, bool ended) {
+    const errc error = stream.head.finish(ended);
+    stream.body_ = stream.head.body();
+    events_.head_done(stream, error);
+}
+
+bool Http2Session::take_data(Http2Stream& stream, std::string_view bytes) {
+    stream.received_ += bytes.size();
+    const bool too_much = stream.body_.kind == Body::Kind::length && stream.received_ > stream.body_.length;
+    if (!too_much && events_.data(stream, bytes)) return true;
+    refuse_stream(stream.id_, too_much ? Http2Code::protocol_error : Http2Code::flow_control_error);
+    return false;
+}
+
+void Http2Session::end_input(Http2Stream& stream) {
+    if (stream.input_ended_) return;
+    if (stream.body_.kind == Body::Kind::length && stream.received_ != stream.body_.length) {
+        refuse_stream(stream.id_, Http2Code::protocol_error);
+        return;
+    }
+    stream.input_ended_ = true;
+    events_.input_ended(stream);
+}
+
+void Http2Session::consume(Http2Stream& stream, std::size_t size) {
+    if (size > 0) nghttp2_session_consume(session_.get(), stream.id_, size);
+}
+
+}  // namespace edgeproxy::http

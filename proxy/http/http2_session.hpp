@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "proxy/http/http2_budget.hpp"
+#include "proxy/http/http2_head.hpp"
+#include "proxy/http/trailers.hpp"
+
+struct nghttp2_session;
+
+namespace edgeproxy::http {
+
+/// Error codes of RFC 9113, section 7, that we send.
+enum class Http2Code : std::uint32_t {
+    no_error = 0,
+    protocol_error = 1,
+    internal_error = 2,
+    flow_control_error = 3,
+    stream_closed = 5,
+    refused_stream = 7,
+    cancel = 8,
+    enhance_your_calm = 11
+};
+
+/// One stream as the session sees it: whoever serves its request derives from it and owns it.
+///
+/// Until the session says `closed`, or the owner calls `Http2Session::forget`, it must not be destroyed or moved.
+class Http2Stream {
+ public:
+    Http2Stream(const Http2Stream&) = delete;
+    Http2Stream& operator=(const Http2Stream&) = delete;
+
+    std::int32_t id() const { return id_; }
+    /// END_STREAM of the client was seen, and everything before it.
+    bool input_ended() const { return input_ended_; }
+    /// Our END_STREAM went into the output.
+    bool output_ended() const { return output_ended_; }
+    /// The session knows it no more.
+    bool closed() const { return closed_; }
+    /// Everything that `respond`, `interim` and `send` were given went into the output, so its memory is free.
+    bool output_taken() const {
+        return heads_pending_ == 0 && data_.empty() && trailers_out_.empty() && (!last_ || output_ended_);
+    }
+    /// Bytes that `respond` or `send` was given and that are not in the output yet.
+    std::size_t output_left() const { return data_.size(); }
+    /// Why the body cannot be used, or ok.
+    errc input_error() const { return input_error_; }
+
+    Http2Head head;
+
+ protected:
+    explicit Http2Stream(std::int32_t id, Trailers& trailers) : id_(id), trailers_in_(trailers) { trailers.clear(); }
+    ~Http2Stream() = default;
+
+ private:
+    friend class Http2Session;
+    std::int32_t id_;
+    Trailers& trailers_in_;
+    Body body_;
+    std::uint64_t received_ = 0;
+    std::string_view data_;                // to be sent
+    std::span<const Field> trailers_out_;  // behind it
+    unsigned heads_pending_ = 0;
+    bool last_ = false;  // nothing follows data_ and trailers_out_
+    bool input_ended_ = false, output_ended_ = false, closed_ = false;
+    errc input_error_ = errc::ok;
+};
+
+/// What a session tells whoever owns it. Called from within `feed` and `write`, so it may only take note: no call back
+/// into the session.
+class Http2Events {
+ public:
+    /// A request begins; `begin` the new stream's head. Null: refused (RST_STREAM with REFUSED_STREAM).
+    virtual Http2Stream* opened(std::int32_t id) = 0;
+    /// The head's memory is full: `move_to` a larger one, and true; or false.
+    virtual bool more_memory(Http2Stream& stream) = 0;
+    /// The head is complete; `error` as of Http2Head::finish.
+    virtual void head_done(Http2Stream& stream, errc error) = 0;
+    /// Body bytes, valid during the call. `consume` gives their window back to the client. False: no room, which no
+    /// client that keeps to its window can cause.
+    virtual bool data(Http2Stream& stream, std::string_view bytes) = 0;
+    /// The request is complete, trailers and all.
+    virtual void input_ended(Http2Stream& stream) = 0;
+    /// The stream's `output_taken` became true.
+    virtual void output_taken(Http2Stream& stream) = 0;
+    /// The stream is over, perhaps too early (`output_ended`, `input_ended` tell). The session has forgotten it.
+    virtual void closed(Http2Stream& stream) = 0;
+    /// A stream was reset because what the client sent on it is malformed.
+    virtual void malformed(errc error) = 0;
+
+ protected:
+    ~Http2Events() = default;
+};
+
+struct Http2Options {
+    unsigned max_streams = 100;
+    std::uint32_t stream_window = 64 * 1024;
+    std::uint32_t connection_window = 1024 * 1024;
+    Limits limits;  ///< of heads; must be the ones that heads are begun with
+};
+
+/// The server's side of one HTTP/2 connection (RFC 9113): bytes in, events out, and the other way round. No I/O, no
+/// clock; on top of nghttp2, whose checks are the second layer of ours.
+///
+/// Every bound is named here or in Http2Head: streams, windows, CONTINUATION and SETTINGS frames, frames that wait to
+/// be sent, and resets (Http2Budget). Frames on closed streams, which nghttp2 lets pass, end the connection unless we
+/// closed the stream ourselves (section 5.1). One thread; `events` outlives it.
+class Http2Session {
+ public:
+    using TimePoint = std::chrono::steady_clock::time_point;
+    static constexpr std::size_t data_frame = 16384 - 9;     ///< payload of DATA: with its header a full TLS record
+    static constexpr std::size_t frame_room = 16384 + 9;     ///< `write` adds nothing to an output with less room
+    static constexpr std::size_t max_waiting_frames = 2000;  ///< of ours; then the connection ends
+    static constexpr std::size_t max_continuations = 8;
+    static constexpr std::size_t max_settings = 32;
+    static constexpr std::size_t max_waiting_acks = 256;
+
+    Http2Session(Http2Events& events, const Http2Options& options);
+    ~Http2Session();
+    Http2Session(const Http2Session&) = delete;
+    Http2Session& operator=(const Http2Session&) = delete;
+
+    /// Takes in bytes of the client, any cut.
+    void feed(std::string_view bytes, TimePoint now);
+    /// Writes frames into `out` while there are any and room for one; how many bytes.
+    std::size_t write(std::span<char> out);
+    /// `write` stopped for want of room.
+    bool wants_room() const { return wants_room_; }
+    /// The client may still say something of interest. Changes with `feed` and `write`; once false it stays false, and
+    /// what `write` has left is the end.
+    bool wants_input() const;
+    /// In the middle of a header block: nothing else can come before its end.
+    bool in_head() const { return in_head_; }
+
+    // All of these only note what is to be sent; `write` sends it.
+
+    /// An interim answer.
+    void interim(Http2Stream& stream, unsigned status, std::span<const Field> fields);
+    /// The final head and the first bytes of the body; names in any case. `end`: that is all. Fields and data must stay
+    /// until `output_taken`.
+    void respond(Http2Stream& stream, unsigned status, std::span<const Field> fields, const Body& body,
+                 std::string_view data, bool end);
+    /// More of the body, only after `output_taken`. The same holds for its memory; `trailers` only with `end`.
+    void send(Http2Stream& stream, std::string_view data, bool end, std::span<const Field> trailers);
+    /// Ends the stream at once; the client can tell it from a clean end unless the answer was complete. What was to be
+    /// sent is dropped and its memory free.
+    void reset(Http2Stream& stream, Http2Code code);
+    /// `size` bytes of a body were used: the client may send as many more.
+    void consume(Http2Stream& stream, std::size_t size);
+    /// The owner is about to destroy the stream; if it is not closed it is reset.
+    void forget(Http2Stream& stream);
+
+    /// Tells the client to open no more streams, and counts it as told once it answers a PING (section 6.8).
+    void announce_end();
+    /// Takes no more streams, whether the client has answered or not.
+    void end_now();
+    /// Ends the connection; what is in flight is lost.
+    void terminate(Http2Code code);
+
+ private:
+    struct Callbacks;
+    struct DataSource;
+    void remember(std::int32_t id, bool reset_by_us);
+    void judge_closed(std::int32_t id, bool is_headers);
+    void waste();
+    void refuse_stream(std::int32_t id, Http2Code code);
+    int take_field(Http2Stream& stream, std::string_view name, std::string_view value);
+    void take_trailer(Http2Stream& stream, std::string_view name, std::string_view value);
+    void head_ended(Http2Stream& stream, bool ended);
+    bool take_data(Http2Stream& stream, std::string_view bytes);
+    void end_input(Http2Stream& stream);
+    std::ptrdiff_t next_data(Http2Stream& stream, std::size_t most, std::uint32_t& flags);
+    void put_data(Http2Stream& stream, const std::uint8_t* frame_head, std::size_t size);
+    void went_out(Http2Stream& stream, bool is_head, bool ended);
+    void stream_closed(Http2Stream& stream);
+    void announce_streams(std::span<char> output);
+    Http2Stream* find(std::int32_t id) const;
+
+    struct Delete {
+        void operator()(nghttp2_session* session) const;
+    };
+    Http2Events& events_;
+    const Http2Options options_;
+    std::unique_ptr<nghttp2_session, Delete> session_;
+    Http2Budget budget_;
+    TimePoint now_{};
+    std::span<char> out_;
+    std::size_t written_ = 0;
+    std::string_view pending_;  // of a frame that did not fit; nghttp2's memory
+    std::int32_t newest_ = 0;   // stream that the client opened
+    // The latest streams by id: id * 2, and 1 if we reset it, so that frames may still be on their way.
+    std::array<std::uint32_t, 256> recent_{};
+    bool in_head_ = false;
+    bool wants_room_ = false;
+    bool announced_ = false, ending_ = false, failed_ = false, terminated_ = false;
+    bool settings_written_ = false;
+};
+
+}  // namespace edgeproxy::http

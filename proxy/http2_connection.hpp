@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <vector>
+
+#include "proxy/connection.hpp"
+#include "proxy/http2_exchange.hpp"
+
+namespace edgeproxy::proxy {
+
+/// One client's HTTP/2 connection while it is served: one coroutine reads and feeds the session, one a stream answers,
+/// and what they have to say gathers in one buffer that leaves at the end of the loop's turn.
+///
+/// The session's events only take note; streams begin, and wake, once the session has returned. At most `most_unsent`
+/// bytes wait for the client; while they do nothing more is put out and the streams wait. Holds no buffer while idle.
+/// One reactor thread.
+class Http2Connection final : http::Http2Events, Connection::Drainable, io::BatchEnd, io::Timer {
+ public:
+    static constexpr std::size_t most_unsent = 64 * 1024 + 9;  ///< four DATA frames of http::Http2Session, then no room
+    static constexpr unsigned most_gathered = 32;  ///< contributions; then the buffer leaves before the turn ends
+    static constexpr std::size_t read_budget = 64 * 1024;  ///< bytes read in a turn
+    /// Between the word that the connection will end and the end of taking new streams, if the client does not answer.
+    static constexpr io::Duration goodbye_time = std::chrono::seconds(1);
+
+    explicit Http2Connection(Connection& connection);
+    ~Http2Connection();
+
+    /// Serves until either side ends it; every stream's coroutine has ended then.
+    io::Task<void> run();
+
+    Connection& connection() const { return connection_; }
+    Lane& lane() const { return connection_.lane(); }
+    io::Reactor& reactor() const { return connection_.lane().reactor; }
+    const http::Limits& limits() const { return connection_.plan().limits; }
+    const config::ListenerTimeouts& timeouts() const { return connection_.listener().timeouts; }
+    http::Http2Session& session() { return session_; }
+
+    /// The session has something to say: it goes into the output now and to the client soon.
+    void push();
+    /// An exchange is being destroyed.
+    void left(Http2Exchange& exchange);
+
+ private:
+    http::Http2Stream* opened(std::int32_t id) override;
+    bool more_memory(http::Http2Stream& stream) override { return of(stream).enlarge_head(); }
+    void head_done(http::Http2Stream& stream, http::errc error) override;
+    bool data(http::Http2Stream& stream, std::string_view bytes) override { return of(stream).take(bytes); }
+    void input_ended(http::Http2Stream& stream) override { of(stream).wake_reader(); }
+    void output_taken(http::Http2Stream& stream) override { of(stream).wake_writer(); }
+    void closed(http::Http2Stream& stream) override;
+    void malformed(http::errc error) override { lane().cells->count_malformed(error); }
+    void drain_asked() override;
+    void batch_ended() override;
+    void expired(io::TimePoint now) override;
+
+    static Http2Exchange& of(http::Http2Stream& stream) { return static_cast<Http2Exchange&>(stream); }
+    void set_deadline();
+    void look_at_clock();
+    io::Task<io::error_code> read_available();
+    void start_streams();
+    void gather();
+    void flush_now();
+    io::Task<void> flush();
+    void wake_if_over();
+    void begin_end();
+    void break_off_streams();
+    io::Task<void> linger();
+
+    Connection& connection_;
+    http::Http2Session session_;
+    Http2Exchange* exchanges_ = nullptr;
+    unsigned open_ = 0;
+    std::uint64_t served_ = 0;
+    std::vector<Http2Exchange*> ready_;  ///< their heads are complete, they were not started yet
+    io::Event empty_;                    ///< no exchange is left
+    io::Buffer out_;
+    std::size_t filled_ = 0;
+    unsigned gathered_ = 0;
+    io::Task<void> flush_;
+    bool flushing_ = false;
+    bool broken_ = false;  ///< the client cannot be reached any more
+    bool worn_ = false;    ///< it has had its share of requests
+    bool ending_ = false;  ///< it was told that it will end
+    bool much_ = false;    ///< the last read filled its buffer
+    io::TimePoint idle_since_;
+    io::TimePoint head_since_ = io::never;
+};
+
+}  // namespace edgeproxy::proxy

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/http2_exchange.hpp"
+
+#include "proxy/http2_connection.hpp"
+
+namespace edgeproxy::proxy {
+namespace {
+
+using io::Result;
+
+io::error_code reset_by_peer() {
+    return boost::system::errc::make_error_code(boost::system::errc::connection_reset);
+}
+
+/// A Sec-WebSocket-Key: base64 of 16 bytes. Digits of a fresh id are base64 as they are; the last letter has four bits
+/// that must be zero.
+void make_websocket_key(Lane& lane, std::array<char, 24>& key) {
+    std::array<char, RequestIds::size> id;
+    lane.ids.next(lane.wall.unix_ms(), id);
+    constexpr std::size_t random_digits = 21;
+    std::size_t from = id.size();
+    for (std::size_t at = 0; at < random_digits; ++at) {
+        do --from;
+        while (id[from] == '-');
+        key[at] = id[from];
+    }
+    constexpr std::string_view end = "A==";
+    std::copy(end.begin(), end.end(), key.begin() + random_digits);
+}
+
+}  // namespace
+
+Http2Exchange::Http2Exchange(Http2Connection& connection, std::int32_t id)
+    : Http2Exchange(connection, id, connection.lane().workspaces.take()) {}
+
+Http2Exchange::Http2Exchange(Http2Connection& connection, std::int32_t id, ObjectPool<Workspace>::Loan workspace)
+    : Http2Stream(id, workspace->request_trailers),
+      connection_(connection),
+      workspace_(std::move(workspace)),
+      head_memory_(connection.reactor().buffers().take_small()),
+      body_(connection.reactor().buffers()),
+      readable_(connection.reactor()),
+      writable_(connection.reactor()) {
+    head.begin(workspace_->request, head_memory_.span(), connection.limits());
+}
+
+Http2Exchange::~Http2Exchange() {
+    connection_.left(*this);
+}
+
+void Http2Exchange::head_done(http::errc error) {
+    head_error_ = error;
+    if (error != http::errc::ok || !request().websocket) return;
+    make_websocket_key(connection_.lane(), websocket_key_);
+    head.give_websocket_key({websocket_key_.data(), websocket_key_.size()});
+}
+
+bool Http2Exchange::enlarge_head() {
+    if (head_memory_.size() >= io::BufferPool::large) return false;
+    io::Buffer larger = connection_.reactor().buffers().take_large();
+    head.move_to(larger.span());
+    head_memory_ = std::move(larger);
+    return true;
+}
+
+bool Http2Exchange::take(std::string_view bytes) {
+    if (!body_.push(bytes)) return false;
+    readable_.set();
+    return true;
+}
+
+void Http2Exchange::gone() {
+    if (client_gone()) return;
+    readable_.set();
+    writable_.set();
+    tell_gone();
+}
+
+/// What the caller got by the last read has been used: the client may send as much again.
+void Http2Exchange::use_given() {
+    if (given_ == 0) return;
+    body_.pop(given_);
+    connection_.session().consume(*this, given_);
+    given_ = 0;
+    connection_.push();
+}
+
+BodyPiece Http2Exchange::body_at_hand() {
+    if (request().websocket) return {{}, true};  // what follows is the tunnel's
+    const std::string_view data = body_.front();
+    given_ = data.size();
+    record.bytes_in += given_;
+    return {data, input_ended() && body_.size() == given_};
+}
+
+io::Task<Result<BodyPiece>> Http2Exchange::read_body() {
+    use_given();
+    for (;;) {
+        if (input_error() != http::errc::ok)
+            co_return boost::system::errc::make_error_code(boost::system::errc::bad_message);
+        if (!input_ended() && (client_gone() || closed())) co_return reset_by_peer();
+        const std::string_view data = body_.front();
+        const bool all = input_ended() && body_.size() == data.size();
+        // The end of a tunnel is told by itself: bytes with it would be dropped.
+        if (!data.empty()) {
+            given_ = data.size();
+            record.bytes_in += given_;
+            co_return BodyPiece{data, all && !tunnel_};
+        }
+        if (all) co_return BodyPiece{{}, true};
+        readable_.reset();
+        const io::TimePoint deadline =
+            tunnel_ ? io::never : io::deadline_after(connection_.reactor().now(), connection_.timeouts().body);
+        const auto waited = co_await readable_.wait(deadline);
+        if (!waited) co_return waited.error();
+    }
+}
+
+io::Task<Result<void>> Http2Exchange::interim(const ResponseHead& answer) {
+    if (over()) co_return reset_by_peer();
+    connection_.session().interim(*this, answer.status, answer.fields);
+    connection_.push();
+    co_return Result<void>();
+}
+
+io::Task<Result<void>> Http2Exchange::respond(const ResponseHead& answer, std::string_view data, bool end) {
+    if (over()) co_return reset_by_peer();
+    // RFC 8441, section 5: the switch of protocols is a success like any other.
+    const unsigned status = tunnel_ ? 200 : answer.status;
+    const http::Body body = tunnel_ ? http::Body{} : answer.body;
+    responded_ = true;
+    record.status = status;
+    record.bytes_out += data.size();
+    connection_.session().respond(*this, status, answer.fields, body, data, end);
+    connection_.push();
+    if (output_taken() && !over()) co_return Result<void>();
+    co_return co_await wait_taken();
+}
+
+io::Task<Result<void>> Http2Exchange::send(std::string_view data, bool end, std::span<const http::Field> trailers) {
+    if (over()) co_return reset_by_peer();
+    if (output_ended() || (data.empty() && !end)) co_return Result<void>();
+    record.bytes_out += data.size();
+    connection_.session().send(*this, data, end, trailers);
+    connection_.push();
+    if (output_taken() && !over()) co_return Result<void>();
+    co_return co_await wait_taken();
+}
+
+/// Until what was given to the session is in its output. When it fails, the session has let go of the memory.
+io::Task<Result<void>> Http2Exchange::wait_taken() {
+    io::error_code error;
+    for (std::size_t before = output_left(); !error && !output_taken(); before = output_left()) {
+        if (over()) {
+            error = reset_by_peer();
+            break;
+        }
+        writable_.reset();
+        const io::TimePoint deadline = io::deadline_after(connection_.reactor().now(), connection_.timeouts().write);
+        const auto waited = co_await writable_.wait(deadline);
+        const bool moved = output_left() < before;
+        if (!waited && !(waited.error() == io::errc::timed_out && moved)) error = waited.error();
+    }
+    if (!error && over()) error = reset_by_peer();
+    if (!error) co_return Result<void>();
+    connection_.session().reset(*this, http::Http2Code::cancel);
+    connection_.push();
+    co_return error;
+}
+
+void Http2Exchange::abort() {
+    connection_.session().reset(*this, tunnel_ ? http::Http2Code::cancel : http::Http2Code::internal_error);
+    connection_.push();
+}
+
+}  // namespace edgeproxy::proxy

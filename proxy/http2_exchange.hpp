@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include "proxy/exchange.hpp"
+#include "proxy/http/http2_session.hpp"
+#include "proxy/http2_body.hpp"
+#include "proxy/lane.hpp"
+#include "tls/io/frame_pool.hpp"
+
+namespace edgeproxy::proxy {
+
+class Http2Connection;
+
+/// One request of an HTTP/2 connection and its answer: a stream (RFC 9113, section 8.1).
+///
+/// Its head lies in a pooled buffer, its body comes through a queue whose bytes give their window back when they are
+/// used; what is sent is taken straight out of the caller's memory once the client's window has room. A stream that
+/// dies while its coroutine waits only sets a flag and wakes it. One reactor thread; destroyed by its coroutine.
+class Http2Exchange final : public Exchange, public http::Http2Stream {
+ public:
+    Http2Exchange(Http2Connection& connection, std::int32_t id);
+    /// Resets the stream unless its answer is complete.
+    ~Http2Exchange();
+
+    static void* operator new(std::size_t size) { return io::FramePool::allocate(size); }
+    static void operator delete(void* memory, std::size_t size) noexcept { io::FramePool::release(memory, size); }
+
+    const http::Request& request() const override { return workspace_->request; }
+    BodyPiece body_at_hand() override;
+    io::Task<io::Result<BodyPiece>> read_body() override;
+    void cancel_body() override { readable_.cancel(); }
+    http::errc body_error() const override { return input_error(); }
+    std::span<const http::Field> request_trailers() const override { return workspace_->request_trailers.fields(); }
+    io::Task<io::Result<void>> interim(const ResponseHead& head) override;
+    io::Task<io::Result<void>> respond(const ResponseHead& head, std::string_view data, bool end) override;
+    io::Task<io::Result<void>> send(std::string_view data, bool end, std::span<const http::Field> trailers) override;
+    void abort() override;
+    void become_tunnel() override { tunnel_ = true; }
+
+    // For the connection.
+
+    Workspace& workspace() { return *workspace_; }
+    /// The head is complete; what came of it.
+    void head_done(http::errc error);
+    http::errc head_error() const { return head_error_; }
+    /// A larger memory for the head. False: it has the largest.
+    bool enlarge_head();
+    bool take(std::string_view bytes);
+    void wake_reader() { readable_.set(); }
+    void wake_writer() { writable_.set(); }
+    /// The stream or its connection is over before the answer was complete.
+    void gone();
+    /// Body bytes that the client has sent and that are not used.
+    std::size_t unused() const { return body_.size(); }
+    /// Its coroutine runs, and will destroy it.
+    bool served() const { return served_; }
+    void serve() { served_ = true; }
+
+    Http2Exchange* next = nullptr;  ///< in the connection's list, as is `prev`
+    Http2Exchange* prev = nullptr;
+
+ private:
+    Http2Exchange(Http2Connection& connection, std::int32_t id, ObjectPool<Workspace>::Loan workspace);
+    void use_given();
+    io::Task<io::Result<void>> wait_taken();
+    bool over() const { return client_gone() || (closed() && !output_ended()); }
+
+    Http2Connection& connection_;
+    ObjectPool<Workspace>::Loan workspace_;
+    io::Buffer head_memory_;
+    Http2Body body_;
+    io::Event readable_, writable_;
+    std::size_t given_ = 0;  ///< bytes at the front of `body_` that the caller has
+    std::array<char, 24> websocket_key_;
+    http::errc head_error_ = http::errc::ok;
+    bool tunnel_ = false;
+    bool served_ = false;
+};
+
+}  // namespace edgeproxy::proxy
