@@ -83,6 +83,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool body_started_ = false;  ///< bytes of the body beyond `at_hand_` were taken from the client
     bool uploading_ = false;
     bool too_large_ = false;
+    bool client_slow_ = false;  ///< the request body stopped coming
     bool cut_ = false;
     Tunnel* tunnel_ = nullptr;  ///< while there is one
 };
@@ -267,6 +268,7 @@ io::Task<Result<void>> Forwarding::upload() {
         const auto piece = co_await exchange_.read_body();
         if (!piece) {
             // The client broke off or is malformed: the endpoint must not take what it has for the whole.
+            client_slow_ = piece.error() == io::errc::timed_out;
             if (piece.error() != io::errc::cancelled && connection_) connection_->socket().cancel();
             co_return errc::cancelled;
         }
@@ -420,6 +422,7 @@ io::Task<void> Forwarding::answer_locally(const Reason& why) {
     }
     Reason told = why;
     if (too_large_) told = reason(Refusal::body_too_large);
+    if (client_slow_) told = reason(Refusal::request_timeout);
     if (exchange_.body_error() != http::errc::ok) told = reason(exchange_.body_error());
     std::vector<std::string> details;
     unsigned retry_after = 1;
