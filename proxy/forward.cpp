@@ -203,7 +203,8 @@ io::Task<Result<void>> Forwarding::converse() {
 io::Task<Result<void>> Forwarding::send_request() {
     // Bodies of unknown length travel chunked; a body that is complete already has a length.
     const bool unknown = body_.kind == Body::Kind::chunked;
-    if (unknown && at_hand_.done && !body_started_) body_ = {Body::Kind::length, at_hand_.data.size()};
+    if (unknown && at_hand_.done && !body_started_ && exchange_.request_trailers().empty())
+        body_ = {Body::Kind::length, at_hand_.data.size()};
     const bool waits = request().expect_continue && !at_hand_.done;
     if (head_.empty() || plan_.rules.host_header == config::HostHeader::endpoint) {
         const std::string authority = plan_.rules.host_header == config::HostHeader::endpoint
@@ -233,8 +234,9 @@ io::Task<Result<void>> Forwarding::send_request() {
     if (body_.kind == Body::Kind::chunked) {
         const auto head_sent = co_await endpoint_->send(head_, {});
         if (!head_sent) co_return head_sent.error();
-        if (!at_hand_.data.empty()) {
-            const auto piece_sent = co_await endpoint_->send_body(at_hand_.data, true, false, {});
+        if (!at_hand_.data.empty() || at_hand_.done) {
+            const auto piece_sent =
+                co_await endpoint_->send_body(at_hand_.data, true, at_hand_.done, exchange_.request_trailers());
             if (!piece_sent) co_return piece_sent.error();
         }
     } else {
@@ -352,6 +354,7 @@ io::Task<void> Forwarding::relay() {
 }
 
 io::Task<void> Forwarding::relay_body(BodyPiece piece) {
+    if (piece.done && !work_.response_trailers.empty()) piece.done = false;  // they follow in a piece of their own
     const auto began = co_await exchange_.respond(work_.head, piece.data, piece.done);
     if (!began) {
         connection_->socket().cancel();

@@ -39,7 +39,6 @@ struct Http2Session::Callbacks {
         Http2Session& session = self(user);
         const bool headers = head->type == NGHTTP2_HEADERS;
         session.in_head_ = headers || (head->type == NGHTTP2_CONTINUATION && session.in_head_);
-        if (headers || head->type == NGHTTP2_DATA) session.judge_closed(head->stream_id, headers);
         return 0;
     }
 
@@ -47,8 +46,6 @@ struct Http2Session::Callbacks {
         Http2Session& session = self(user);
         if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
         const std::int32_t id = frame->hd.stream_id;
-        session.newest_ = id;
-        session.remember(id, false);
         Http2Stream* const stream = session.terminated_ ? nullptr : session.events_.opened(id);
         if (stream == nullptr) {
             session.refuse_stream(id, Http2Code::refused_stream);
@@ -114,7 +111,6 @@ struct Http2Session::Callbacks {
         Http2Session& session = self(user);
         const std::int32_t id = frame->hd.stream_id;
         if (frame->hd.type == NGHTTP2_RST_STREAM) {
-            session.remember(id, true);
             // What the client caused costs it; what we gave up ourselves does not. Refused streams have paid already.
             const std::uint32_t code = frame->rst_stream.error_code;
             const bool ours = code == NGHTTP2_NO_ERROR || code == NGHTTP2_INTERNAL_ERROR || code == NGHTTP2_CANCEL;
@@ -211,6 +207,13 @@ Http2Session::~Http2Session() = default;
 void Http2Session::feed(std::string_view bytes, TimePoint now) {
     now_ = now;
     if (!wants_input()) return;
+    feed_library(bytes.substr(0, order_.follow(bytes)));
+    if (order_.fault() == Http2Order::Fault::none) return;
+    const bool closed = order_.fault() == Http2Order::Fault::closed;
+    terminate(closed ? Http2Code::stream_closed : Http2Code::protocol_error);
+}
+
+void Http2Session::feed_library(std::string_view bytes) {
     const ssize_t used =
         nghttp2_session_mem_recv(session_.get(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
     if (used == NGHTTP2_ERR_FLOODED) {
@@ -230,25 +233,6 @@ bool Http2Session::wants_input() const {
 
 Http2Stream* Http2Session::find(std::int32_t id) const {
     return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_.get(), id));
-}
-
-void Http2Session::remember(std::int32_t id, bool reset_by_us) {
-    const auto wide = static_cast<std::uint32_t>(id);
-    recent_[(wide >> 1) % recent_.size()] = wide << 1 | (reset_by_us ? 1U : 0U);
-}
-
-// DATA or HEADERS begin on a stream that the library may know no more: is it one that the client itself ended?
-void Http2Session::judge_closed(std::int32_t id, bool is_headers) {
-    const auto wide = static_cast<std::uint32_t>(id);
-    if (wide % 2 == 0 || id > newest_ || nghttp2_session_find_stream(session_.get(), id) != nullptr) return;
-    const std::uint32_t entry = recent_[(wide >> 1) % recent_.size()];
-    if (entry >> 1 > wide) return;  // too long ago to tell
-    if (entry >> 1 == wide) {
-        if ((entry & 1) == 0) terminate(Http2Code::stream_closed);  // else it may not know yet
-    } else {
-        // Passed over when a higher one was opened (RFC 9113, section 5.1.1).
-        terminate(is_headers ? Http2Code::protocol_error : Http2Code::stream_closed);
-    }
 }
 
 void Http2Session::waste() {

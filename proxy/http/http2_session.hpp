@@ -10,6 +10,7 @@
 
 #include "proxy/http/http2_budget.hpp"
 #include "proxy/http/http2_head.hpp"
+#include "proxy/http/http2_order.hpp"
 #include "proxy/http/trailers.hpp"
 
 struct nghttp2_session;
@@ -109,8 +110,8 @@ struct Http2Options {
 /// clock; on top of nghttp2, whose checks are the second layer of ours.
 ///
 /// Every bound is named here or in Http2Head: streams, windows, CONTINUATION and SETTINGS frames, frames that wait to
-/// be sent, and resets (Http2Budget). Frames on closed streams, which nghttp2 lets pass, end the connection unless we
-/// closed the stream ourselves (section 5.1). One thread; `events` outlives it.
+/// be sent, and resets (Http2Budget). Frames on streams that the client has ended end the connection (Http2Order). One
+/// thread; `events` outlives it.
 class Http2Session {
  public:
     using TimePoint = std::chrono::steady_clock::time_point;
@@ -166,8 +167,7 @@ class Http2Session {
  private:
     struct Callbacks;
     struct DataSource;
-    void remember(std::int32_t id, bool reset_by_us);
-    void judge_closed(std::int32_t id, bool is_headers);
+    void feed_library(std::string_view bytes);
     void waste();
     void refuse_stream(std::int32_t id, Http2Code code);
     int take_field(Http2Stream& stream, std::string_view name, std::string_view value);
@@ -189,13 +189,11 @@ class Http2Session {
     const Http2Options options_;
     std::unique_ptr<nghttp2_session, Delete> session_;
     Http2Budget budget_;
+    Http2Order order_;
     TimePoint now_{};
     std::span<char> out_;
     std::size_t written_ = 0;
     std::string_view pending_;  // of a frame that did not fit; nghttp2's memory
-    std::int32_t newest_ = 0;   // stream that the client opened
-    // The latest streams by id: id * 2, and 1 if we reset it, so that frames may still be on their way.
-    std::array<std::uint32_t, 256> recent_{};
     bool in_head_ = false;
     bool wants_room_ = false;
     bool announced_ = false, ending_ = false, failed_ = false, terminated_ = false;

@@ -77,14 +77,12 @@ TEST_CASE("what HTTP/2 lets through and we do not is answered by its name", "[ht
         {{{":method", "GET"}, {":scheme", "https"}, {":authority", "a@b"}, {":path", "/"}}, errc::bad_host},
         {{{":method", "GET"}, {":scheme", "https"}, {":authority", ""}, {":path", "/"}}, errc::no_host},
         {head("/", {{"host", "b.example"}}), errc::duplicate_host},
-        {head("/", {{"host", "a.example"}, {"host", "a.example"}}), errc::duplicate_host},
         {head("/a#b"), errc::bad_target},
         {head("/%00"), errc::bad_target},
         {head("/", {}, "TRACE"), errc::forbidden_method},
         {head("/", {}, "get"), errc::bad_request_line},
         {{{":method", "CONNECT"}, {":authority", "a.example:443"}}, errc::forbidden_method},
         {{{":method", "GET"}, {":scheme", "ftp"}, {":authority", "a.example"}, {":path", "/"}}, errc::bad_target},
-        {head("/", {{"content-length", "1,1"}}), errc::bad_length},
         {head("/", {{"expect", "a miracle"}}), errc::bad_expect},
         {head("/" + std::string(8300, 'a')), errc::line_too_long},
         {head("/", {{"x-large", std::string(16400, 'a')}}), errc::field_too_large},
@@ -120,6 +118,8 @@ TEST_CASE("what no request may hold costs its stream, and only that", "[http][h2
         head("/", {{":unknown", "a"}}),
         head("/", {{"x-a", "b"}, {":authority", "late"}}),
         head("/", {{"content-length", "1"}, {"content-length", "1"}}),
+        head("/", {{"content-length", "1,1"}}),
+        head("/", {{"host", "a.example"}, {"host", "a.example"}}),
         head("/", {{"content-length", "5"}}),  // and no body
         {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.example"}},
         {{":scheme", "https"}, {":authority", "a.example"}, {":path", "/"}},
@@ -160,7 +160,7 @@ TEST_CASE("bodies and trailers arrive, and their window comes back when they are
     Link link;
     const std::string large(60000, 'x');
     const auto id = link.client.request(head("/", {{"te", "trailers"}}, "POST"), large.c_str(),
-                                        {{"x-sum", "1"}, {"content-length", "7"}});
+                                        {{"x-sum", "1"}, {"authorization", "me"}});
     link.exchange();
     Served& served = link.owner.at(id);
     CHECK(served.request->body.kind == Body::Kind::chunked);
@@ -378,6 +378,7 @@ TEST_CASE("a connection ends in two steps, and what was on its way is served", "
 TEST_CASE("a client that wastes streams is told to calm down", "[http][h2]") {
     Link link;
     unsigned spent = 0;
+    std::string said;
     SECTION("by resetting them") {
         for (std::uint32_t id = 1; link.owner.session.wants_input() && spent < 1000; id += 2, ++spent) {
             link.owner.session.feed(frame(type_headers, end_stream | end_headers, id, plain_get), link.now);
@@ -388,14 +389,14 @@ TEST_CASE("a client that wastes streams is told to calm down", "[http][h2]") {
         for (std::uint32_t id = 1; link.owner.session.wants_input() && spent < 1000; id += 2, ++spent) {
             link.owner.session.feed(frame(type_headers, end_stream | end_headers, id, plain_get + "\x40\x01X\x01v"s),
                                     link.now);
-            link.client.feed(link.owner.output());
+            said += link.owner.output();
         }
     }
     SECTION("by windows that overflow") {
         for (std::uint32_t id = 1; link.owner.session.wants_input() && spent < 1000; id += 2, ++spent) {
             link.owner.session.feed(frame(type_headers, end_stream | end_headers, id, plain_get), link.now);
             link.owner.session.feed(frame(type_window_update, 0, id, "\x7f\xff\xff\xff"s), link.now);
-            link.client.feed(link.owner.output());
+            said += link.owner.output();
         }
     }
     SECTION("by opening more than it may") {
@@ -406,8 +407,8 @@ TEST_CASE("a client that wastes streams is told to calm down", "[http][h2]") {
     }
     CHECK(spent >= 200);
     CHECK(spent <= 210);
-    const std::string last = link.owner.output();
-    CHECK(last.find("\0\0\0\x0b"s) != std::string::npos);
+    said += link.owner.output();
+    CHECK(said.substr(said.size() - 4) == "\0\0\0\x0b"s);
 }
 
 TEST_CASE("a browser that leaves a page now and then is welcome", "[http][h2]") {
