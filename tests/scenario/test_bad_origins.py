@@ -176,14 +176,19 @@ def test_nobody_listening_is_a_named_error(start_edge):
 
 def test_an_idle_connection_that_the_origin_closed_is_not_used(start_edge, start_origin):
     """Kept connections die behind our back: the next request must not."""
+    closed = []
+
     def script(peer):
         seen = peer.request()
         peer.send(answer(seen.target.encode()))
+        peer.socket.close()
+        closed.append(seen.target)
     origin = start_origin(script)
     edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}}})
     with edge.wire() as wire:
         for i in range(30):
             assert wire.ask(request(f"/{i}", method="POST" if i % 2 else "GET", body=b"x" if i % 2 else b"")).status == 200
+            within(10, lambda: f"/{i}" in closed)  # the end is in the kernel before the next request is
     assert len(origin.requests) == 30
 
 

@@ -63,9 +63,8 @@ def edge(start_shared_edge):
     ("app.test", "/v1/users?a=b", "api /users?a=b"),
     ("app.test", "/v1", "api /"),
     ("app.test", "/plus/x", "api /base/plus/x"),
-    ("app.test", "/%61dmin", "admin /%61dmin"),
-    ("app.test", "/x/../admin", "admin /x/../admin"),
-    ("app.test", "/./admin", "admin /./admin"),
+    ("app.test", "/x/../y", "web /x/../y"),
+    ("app.test", "/%62", "web /%62"),
 ])
 def test_the_first_fitting_route_takes_the_request(edge, host, target, expected):
     with edge.wire() as wire:
@@ -85,7 +84,7 @@ def test_a_route_for_other_methods_is_not_taken(edge):
 
 @pytest.mark.parametrize("target", ["/x/..%2fadmin", "/x%2f..%2fadmin", "/%2e%2e%2fadmin", "/x/..%5cadmin",
                                     "//admin", "/x//../admin", "/admin;/x", "/x/..;/admin", "/%2fadmin", "/x/%2e%2e/admin",
-                                    "/x/%2E%2E/%61dmin", "/admin/..%2f..%2fadmin"])
+                                    "/x/%2E%2E/%61dmin", "/%61dmin", "/x/../admin", "/./admin", "/admin/..%2f..%2fadmin"])
 def test_no_spelling_of_admin_reaches_another_pool(edge, target):
     """Either it goes to admin, or it is refused, or no usual reading of it is below /admin."""
     with edge.wire() as wire:
