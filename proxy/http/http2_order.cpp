@@ -6,7 +6,7 @@
 namespace edgeproxy::http {
 namespace {
 
-constexpr unsigned type_data = 0, type_headers = 1, type_reset = 3;
+constexpr unsigned type_data = 0, type_headers = 1, type_priority = 2, type_reset = 3;
 constexpr unsigned flag_end_stream = 1;
 
 }  // namespace
@@ -33,10 +33,11 @@ std::size_t Http2Order::follow(std::string_view in) {
 Http2Order::Fault Http2Order::judge() {
     const unsigned type = head_[3];
     const bool headers = type == type_headers;
-    if (!headers && type != type_data && type != type_reset) return Fault::none;
+    if (type > type_reset) return Fault::none;
     const std::uint32_t id = static_cast<std::uint32_t>(head_[5] & 0x7f) << 24 |
                              static_cast<std::uint32_t>(head_[6]) << 16 | static_cast<std::uint32_t>(head_[7]) << 8 |
                              head_[8];
+    if (type == type_priority) return id == 0 ? Fault::malformed : Fault::none;  // section 6.3
     if (id % 2 == 0) return Fault::none;  // never the client's: the library knows
     const bool ends = type == type_reset || (head_[4] & flag_end_stream) != 0;
     std::uint32_t& known = entry(id);
@@ -49,7 +50,7 @@ Http2Order::Fault Http2Order::judge() {
     if (known >> 1 != id) {
         // Forgotten, or passed over when a higher one was opened.
         if (known >> 1 > id || type == type_reset) return Fault::none;
-        return headers ? Fault::backwards : Fault::closed;
+        return headers ? Fault::malformed : Fault::closed;
     }
     if (type != type_reset && (known & 1) != 0) return Fault::closed;
     if (ends) known |= 1;

@@ -15,7 +15,7 @@ namespace edgeproxy::http {
 /// latest 256 streams; of older ones it says nothing.
 class Http2Order {
  public:
-    enum class Fault : std::uint8_t { none, closed, backwards };
+    enum class Fault : std::uint8_t { none, closed, malformed };
 
     /// Takes note of bytes, any cut, beginning with the client's preface. Returns how many came before a faulty frame;
     /// all of them if there is none.
