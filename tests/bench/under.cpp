@@ -19,7 +19,8 @@ int main(int argc, char** argv) {
         return 2;
     }
     const config::LoadResult loaded = config::load_file(argv[1]);
-    for (const config::Problem& problem : loaded.problems) std::fputs(config::render(problem, loaded.source).c_str(), stderr);
+    for (const config::Problem& problem : loaded.problems)
+        std::fputs(config::render(problem, loaded.source).c_str(), stderr);
     if (!loaded.config) return 3;
     config::Log log{loaded.config->logging.level};
     admin::LogLines lines;
