@@ -2,6 +2,7 @@
 #include "tls/io/timer_wheel.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace edgeproxy::io {
 
@@ -24,7 +25,9 @@ TimerWheel::~TimerWheel() {
 }
 
 void TimerWheel::link(Timer& timer, std::int64_t at_tick) {
-    Timer& head = heads_[static_cast<std::size_t>(at_tick) % slots];
+    const std::size_t slot = static_cast<std::size_t>(at_tick) % slots;
+    Timer& head = heads_[slot];
+    maybe_[slot / 64] |= std::uint64_t{1} << (slot % 64);
     timer.slot_tick_ = at_tick;
     timer.prev_ = head.prev_;
     timer.next_ = &head;
@@ -73,10 +76,23 @@ void TimerWheel::advance(TimePoint now) {
     }
 }
 
-TimePoint TimerWheel::next_due() const {
-    for (std::int64_t at = current_ + 1; at < current_ + 1 + static_cast<std::int64_t>(slots); ++at) {
-        const Head& head = heads_[static_cast<std::size_t>(at) % slots];
-        if (head.next_ != &head) return origin_ + std::chrono::duration_cast<TimePoint::duration>(tick * at);
+TimePoint TimerWheel::next_due() {
+    const std::int64_t first = current_ + 1;
+    for (std::int64_t at = first; at < first + static_cast<std::int64_t>(slots);) {
+        const std::size_t slot = static_cast<std::size_t>(at) % slots;
+        std::uint64_t& word = maybe_[slot / 64];
+        const std::uint64_t rest = word >> (slot % 64);
+        if (rest == 0) {
+            at += static_cast<std::int64_t>(64 - slot % 64);
+            continue;
+        }
+        at += std::countr_zero(rest);
+        const std::size_t found = static_cast<std::size_t>(at) % slots;
+        if (heads_[found].next_ != &heads_[found]) {
+            if (at >= first + static_cast<std::int64_t>(slots)) break;
+            return origin_ + std::chrono::duration_cast<TimePoint::duration>(tick * at);
+        }
+        word &= ~(std::uint64_t{1} << (found % 64));  // its timers have gone
     }
     return never;
 }

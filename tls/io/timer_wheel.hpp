@@ -55,7 +55,7 @@ class TimerWheel {
 
     /// When the next slot with a timer is due, for the wait in the kernel; `never` if the wheel is empty. May be early,
     /// never late.
-    TimePoint next_due() const;
+    TimePoint next_due();
 
  private:
     struct Head final : Timer {
@@ -67,6 +67,8 @@ class TimerWheel {
     TimePoint origin_;
     std::int64_t current_ = 0;  ///< every tick up to this one has been looked at
     std::array<Head, slots> heads_;
+    std::array<std::uint64_t, slots / 64>
+        maybe_{};  ///< one bit a slot: clear = surely empty, so that `next_due` skips 64 at once
 };
 
 }  // namespace edgeproxy::io
