@@ -96,6 +96,14 @@ std::string describe_problems(const config::LoadResult& loaded) {
     return text;
 }
 
+void log_warnings(const config::LoadResult& loaded, config::Log& log) {
+    for (const Problem& problem : loaded.problems) {
+        const std::string text = problem.hint.empty() ? problem.text : problem.text + " (" + problem.hint + ")";
+        log.warn("config_warning", text,
+                 {{"rule", problem.rule}, {"file", problem.file}, {"line", problem.line}, {"column", problem.column}});
+    }
+}
+
 int run_check(const CommandLine& command, const std::string& file, std::ostream& out, const Machine& machine) {
     const config::LoadResult loaded = load_and_check(file, command.files, machine);
     switch (command.format) {

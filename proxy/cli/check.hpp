@@ -4,6 +4,7 @@
 #include <string>
 
 #include "config/load.hpp"
+#include "config/log.hpp"
 #include "proxy/cli/command_line.hpp"
 #include "proxy/cli/machine.hpp"
 
@@ -15,6 +16,9 @@ config::LoadResult load_and_check(const std::string& file, bool files, const Mac
 
 /// Every problem with its excerpt, then `4 errors, 2 warnings`; nothing when there is none.
 std::string describe_problems(const config::LoadResult& loaded);
+
+/// The warnings of a plan that is about to be served, as records `config_warning`: the log keeps its one format.
+void log_warnings(const config::LoadResult& loaded, config::Log& log);
 
 /// `edgeproxy check`: the findings on `out` in the format asked for. Returns exit_done or exit_configuration.
 int run_check(const CommandLine& command, const std::string& file, std::ostream& out,

@@ -183,6 +183,21 @@ TEST_CASE("check speaks to people, editors and programs, and says how it went", 
     CHECK(run_check(strict, warned, out, folder.machine()) == exit_configuration);
 }
 
+TEST_CASE("warnings of a start are records of the log", "[cli][check]") {
+    Folder folder;
+    const auto file = folder.write("stack.yaml", "listen: \":81\"\napp: prog && x\n");
+    config::Log log;
+    log_warnings(load_and_check(file, true, folder.machine()), log);
+    std::vector<config::LogRecord> records;
+    log.drain([&](config::LogRecord&& record) { records.push_back(std::move(record)); });
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].level == config::LogLevel::warn);
+    CHECK(records[0].event == "config_warning");
+    CHECK(records[0].text == "\"&&\" is handed to the program: no shell is run (write sh -c '...' if you need one)");
+    CHECK(records[0].fields ==
+          std::vector<config::LogField>{{"rule", "shell-syntax"}, {"file", file}, {"line", 2}, {"column", 11}});
+}
+
 TEST_CASE("explain shows every setting but no secret", "[cli][check]") {
     Folder folder;
     const auto file =
