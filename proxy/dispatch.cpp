@@ -169,8 +169,8 @@ io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& w
     bool logged = true;
     if (connection.listener().redirect_https) {
         co_await redirect_to_https(connection, exchange, work);
-    } else if (work.request.path == "*") {
-        // OPTIONS * asks about the server as a whole, which is us.
+    } else if (work.request.path == "*" || max_forwards(work.request) == 0u) {
+        // OPTIONS * asks about the server as a whole, and one that may not go further about us.
         prepare(work.head, 204, 0, lane);
         work.head.body = {};
         work.head.fields.push("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");

@@ -84,6 +84,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool uploading_ = false;
     bool too_large_ = false;
     bool client_slow_ = false;  ///< the request body stopped coming
+    bool client_cut_ = false;   ///< ... ended before its framing said so
     bool cut_ = false;
     Tunnel* tunnel_ = nullptr;  ///< while there is one
 };
@@ -129,12 +130,18 @@ io::Task<void> Forwarding::run() {
         co_return;
     }
     at_hand_ = exchange_.body_at_hand();
+    too_large_ = too_large(at_hand_.data.size());
+    if (too_large_ || exchange_.body_error() != http::errc::ok) {
+        co_await answer_locally(reason(Refusal::body_too_large));
+        co_return;
+    }
     for (;;) {
         const auto outcome = co_await attempt();
         if (outcome) break;
         const auto error = static_cast<errc>(outcome.error().value());
-        const Verdict verdict =
-            exchange_.client_gone() || cut_ || too_large_ ? Verdict::give_up : decide(describe(error));
+        const Verdict verdict = exchange_.client_gone() || cut_ || too_large_ || client_slow_ || client_cut_
+                                    ? Verdict::give_up
+                                    : decide(describe(error));
         give_up_connection(error);
         if (verdict == Verdict::give_up) {
             co_await answer_locally(reason(error));
@@ -271,6 +278,7 @@ io::Task<Result<void>> Forwarding::upload() {
         if (!piece) {
             // The client broke off or is malformed: the endpoint must not take what it has for the whole.
             client_slow_ = piece.error() == io::errc::timed_out;
+            client_cut_ = piece.error() == io::errc::eof;
             if (piece.error() != io::errc::cancelled && connection_) connection_->socket().cancel();
             co_return errc::cancelled;
         }
@@ -426,6 +434,7 @@ io::Task<void> Forwarding::answer_locally(const Reason& why) {
     Reason told = why;
     if (too_large_) told = reason(Refusal::body_too_large);
     if (client_slow_) told = reason(Refusal::request_timeout);
+    if (client_cut_) told = reason(http::errc::truncated);
     if (exchange_.body_error() != http::errc::ok) told = reason(exchange_.body_error());
     std::vector<std::string> details;
     unsigned retry_after = 1;

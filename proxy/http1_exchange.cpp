@@ -181,7 +181,8 @@ void Http1Exchange::choose_framing(const ResponseHead& head) {
         framing_ = Framing::chunked;
     }
     // What is left of the request would have to be read first, and nobody wants it any more.
-    if (!body_.done() || connection_.lane().draining) keep_alive_ = false;
+    // Nor after a handshake that was refused: what follows was meant for a tunnel.
+    if (!body_.done() || connection_.lane().draining || (request().websocket && !tunnel_)) keep_alive_ = false;
 }
 
 void Http1Exchange::write_head(http::HeadWriter& out, const ResponseHead& head) const {

@@ -31,13 +31,16 @@ constexpr int channel_descriptor = 3;
 
 int serve(const cli::CommandLine& command, const std::string& file) {
     const config::LoadResult loaded = cli::load_and_check(file, true);
-    std::cerr << cli::describe_problems(loaded);
-    if (!loaded.config) return cli::exit_configuration;
+    if (!loaded.config) {
+        std::cerr << cli::describe_problems(loaded);
+        return cli::exit_configuration;
+    }
     auto config = std::make_shared<config::Config>(*loaded.config);
     if (command.log_level) config->logging.level = *command.log_level;
     if (command.log_format) config->logging.format = *command.log_format;
 
     config::Log log{config->logging.level};
+    cli::log_warnings(loaded, log);
     admin::LogLines lines;
     master::MasterOptions options;
     options.config_name = file;

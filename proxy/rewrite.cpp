@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/rewrite.hpp"
 
+#include "proxy/http/framing.hpp"
 #include "proxy/http/target.hpp"
 #include "proxy/http/text.hpp"
 
@@ -35,6 +36,9 @@ bool passes_to_endpoint(const Field& field, const http::Request& request, const 
         case FieldId::sec_websocket_extensions:
         case FieldId::sec_websocket_protocol:
             return request.websocket;
+        case FieldId::max_forwards:  // counted down below
+            if (request.method == http::Method::options) return false;
+            break;
         case FieldId::via:
             return true;
         default:
@@ -163,8 +167,14 @@ void write_request_head(http::HeadWriter& out, const http::Request& request, con
     }
     write_forwarded(out, rules, identity);
     if (!rules.request_id.empty()) out.field(rules.request_id, request_id);
+    if (const auto hops = max_forwards(request); hops && *hops > 0) out.field("Max-Forwards", *hops - 1);
     if (!rules.via.empty()) out.field("Via", rules.via);
     out.end_head();
+}
+
+std::optional<std::uint64_t> max_forwards(const http::Request& request) {
+    if (request.method != http::Method::options || !request.fields.has(FieldId::max_forwards)) return std::nullopt;
+    return http::parse_length(request.fields.value(FieldId::max_forwards));
 }
 
 bool filter_response(const http::Response& response, const RewriteRules& rules, const ResponseExtras& extras,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,10 @@ struct UpstreamBody {
 void write_request_head(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
                         const Identity& identity, std::string_view request_id, std::string_view endpoint_authority,
                         const UpstreamBody& body, std::span<char> scratch);
+
+/// How many hops an OPTIONS request may still make (RFC 9110, section 7.6.2): 0 = it is for us. Nothing when it does
+/// not say, or nonsense.
+std::optional<std::uint64_t> max_forwards(const http::Request& request);
 
 /// What edgeproxy adds to every answer.
 struct ResponseExtras {

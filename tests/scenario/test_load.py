@@ -105,7 +105,7 @@ def test_a_client_that_leaves_the_queue_is_not_served(gated):
     edge, origin, gate = gated(max_in_flight=1)
     held = ask_later(edge, "/held")
     origin.wait_requests(1)
-    ask_later(edge, "/left").close()
+    ask_later(edge, "/left").reset()
     last = ask_later(edge, "/last")
     wait_queue(edge, 1)
     gate.open.set()

@@ -2,6 +2,7 @@
 """A client that sends exactly the bytes it is given and reads answers strictly: what is not HTTP/1.1 fails the test."""
 import socket
 import ssl
+import struct
 from dataclasses import dataclass, field
 
 DEADLINE = 15.0
@@ -52,6 +53,11 @@ class Wire:
     def send(self, data):
         self.socket.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
         return self
+
+    def reset(self):
+        """Goes away at once: the other side gets a reset. (A mere close is, to the other side, a half-close.)"""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     def half_close(self):
         self.socket.shutdown(socket.SHUT_WR)
