@@ -67,8 +67,10 @@ void House::look_at_crews() {
     if (phase_ != Phase::running) return;
     for (const auto& crew : crews_) {
         if (crew->start_failure().empty() || !crew->pool().required || crew->was_ever_ready()) continue;
-        std::string why = fmt::format("pool {} did not come up after {} tries: {}", crew->pool().name,
-                                      Crew::first_tries, crew->start_failure());
+        const config::Command& command = crew->pool().command;
+        std::string why = fmt::format(
+            "pool {} did not come up after {} tries: {}\n    command: {}\n    working_dir: {}", crew->pool().name,
+            Crew::first_tries, crew->start_failure(), fmt::join(command.argv, " "), command.working_dir);
         for (const std::string& line : crew->last_lines()) why += "\n    " + line;
         return fail(ExitCode::pool_failed, why);
     }
