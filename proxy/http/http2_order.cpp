@@ -6,7 +6,8 @@
 namespace edgeproxy::http {
 namespace {
 
-constexpr unsigned type_data = 0, type_headers = 1, type_priority = 2, type_reset = 3;
+// DATA is 0, and everything above RST_STREAM is small talk.
+constexpr unsigned type_headers = 1, type_priority = 2, type_reset = 3;
 constexpr unsigned flag_end_stream = 1;
 
 }  // namespace

@@ -203,8 +203,7 @@ void Http2Session::forget(Http2Stream& stream) {
 void Http2Session::announce_end() {
     if (announced_ || ending_) return;
     announced_ = true;
-    nghttp2_submit_shutdown_notice(session_.get());
-    nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, nullptr);
+    nghttp2_submit_shutdown_notice(session_.get());  // a PING follows it
 }
 
 void Http2Session::end_now() {

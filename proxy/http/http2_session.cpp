@@ -116,6 +116,9 @@ struct Http2Session::Callbacks {
             const bool ours = code == NGHTTP2_NO_ERROR || code == NGHTTP2_INTERNAL_ERROR || code == NGHTTP2_CANCEL;
             if (!ours && code != NGHTTP2_REFUSED_STREAM) session.waste();
         }
+        // Behind the notice, so that its answer tells that the notice was read.
+        if (frame->hd.type == NGHTTP2_GOAWAY && session.announced_ && !session.ending_)
+            nghttp2_submit_ping(session.session_.get(), NGHTTP2_FLAG_NONE, nullptr);
         const bool head = frame->hd.type == NGHTTP2_HEADERS;
         if (!head && frame->hd.type != NGHTTP2_DATA) return 0;
         const bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
