@@ -86,6 +86,7 @@ run_unit() {
     edgeproxy_say "unit tests and checks (ctest, preset $preset)"
     files+=("$reports/unit.xml")
     limited 15 ctest --test-dir "$build" --parallel "$jobs" --output-on-failure --output-junit "$reports/unit.xml" \
+        --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
         ${filter:+-R "$filter"}
 }
 

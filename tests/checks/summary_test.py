@@ -20,6 +20,8 @@ STORIES = [
      "0 passed, 0 failed, 1 skipped", 1),
     ("a missing executable is a failure", f'{CASE}/>{CASE} status="notrun"><skipped message="Unable to find"/></testcase>',
      "1 passed, 1 failed, 0 skipped", 1),
+    ("skips within a program count", f'{CASE} status="run"><system-out>x\n  SKIPPED: no uvicorn\n</system-out></testcase>',
+     "1 passed, 0 failed, 1 skipped", 0),
     ("a report cut short is a failure", f"{CASE}", "0 passed, 1 failed, 0 skipped", 1),
     ("a missing report is a failure", None, "0 passed, 1 failed, 0 skipped", 1),
 ]

@@ -6,7 +6,7 @@
 
 The last line is `N passed, N failed, N skipped`. Exit 0 only if something passed and nothing failed. A FILE that is
 missing or unreadable counts as one failure: its runner died. A ctest test that could not be run at all (no executable)
-is a failure, not a skip.
+is a failure, not a skip; lines `SKIPPED: why` in a program's output are skips within it.
 """
 import argparse
 import os
@@ -37,6 +37,12 @@ def outcome(case):
     return "skipped", message
 
 
+def skips_within(case):
+    """What a Catch2 program left out, in its own words."""
+    lines = (case.findtext("system-out") or "").splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("SKIPPED: ")]
+
+
 def count(path, totals):
     try:
         cases = list(ElementTree.parse(path).getroot().iter("testcase"))
@@ -52,6 +58,9 @@ def count(path, totals):
             group = case.get("classname", name)
             label = name if group == name else f"{group}::{name}"
             print(f"{result.upper()} {label}" + (f": {reason}" if reason else ""))
+        for skip in skips_within(case):
+            totals["skipped"] += 1
+            print(f"SKIPPED {case.get('name', '?')}: {skip.removeprefix('SKIPPED: ')}")
 
 
 def main():

@@ -55,7 +55,7 @@ TEST_CASE("each server takes its socket, answers the parked probe, and is replac
     for (const Server& server : servers()) {
         const std::string program = python_program(server.program);
         if (program.empty()) {
-            WARN("no " << server.program << " in build/venv: not tested");
+            WARN("SKIPPED: no " << server.program << " in build/venv");
             continue;
         }
         INFO(server.program << " bind " << static_cast<int>(server.bind));
@@ -84,7 +84,7 @@ TEST_CASE("each server takes its socket, answers the parked probe, and is replac
 TEST_CASE("a Python worker that never answers says in the log which line it stands at", "[servers]") {
     const std::string program = python_program("uvicorn");
     if (program.empty()) {
-        WARN("no uvicorn in build/venv: not tested");
+        WARN("SKIPPED: no uvicorn in build/venv");
         return;
     }
     Stage stage;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -147,7 +148,9 @@ std::vector<int> descendants_of(int pid) {
 }
 
 std::string python_program(const std::string& name) {
-    for (auto folder = std::filesystem::path(__FILE__); folder.has_relative_path(); folder = folder.parent_path()) {
+    const char* const root = std::getenv("EDGEPROXY_ROOT");  // ctest sets it
+    for (auto folder = std::filesystem::path(root != nullptr ? root : __FILE__); folder.has_relative_path();
+         folder = folder.parent_path()) {
         const auto program = folder / "build/venv/bin" / name;
         if (std::filesystem::exists(program)) return program;
     }
