@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "proxy/http/http2_session.hpp"
 #include "proxy/http/text.hpp"
