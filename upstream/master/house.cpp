@@ -71,6 +71,8 @@ ProcessRequest House::proxy_request() const {
     request.argv = options_.proxy_arguments;
     request.environment = proxy_environment(own_environment());
     request.identity = resources_.proxy;
+    request.core =
+        rlimit{0, 0};  // it holds keys; the master keeps the hard limit, so that workers can have theirs back
     return request;
 }
 
