@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -134,13 +135,12 @@ class Client {
     std::map<std::int32_t, Got> streams;
     std::vector<std::pair<std::int32_t, std::uint32_t>> goaways;  ///< last stream, code
     std::map<int, std::uint32_t> settings;
-    std::vector<std::string> bodies;  ///< to be sent, kept alive
 
     nghttp2_session* library() { return session_; }
 
     /// A request; `body` null: none, and the stream is ended.
     std::int32_t request(const Pairs& fields, const char* body = nullptr, const Pairs& trailers = {}) {
-        const auto list = pairs(fields);
+        const auto list = pairs(kept_.emplace_back(fields));
         if (body == nullptr)
             return nghttp2_submit_request(session_, nullptr, list.data(), list.size(), nullptr, nullptr);
         auto source = std::make_unique<Source>();
@@ -251,6 +251,7 @@ class Client {
 
     nghttp2_session* session_ = nullptr;
     std::vector<std::unique_ptr<Source>> sources_;
+    std::deque<Pairs> kept_;  // names must live until they are sent
     Pairs block_;
 };
 
