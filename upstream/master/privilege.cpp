@@ -39,7 +39,7 @@ void become_subreaper() {
 bool drop_capabilities(std::string& error) {
     if (::geteuid() != 0) return true;
     std::uint64_t keep = 0;
-    for (const unsigned capability :
+    for (const int capability :
          {CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_CHOWN, CAP_NET_BIND_SERVICE, CAP_DAC_READ_SEARCH}) {
         keep |= std::uint64_t{1} << capability;
     }
