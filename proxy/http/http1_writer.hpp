@@ -20,6 +20,7 @@ class HeadWriter {
 
     void put(std::string_view text) {
         if (text.size() > static_cast<std::size_t>(end_ - at_)) return overflow();
+        if (text.empty()) return;  // its data may be null, which memcpy must not get
         std::memcpy(at_, text.data(), text.size());
         at_ += text.size();
     }
