@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/app.hpp"
 
+#include <fmt/format.h>
 #include <nghttp2/nghttp2ver.h>
+#include <openssl/evp.h>
 #include <openssl/opensslv.h>
 #include <sys/socket.h>
 
@@ -36,6 +38,13 @@ constexpr std::size_t largest_pem = 1024 * 1024;
 constexpr milliseconds tick_interval{250};
 /// When the master died: so long may what is in flight take.
 constexpr milliseconds orphan_grace{10'000};
+
+std::string short_hash(const std::string& text) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    std::size_t size = 0;
+    if (EVP_Q_digest(nullptr, "SHA256", nullptr, text.data(), text.size(), digest.data(), &size) != 1) return "unknown";
+    return fmt::format("{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]);
+}
 
 /// The proxy process: owns everything, on the control thread; the lanes have theirs.
 class App {
@@ -98,6 +107,7 @@ class App {
     std::map<std::uint32_t, tls::Pem> pems_;
 
     std::shared_ptr<const config::Config> config_;
+    std::string config_hash_;  ///< the beginning of the SHA-256 of the canonical long form
     std::unique_ptr<admin::AccessLog> access_log_;
     std::unique_ptr<admin::LogWriter> log_writer_;
     std::unique_ptr<admin::LogThread> log_thread_;
@@ -201,6 +211,7 @@ void App::on(control::ConfigMessage& message) {
         if (!loaded.problems.empty()) why = config::render(loaded.problems.front(), loaded.source);
         return refuse(std::move(why));
     }
+    config_hash_ = short_hash(*text);
     try {
         build(std::move(loaded.config));
     } catch (const std::exception& problem) {
@@ -320,6 +331,7 @@ admin::MetricSources App::sources() {
     sources.registry = &registry_;
     sources.lanes = lanes_->cells();
     sources.ready = [this] { return readiness().ready; };
+    sources.config_hash = [this] { return config_hash_; };
     sources.pools = [this] {
         std::vector<admin::PoolSample> samples;
         for (const upstream::Pools::Entry* entry : pools_->all()) {

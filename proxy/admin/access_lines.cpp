@@ -48,8 +48,11 @@ struct Members {
     std::string& out;
 
     void key(std::string_view name) { out.append(",\"").append(name).append("\":"); }
+    /// Left out when there is none: the rest of the keys are in every line.
+    void optional(std::string_view name, std::string_view value) {
+        if (!value.empty()) text(name, value);
+    }
     void text(std::string_view name, std::string_view value) {
-        if (value.empty()) return;
         key(name);
         out.push_back('"');
         append_json(out, value);
@@ -71,13 +74,13 @@ struct Members {
 
 void append_request_members(Members& members, const ExchangeRecord& record, std::string_view query) {
     members.text("request_id", record.request_id);
-    members.text("trace_id", record.trace_id);
+    members.optional("trace_id", record.trace_id);
     members.text("client_ip", record.client_ip);
     members.text("peer", record.peer);
     members.text("listener", record.listener);
     members.text("route", record.route);
     members.text("protocol", log_word(record.protocol));
-    members.text("tls", record.tls_version);
+    members.optional("tls", record.tls_version);
     if (!record.tls_version.empty()) members.flag("tls_resumed", record.tls_resumed);
     members.text("method", record.method_text);
     members.text("scheme", record.scheme);
@@ -93,7 +96,7 @@ void append_answer_members(Members& members, const ExchangeRecord& record) {
     } else {
         append_number(members.out, record.status);
     }
-    members.text("error", record.error);
+    members.optional("error", record.error);
     members.number("bytes_in", record.bytes_in);
     members.number("bytes_out", record.bytes_out);
     members.ms("duration_ms", record.total);

@@ -45,6 +45,7 @@ struct PoolSample {
     std::vector<const upstream::PoolCells*> cells;  ///< one per reactor
     std::vector<EndpointSample> endpoints;
     const StartHistogram* starts = nullptr;  ///< of a managed pool
+    bool probed = false;                     ///< has active health: its counters begin at 0
 };
 
 /// A pool with its counters, from the room that owns them; `reactors` as many as `Pool::reactors`.

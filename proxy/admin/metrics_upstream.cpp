@@ -63,7 +63,7 @@ struct EndpointFamilies {
           checks(
               all.counter("edgeproxy_health_checks_total", "Active health probes.", {"pool", "endpoint", "result"})) {}
 
-    void add(const std::string& pool, const EndpointSample& endpoint) {
+    void add(const std::string& pool, const EndpointSample& endpoint, bool probed) {
         const std::string& name = endpoint.name;
         if (endpoint.present) healthy.add({pool, name}, endpoint.healthy ? 1 : 0);
         std::uint64_t made = 0, closed = 0;
@@ -78,8 +78,9 @@ struct EndpointFamilies {
             }
             duration.add({pool, name}, cells.response_duration);
             reused.add({pool, name}, static_cast<double>(cells.reused.value()));
-            checks.add_seen({pool, name, "pass"}, cells.probes_passed.value());
-            checks.add_seen({pool, name, "fail"}, cells.probes_failed.value());
+            if (!probed) continue;
+            checks.add({pool, name, "pass"}, static_cast<double>(cells.probes_passed.value()));
+            checks.add({pool, name, "fail"}, static_cast<double>(cells.probes_failed.value()));
         }
         const std::uint64_t open = made > closed ? made - closed : 0;
         const std::uint64_t idle = std::min(open, endpoint.idle_connections);
@@ -125,7 +126,7 @@ void add_upstream_families(Families& families, const MetricSources& sources) {
         EndpointFamilies endpoints(families);
         for (const PoolSample& pool : sources.pools()) {
             pools.add(pool);
-            for (const EndpointSample& endpoint : pool.endpoints) endpoints.add(pool.name, endpoint);
+            for (const EndpointSample& endpoint : pool.endpoints) endpoints.add(pool.name, endpoint, pool.probed);
         }
     }
     if (sources.workers) {

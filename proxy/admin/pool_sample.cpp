@@ -38,7 +38,7 @@ EndpointSample& sample_of(std::vector<EndpointSample>& samples, const std::strin
 }  // namespace
 
 PoolSample sample(const upstream::Pool& pool, const upstream::Roster& roster, const StartHistogram* starts) {
-    PoolSample made{pool.name(), {}, pool.waiting(), {}, {}, starts};
+    PoolSample made{pool.name(), {}, pool.waiting(), {}, {}, starts, !roster.config().health.path.empty()};
     for (std::size_t i = 0; i < pool.reactors().size(); ++i) made.cells.push_back(&pool.cells(i));
     for (const upstream::EndpointSeries& series : roster.series()) {
         sample_of(made.endpoints, series.name).cells = series.cells;

@@ -21,7 +21,9 @@ BODY = bytes(i % 251 for i in range(251 * 20_000))
 @pytest.fixture(scope="module", params=by_name())
 def served(request, start_shared_edge):
     """(server, edge): one edgeproxy with two workers for all tests of a server."""
-    return request.param, start_shared_edge({"pools": {"app": request.param.pool()}})
+    edge = start_shared_edge({"pools": {"app": request.param.pool()}})
+    within(60, lambda: edge.metric("edgeproxy_pool_endpoints", pool="app", state="ready") == 2, "two ready workers")
+    return request.param, edge
 
 
 def test_it_answers_over_plain_http(served):
@@ -45,7 +47,8 @@ def test_curl_speaks_http2_with_it(served):
     done = subprocess.run(["curl", "-sS", "--http2", "--cacert", edge.certificate.ca, "-w", "\n%{http_version} %{http_code}",
                            edge.url("/pid")], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1] == "2 200" and int(done.stdout.splitlines()[0]) in all_pids(edge)
+    pid, *_, version = done.stdout.split("\n")  # some answers end in a line end of their own
+    assert version == "2 200" and int(pid) in all_pids(edge)
 
 
 def all_pids(edge):
@@ -143,7 +146,7 @@ def test_the_workers_show_in_the_metrics(served):
     for worker in ("app-1", "app-2"):
         assert edge.metric("edgeproxy_worker_up", pool="app", worker=worker) == 1
         assert edge.metric("edgeproxy_upstream_healthy", pool="app", endpoint=worker) == 1
-        assert edge.metric("edgeproxy_worker_resident_memory_bytes", pool="app", worker=worker) > 1_000_000
+        assert edge.metric("edgeproxy_worker_resident_memory_bytes", pool="app", worker=worker) > 500_000
     assert edge.metric("edgeproxy_pool_endpoints", pool="app", state="ready") == 2
     assert not edge.metric("edgeproxy_worker_restarts_total", pool="app")
 

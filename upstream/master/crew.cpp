@@ -169,6 +169,7 @@ bool Crew::hear(control::Incarnation incarnation, WorkerEvent event, const std::
         worker.journey.answered = now();
         ever_ready_ = true;
         seat->slot.on_ready();
+        report_usage_of(worker.slot);
         workplace_.log.info("worker_ready", fmt::format("{} ready: {}", name, worker.journey.text(now())),
                             {{"pool", pool_.name}, {"worker", name}, {"pid", worker.process.pid}});
     } else if (event == WorkerEvent::hung || (event == WorkerEvent::suspect && before == WorkerState::ready) ||

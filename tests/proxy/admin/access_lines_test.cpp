@@ -64,13 +64,16 @@ TEST_CASE("the JSON line is flat, in fixed order, and says it all", "[admin][acc
           "\n");
 }
 
-TEST_CASE("what is not known is left out of the JSON line, a client that left has no status", "[admin][access]") {
+TEST_CASE("every JSON line has the same keys, but for what only some requests have; a client that left has no status",
+          "[admin][access]") {
     const auto line = boost::json::parse(json(ExchangeRecord{})).as_object();
     CHECK(line.at("status").is_null());
     CHECK(line.at("attempts") == 0);
-    for (const auto* absent : {"request_id", "tls", "tls_resumed", "query", "error", "pool", "referer", "websocket"}) {
+    for (const auto* absent : {"trace_id", "tls", "tls_resumed", "error", "websocket"}) {
         CHECK_FALSE(line.contains(absent));
     }
+    for (const auto* empty : {"request_id", "query", "pool", "endpoint", "referer", "user_agent"})
+        CHECK(line.at(empty) == "");
 }
 
 TEST_CASE("every line is one line and every JSON line parses, whatever a client sends", "[admin][access]") {

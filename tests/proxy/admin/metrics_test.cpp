@@ -96,7 +96,7 @@ struct Plant {
     }
 
     std::vector<PoolSample> pools() const {
-        PoolSample pool{"web", {}, 6, {&pool_cells[0], &pool_cells[1]}, {}, &starts};
+        PoolSample pool{"web", {}, 6, {&pool_cells[0], &pool_cells[1]}, {}, &starts, true};
         pool.states.ready = 1;
         pool.endpoints.push_back({"web-1", true, true, 1, endpoint_cells});
         pool.endpoints.push_back({"web-2", false, false, 0, {}});
