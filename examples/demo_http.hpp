@@ -199,7 +199,8 @@ class Body {
         const auto piece = wire_.some(static_cast<std::size_t>(std::min<std::uint64_t>(left_, block_size)));
         if (piece.empty()) throw Gone{};
         left_ -= piece.size();
-        if (left_ == 0) chunked_ ? static_cast<void>(wire_.line()) : static_cast<void>(done_ = true);
+        // The line end behind a chunk is read with the next one: reading moves the bytes that `piece` looks at.
+        if (left_ == 0) (chunked_ ? line_end_due_ : done_) = true;
         return piece;
     }
     bool chunked() const { return chunked_; }
@@ -211,6 +212,7 @@ class Body {
 
  private:
     void next_chunk() {
+        if (std::exchange(line_end_due_, false)) wire_.line();
         const auto line = wire_.line();
         const auto size = number(std::string_view(line).substr(0, line.find(';')), 16);
         if (!size) throw Gone{};
@@ -222,6 +224,7 @@ class Body {
 
     Wire& wire_;
     bool chunked_;
+    bool line_end_due_ = false;
     std::uint64_t left_;
     bool done_;
     bool continue_due_;
