@@ -76,6 +76,11 @@ io::Task<bool> shake_hands(Connection& connection) {
     Lane& lane = connection.lane();
     const io::TimePoint begin = lane.reactor.precise_now();
     connection.socket().read_deadline(io::deadline_after(lane.reactor.now(), connection.listener().timeouts.handshake));
+    // Nothing is allocated for a client that says nothing, and a drain may let it go.
+    connection.idle(true);
+    const auto spoke = co_await connection.socket().wait_readable();
+    connection.idle(false);
+    if (!spoke && spoke.error() == io::errc::cancelled) co_return false;
     const auto done = co_await connection.stream().accept(*connection.plan().context, lane.windows);
     admin::ListenerCells& cells = lane.cells->listener(connection.plan().index);
     const auto result = done ? admin::HandshakeResult::ok : handshake_result(done.error());

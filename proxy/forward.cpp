@@ -78,6 +78,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     std::uint64_t uploaded_ = 0;
     upstream::EndpointId avoid_ = 0;
     io::TimePoint sent_at_{};
+    unsigned tries_ = 1;  ///< connections wanted so far, the present one included
     unsigned replays_ = 0;
     unsigned interim_ = 0;
     bool body_started_ = false;  ///< bytes of the body beyond `at_hand_` were taken from the client
@@ -110,7 +111,7 @@ FailedAttempt Forwarding::describe(errc error) const {
     failed.sent_at_once = !body_started_ && at_hand_.done;
     failed.sent_bytes = head_.size() + at_hand_.data.size();
     failed.peer_reset = endpoint_ && endpoint_->was_reset();
-    failed.attempts = exchange_.record.attempts;
+    failed.attempts = tries_;
     failed.replays = replays_;
     failed.allowed_retries = plan_.pool_config->connect_retries;
     if (admission_) {
@@ -148,6 +149,9 @@ io::Task<void> Forwarding::run() {
             co_return;
         }
         if (verdict == Verdict::replay) ++replays_;
+        // A place without a process behind it was no attempt at anything.
+        if (verdict == Verdict::replay && upstream::nothing_sent(error)) --exchange_.record.attempts;
+        ++tries_;
         pool_cells().count_retry(verdict == Verdict::replay      ? upstream::RetryReason::worker_gone
                                  : upstream::nothing_sent(error) ? upstream::RetryReason::connect_failure
                                                                  : upstream::RetryReason::stale_connection);

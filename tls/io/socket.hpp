@@ -138,7 +138,7 @@ class Socket final : Source, Timer {
 
     Reactor& reactor_;
     UniqueFd fd_;
-    bool readable_ = true, writable_ = true, peer_closed_ = false, broken_ = false, cancelled_ = false;
+    bool readable_ = false, writable_ = true, peer_closed_ = false, broken_ = false, cancelled_ = false;
     Operation* reader_ = nullptr;
     Operation* writer_ = nullptr;
     IdleWatch* idle_watch_ = nullptr;
