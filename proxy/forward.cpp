@@ -21,6 +21,12 @@ constexpr unsigned most_interim = 8;
 /// How long the endpoint may think about `Expect: 100-continue` before the body is sent anyway (RFC 9110,
 /// section 10.1.1).
 constexpr io::Duration continue_timeout = std::chrono::seconds(1);
+/// Pauses between replays of one request; the first one goes to another worker at once.
+constexpr io::Duration retry_backoff = std::chrono::milliseconds(25);
+constexpr io::Duration longest_backoff = std::chrono::milliseconds(250);
+/// An answer that is no longer than this is gathered before its head goes on: it leaves in one piece, and if the worker
+/// dies in the middle of it nobody has seen its half.
+constexpr std::uint64_t gathered_answer = 8 * 1024;
 /// A request that must not run twice is given a kept connection only if it was used so recently.
 constexpr io::Duration fresh_enough = std::chrono::milliseconds(250);
 
@@ -38,6 +44,8 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
  private:
     const http::Request& request() const { return work_.request; }
     io::Task<Result<void>> attempt();
+    io::Task<Result<void>> admit();
+    io::Task<void> back_off();
     io::Task<Result<void>> converse();
     io::Task<Result<void>> take_connection();
     io::Task<Result<void>> send_request();
@@ -49,6 +57,11 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     io::Task<void> relay_body(BodyPiece piece);
     io::Task<void> open_tunnel();
     io::Task<void> answer_locally(const Reason& why);
+    bool is_small_answer() const {
+        const http::Body& body = work_.response.body;
+        return body.kind == Body::Kind::length && body.length > 0 && body.length <= gathered_answer &&
+               !work_.response.switching;
+    }
     FailedAttempt describe(errc error) const;
     bool too_large(std::uint64_t size) const { return plan_.route->max_body > 0 && size > plan_.route->max_body; }
     void start_response_clock();
@@ -158,16 +171,42 @@ io::Task<void> Forwarding::run() {
     }
 }
 
-io::Task<Result<void>> Forwarding::attempt() {
-    admin::ExchangeRecord& record = exchange_.record;
+/// Before the same request meets a worker again that may be dying: the master hears of a death within milliseconds.
+io::Task<void> Forwarding::back_off() {
+    const auto pause = std::min(retry_backoff * (1 << std::min(replays_, 4u)) / 2, longest_backoff);
+    const auto slept = co_await io::Sleep{
+        lane_.reactor, lane_.reactor.now() + std::chrono::duration_cast<io::TimePoint::duration>(pause)};
+    static_cast<void>(slept);
+}
+
+/// A place at an endpoint, in `admission_`.
+io::Task<Result<void>> Forwarding::admit() {
     upstream::AdmitHints hints;
     hints.avoid = avoid_;
     hints.cancel = &admit_cancel_;
     const io::TimePoint asked = lane_.reactor.now();
-    auto admitted = co_await plan_.pool->admit(lane_.reactor, hints);
-    record.queue += lane_.reactor.now() - asked;
+    if (replays_ > 1) co_await back_off();
+    for (bool again = true; again;) {
+        auto admitted = co_await plan_.pool->admit(lane_.reactor, hints);
+        if (!admitted) {
+            exchange_.record.queue += lane_.reactor.now() - asked;
+            co_return admitted.error();
+        }
+        admission_ = std::move(*admitted);
+        again = replays_ > 0 && admission_.endpoint().id() == avoid_;
+        if (!again) break;
+        co_await back_off();
+        again = admission_.endpoint().gone();
+        if (again) admission_ = {};
+    }
+    exchange_.record.queue += lane_.reactor.now() - asked;
+    co_return Result<void>();
+}
+
+io::Task<Result<void>> Forwarding::attempt() {
+    const auto admitted = co_await admit();
     if (!admitted) co_return admitted.error();
-    admission_ = std::move(*admitted);
+    admin::ExchangeRecord& record = exchange_.record;
     ++record.attempts;
     record.endpoint = admission_.endpoint().name();
     admission_.occupy(*this);
@@ -342,6 +381,10 @@ io::Task<Result<void>> Forwarding::await_answer() {
         if (!told) co_return errc::cancelled;
     }
     exchange_.record.upstream = precise_now() - sent_at_;
+    if (is_small_answer()) {
+        const auto gathered = co_await endpoint_->gather(plan_.pool_config->timeouts.idle);
+        if (!gathered) co_return gathered.error();
+    }
     if (work_.response.switching &&
         !(request().websocket && http::opens_tunnel(work_.response, request().websocket_key)))
         co_return errc::bad_response;

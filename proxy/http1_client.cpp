@@ -114,6 +114,15 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
     co_return Result<void>();
 }
 
+io::Task<Result<void>> Http1Client::gather(io::Duration idle) {
+    while (in_end_ - in_begin_ < response_.body.length && in_end_ < in_.size()) {
+        connection_.socket().read_deadline(io::deadline_after(connection_.socket().reactor().now(), idle));
+        const auto more = co_await read_more(upstream::errc::idle_timeout);
+        if (!more) co_return more.error();
+    }
+    co_return Result<void>();
+}
+
 BodyPiece Http1Client::body_at_hand() {
     if (body_.done()) return {{}, true};
     if (in_begin_ == in_end_) return {};

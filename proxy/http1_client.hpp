@@ -24,6 +24,8 @@ class Http1Client {
 
     /// Reads the next head into the response: an interim one, the final one, or a switch of protocols.
     io::Task<upstream::Result<void>> read_head(http::Method method);
+    /// After the final head: waits until all of a body that fits the buffer is here, each gap at most `idle` long.
+    io::Task<upstream::Result<void>> gather(io::Duration idle);
     /// What is already here of the body. `done` when that is all of it.
     BodyPiece body_at_hand();
     /// The next bytes of the body. Only once the head was sent on: its views end here.

@@ -26,7 +26,9 @@ Verdict costing(const FailedAttempt& attempt, bool free) {
 
 Verdict decide(const FailedAttempt& attempt) {
     using upstream::errc;
-    if (attempt.client_answered || attempt.answer_begun) return Verdict::give_up;
+    if (attempt.client_answered) return Verdict::give_up;
+    // Half an answer that the client has not seen is as good as none, if asking twice does no harm.
+    if (attempt.answer_begun && !http::is_idempotent(attempt.method)) return Verdict::give_up;
     if (upstream::nothing_sent(attempt.error)) {
         // A worker that refuses is dead or dying and is not chosen again; the hold deadline bounds the search.
         if (attempt.managed) return attempt.attempts < most_attempts ? Verdict::replay : Verdict::give_up;
@@ -38,6 +40,7 @@ Verdict decide(const FailedAttempt& attempt) {
         case errc::closed_early:
         case errc::reset:
         case errc::endpoint_gone:
+        case errc::response_truncated:
             break;
         default:
             return Verdict::give_up;

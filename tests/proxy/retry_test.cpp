@@ -93,7 +93,7 @@ TEST_CASE("a GET outlives the death of its worker, but not of everybody who read
 
 TEST_CASE("an answer that has begun, a body that is gone and a timeout are final", "[proxy][retry]") {
     FailedAttempt begun = unread(Method::get);
-    begun.answer_begun = true;
+    begun.client_answered = true;
     CHECK(decide(begun) == Verdict::give_up);
     FailedAttempt gone = unread(Method::put);
     gone.whole_retained = false;
@@ -101,4 +101,13 @@ TEST_CASE("an answer that has begun, a body that is gone and a timeout are final
     CHECK(decide(failed(errc::response_timeout, Method::get)) == Verdict::give_up);
     CHECK(decide(failed(errc::bad_response, Method::get)) == Verdict::give_up);
     CHECK(decide(failed(errc::queue_full, Method::get)) == Verdict::give_up);
+}
+
+TEST_CASE("half an answer that nobody has seen counts as none for a method that may run twice", "[proxy][retry]") {
+    FailedAttempt half = unread(Method::get);
+    half.error = errc::response_truncated;
+    half.answer_begun = true;
+    CHECK(decide(half) == Verdict::replay);
+    half.method = Method::post;
+    CHECK(decide(half) == Verdict::give_up);
 }
