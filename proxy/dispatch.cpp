@@ -123,17 +123,16 @@ io::Task<void> respond_fixed(Connection& connection, Exchange& exchange, Workspa
     static_cast<void>(sent);
 }
 
+/// Not a coroutine itself: one frame less on the way of every request.
 io::Task<void> act(Connection& connection, Exchange& exchange, Workspace& work, const RoutePlan& plan) {
     if (plan.route->redirect) {
         std::string location = expand(plan.route->redirect->to, work.request, work.identity);
-        co_await redirect(connection, exchange, work, std::move(location), plan.route->redirect->status);
-    } else if (plan.route->respond) {
-        co_await respond_fixed(connection, exchange, work, *plan.route->respond);
-    } else if (work.request.websocket && !plan.route->websocket) {
-        co_await answer_locally(connection, exchange, work, reason(Refusal::websocket_off));
-    } else {
-        co_await forward(connection, exchange, plan, work);
+        return redirect(connection, exchange, work, std::move(location), plan.route->redirect->status);
     }
+    if (plan.route->respond) return respond_fixed(connection, exchange, work, *plan.route->respond);
+    if (work.request.websocket && !plan.route->websocket)
+        return answer_locally(connection, exchange, work, reason(Refusal::websocket_off));
+    return forward(connection, exchange, plan, work);
 }
 
 /// Chooses the route and notes it; null (and answered) when there is none.

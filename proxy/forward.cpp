@@ -44,10 +44,11 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
  private:
     const http::Request& request() const { return work_.request; }
     io::Task<Result<void>> attempt();
-    io::Task<Result<void>> admit();
+    upstream::AdmitHints hints();
+    io::Task<Result<void>> admit_again();
     io::Task<void> back_off();
     io::Task<Result<void>> converse();
-    io::Task<Result<void>> take_connection();
+    io::Task<Result<void>> connect();
     io::Task<Result<void>> send_request();
     io::Task<Result<void>> await_answer();
     io::Task<Result<void>> upload();
@@ -179,21 +180,25 @@ io::Task<void> Forwarding::back_off() {
     static_cast<void>(slept);
 }
 
-/// A place at an endpoint, in `admission_`.
-io::Task<Result<void>> Forwarding::admit() {
+upstream::AdmitHints Forwarding::hints() {
     upstream::AdmitHints hints;
     hints.avoid = avoid_;
     hints.cancel = &admit_cancel_;
+    return hints;
+}
+
+/// A place for a request that met a worker's death, in `admission_`.
+io::Task<Result<void>> Forwarding::admit_again() {
     const io::TimePoint asked = lane_.reactor.now();
     if (replays_ > 1) co_await back_off();
     for (bool again = true; again;) {
-        auto admitted = co_await plan_.pool->admit(lane_.reactor, hints);
+        auto admitted = co_await plan_.pool->admit(lane_.reactor, hints());
         if (!admitted) {
             exchange_.record.queue += lane_.reactor.now() - asked;
             co_return admitted.error();
         }
         admission_ = std::move(*admitted);
-        again = replays_ > 0 && admission_.endpoint().id() == avoid_;
+        again = admission_.endpoint().id() == avoid_;
         if (!again) break;
         co_await back_off();
         again = admission_.endpoint().gone();
@@ -204,28 +209,37 @@ io::Task<Result<void>> Forwarding::admit() {
 }
 
 io::Task<Result<void>> Forwarding::attempt() {
-    const auto admitted = co_await admit();
-    if (!admitted) co_return admitted.error();
     admin::ExchangeRecord& record = exchange_.record;
+    if (replays_ > 0) {
+        const auto admitted = co_await admit_again();
+        if (!admitted) co_return admitted.error();
+    } else {
+        const io::TimePoint asked = lane_.reactor.now();
+        auto admitted = co_await plan_.pool->admit(lane_.reactor, hints());
+        record.queue += lane_.reactor.now() - asked;
+        if (!admitted) co_return admitted.error();
+        admission_ = std::move(*admitted);
+    }
     ++record.attempts;
     record.endpoint = admission_.endpoint().name();
     admission_.occupy(*this);
 
-    const auto connected = co_await take_connection();
-    if (!connected) co_return connected.error();
+    const bool careful = !http::is_idempotent(request().method);
+    connection_ = admission_.take_idle(careful ? fresh_enough : io::Duration::max());
+    if (!connection_) {
+        const auto connected = co_await connect();
+        if (!connected) co_return connected.error();
+    }
     endpoint_.emplace(*connection_, work_.response, work_.response_trailers);
     sent_at_ = precise_now();
     auto outcome = co_await converse();
-    co_await stop_upload();
+    if (upload_) co_await stop_upload();
     record.upstream_whole += precise_now() - sent_at_;
     co_return outcome;
 }
 
-/// A kept connection if one may be used, else a fresh one.
-io::Task<Result<void>> Forwarding::take_connection() {
-    const bool careful = !http::is_idempotent(request().method);
-    connection_ = admission_.take_idle(careful ? fresh_enough : io::Duration::max());
-    if (connection_) co_return Result<void>();
+/// A fresh connection, in `connection_`.
+io::Task<Result<void>> Forwarding::connect() {
     const io::TimePoint asked = precise_now();
     const io::TimePoint deadline = io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.connect);
     auto connected = co_await admission_.connect(lane_.reactor, deadline);
@@ -343,7 +357,6 @@ io::Task<Result<void>> Forwarding::upload() {
 }
 
 io::Task<void> Forwarding::stop_upload() {
-    if (!upload_) co_return;
     if (!upload_.done()) {
         exchange_.cancel_body();
         if (connection_) connection_->socket().cancel();
@@ -381,7 +394,7 @@ io::Task<Result<void>> Forwarding::await_answer() {
         if (!told) co_return errc::cancelled;
     }
     exchange_.record.upstream = precise_now() - sent_at_;
-    if (is_small_answer()) {
+    if (is_small_answer() && !endpoint_->has_body()) {
         const auto gathered = co_await endpoint_->gather(plan_.pool_config->timeouts.idle);
         if (!gathered) co_return gathered.error();
     }

@@ -104,8 +104,11 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
             failed_ = true;
             co_return upstream::errc::bad_response;
         }
-        const auto more = co_await read_more(upstream::errc::response_timeout);
-        if (!more) co_return more.error();
+        // Not through read_more: a frame less for every request.
+        const auto got = co_await connection_.stream().read_some({in_.data() + in_end_, in_.size() - in_end_});
+        if (!got) co_return failure(got.error(), upstream::errc::response_timeout);
+        begun_ = true;
+        in_end_ += *got;
     }
     if (response_.interim()) co_return Result<void>();
     head_done_ = true;
@@ -115,7 +118,7 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
 }
 
 io::Task<Result<void>> Http1Client::gather(io::Duration idle) {
-    while (in_end_ - in_begin_ < response_.body.length && in_end_ < in_.size()) {
+    while (!has_body() && in_end_ < in_.size()) {
         connection_.socket().read_deadline(io::deadline_after(connection_.socket().reactor().now(), idle));
         const auto more = co_await read_more(upstream::errc::idle_timeout);
         if (!more) co_return more.error();

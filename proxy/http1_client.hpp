@@ -26,6 +26,8 @@ class Http1Client {
     io::Task<upstream::Result<void>> read_head(http::Method method);
     /// After the final head: waits until all of a body that fits the buffer is here, each gap at most `idle` long.
     io::Task<upstream::Result<void>> gather(io::Duration idle);
+    /// All of a body of known length is here.
+    bool has_body() const { return in_end_ - in_begin_ >= response_.body.length; }
     /// What is already here of the body. `done` when that is all of it.
     BodyPiece body_at_hand();
     /// The next bytes of the body. Only once the head was sent on: its views end here.

@@ -200,6 +200,7 @@ def test_a_second_one_on_the_same_runtime_dir_is_exit_4(start_edge):
 def test_the_start_is_told_in_a_few_lines(start_edge):
     edge = start_edge({"pools": {"app": {"command": "edgeproxy-demo-worker", "workers": 2, "health": "/healthz"}},
                        "logging": {"format": "console"}})
+    edge.wait_log(r"\bready\b")
     text = edge.log()
     for word in ("edgeproxy ", str(edge.master), str(edge.ports["https"]), "app", "edgeproxy-demo-worker", "ready"):
         assert word in text, f"{word!r} is not in\n{text}"

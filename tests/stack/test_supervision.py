@@ -124,6 +124,7 @@ def test_the_exit_is_told_with_pid_signal_and_last_words(start_edge):
 def test_a_frozen_worker_is_left_out_until_it_answers_again(start_edge):
     edge = start_edge({"pools": {"app": {**DEMO, "health": {"path": "/healthz", "interval": "100ms", "timeout": "300ms",
                                                             "unhealthy_after": 2}}}})
+    within(20, lambda: edge.metric("edgeproxy_pool_endpoints", pool="app", state="ready") == 2, "both ready")
     frozen = edge.workers()[0]
     kill(frozen, signal.SIGSTOP)
     try:

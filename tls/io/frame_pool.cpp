@@ -12,23 +12,30 @@ struct Node {
 };
 
 struct Lists {
-    std::array<Node*, FramePool::largest / FramePool::step + 1> head{};
-    std::array<unsigned, FramePool::largest / FramePool::step + 1> count{};
+    std::array<Node*, FramePool::largest / FramePool::step + 1> head;
+    std::array<unsigned, FramePool::largest / FramePool::step + 1> count;
+};
 
-    ~Lists() {
-        for (Node* node : head) {
+// Without a constructor and a destructor, so that looking at it needs no check whether it is initialised.
+constinit thread_local Lists lists{};
+
+/// Empties the lists when the thread ends; made by the first allocation that finds nothing.
+struct Sweeper {
+    ~Sweeper() {
+        for (Node* node : lists.head) {
             while (node != nullptr) {
                 Node* next = node->next;
                 ::operator delete(node);
                 node = next;
             }
         }
-        head.fill(nullptr);
-        count.fill(FramePool::kept_per_class);  // frames that outlive the thread's lists go straight to the heap
+        lists.head.fill(nullptr);
+        lists.count.fill(FramePool::kept_per_class);  // frames that outlive the thread's lists go straight to the heap
     }
+    bool made = true;
 };
 
-thread_local Lists lists;
+thread_local Sweeper sweeper;
 
 std::size_t size_class(std::size_t size) {
     return (size + FramePool::step - 1) / FramePool::step;
