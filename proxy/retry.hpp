@@ -37,7 +37,7 @@ enum class Verdict : unsigned char {
 inline constexpr std::size_t one_read = 4096;
 /// Deaths of workers that one request may outlive; a request that kills whoever reads it must not go through all of
 /// them.
-inline constexpr unsigned most_replays = 3;
+inline constexpr unsigned most_replays = 5;
 /// Attempts of one request, whatever they cost.
 inline constexpr unsigned most_attempts = 64;
 

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// The answer's half of Forwarding.
+#include "proxy/forwarding.hpp"
+
+namespace edgeproxy::proxy {
+
+using http::Body;
+using upstream::errc;
+using upstream::Result;
+
+namespace {
+
+/// Interim answers that one exchange may have; more is an attack on the client.
+constexpr unsigned most_interim = 8;
+
+}  // namespace
+
+/// Reads heads until the final one; interim ones go on to the client.
+io::Task<Result<void>> Forwarding::await_answer() {
+    for (;;) {
+        const auto read = co_await endpoint_->read_head(request().method);
+        if (!read) co_return read.error();
+        if (work_.response.switching) break;
+        if (!work_.response.interim()) break;
+        if (++interim_ > most_interim) co_return errc::bad_response;
+        if (!filter_response(work_.response, plan_.rules, extras(), work_.head)) co_return errc::bad_response;
+        const auto told = co_await exchange_.interim(work_.head);
+        if (!told) co_return errc::cancelled;
+    }
+    exchange_.record.upstream = precise_now() - sent_at_;
+    if (is_small_answer() && !endpoint_->has_body()) {
+        const auto gathered = co_await endpoint_->gather(plan_.pool_config->timeouts.idle);
+        if (!gathered) co_return gathered.error();
+    }
+    if (work_.response.switching &&
+        !(request().websocket && http::opens_tunnel(work_.response, request().websocket_key)))
+        co_return errc::bad_response;
+    co_return Result<void>();
+}
+
+/// The answer goes to the client; the connection is kept if all of it was read and nothing is left to send.
+io::Task<void> Forwarding::relay() {
+    admission_.answered(work_.response.status, exchange_.record.upstream);
+    if (!filter_response(work_.response, plan_.rules, extras(), work_.head)) {
+        give_up_connection(errc::bad_response);
+        co_await answer_locally(reason(Refusal::head_overflow));
+        co_return;
+    }
+    connection_->socket().read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
+    const BodyPiece first = endpoint_->body_at_hand();
+    co_await relay_body(first);
+    if (connection_ && !uploading_ && endpoint_->reusable()) {
+        endpoint_.reset();
+        admission_.give_back(std::move(connection_));
+    }
+}
+
+io::Task<void> Forwarding::relay_body(BodyPiece piece) {
+    if (piece.done && !work_.response_trailers.empty()) piece.done = false;  // they follow in a piece of their own
+    const auto began = co_await exchange_.respond(work_.head, piece.data, piece.done);
+    if (!began) {
+        connection_->socket().cancel();
+        co_return;
+    }
+    while (!piece.done) {
+        connection_->socket().read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
+        const auto next = co_await endpoint_->read_body();
+        if (!next) {
+            const auto error = static_cast<errc>(next.error().value());
+            admission_.failed(error);
+            exchange_.record.error = exchange_.client_gone() ? "client_gone" : reason(error).word;
+            exchange_.abort();
+            co_return;
+        }
+        piece = *next;
+        std::span<const http::Field> trailers;
+        if (piece.done) trailers = work_.response_trailers.fields();
+        const auto sent = co_await exchange_.send(piece.data, piece.done, trailers);
+        if (!sent) {
+            exchange_.record.error = "client_gone";
+            connection_->socket().cancel();
+            co_return;
+        }
+        if (!piece.done) co_await lane_.reactor.yield();
+    }
+}
+
+io::Task<void> Forwarding::open_tunnel() {
+    exchange_.record.websocket = true;
+    filter_response(work_.response, plan_.rules, extras(), work_.head);
+    exchange_.become_tunnel();
+    connection_->socket().read_deadline(io::never);
+    const auto began = co_await exchange_.respond(work_.head, {}, false);
+    if (!began) co_return;
+    const upstream::Tunnel stay = admission_.to_tunnel();
+    const config::Duration configured = plan_.route->websocket_idle;
+    const io::Duration idle = configured.count() > 0 ? configured : client_.listener().timeouts.tunnel_idle;
+    admin::TunnelCells& cells = lane_.cells->tunnels(exchange_.record.pool_index);
+    cells.opened.add();
+    Tunnel tunnel{lane_, exchange_, *endpoint_, *connection_, idle};
+    tunnel_ = &tunnel;
+    co_await tunnel.run();
+    tunnel_ = nullptr;
+    cells.closed.add();
+}
+
+io::Task<void> Forwarding::answer_locally(const Reason& why) {
+    if (exchange_.client_gone()) {
+        exchange_.record.error = "client_gone";
+        exchange_.abort();
+        co_return;
+    }
+    if (exchange_.responded()) {
+        exchange_.record.error = why.word;
+        exchange_.abort();
+        co_return;
+    }
+    Reason told = why;
+    if (too_large_) told = reason(Refusal::body_too_large);
+    if (client_slow_) told = reason(Refusal::request_timeout);
+    if (client_cut_) told = reason(http::errc::truncated);
+    if (exchange_.body_error() != http::errc::ok) told = reason(exchange_.body_error());
+    std::vector<std::string> details;
+    unsigned retry_after = 1;
+    if (told.status == 503 && plan_.notes != nullptr) {
+        PoolNotes::Note note = plan_.notes->get();
+        retry_after = note.retry_after;
+        if (lane_.snapshot->config->error_pages.details) details = std::move(note.last_lines);
+    }
+    const auto sent = co_await reply(exchange_, told, lane_.snapshot->config->error_pages, work_.head,
+                                     lane_.wall.date(), work_.request_id, std::move(details), retry_after);
+    static_cast<void>(sent);
+}
+
+}  // namespace edgeproxy::proxy

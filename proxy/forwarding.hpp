@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <optional>
+
+#include "proxy/connection.hpp"
+#include "proxy/exchange.hpp"
+#include "proxy/http1_client.hpp"
+#include "proxy/local_reply.hpp"
+#include "proxy/retry.hpp"
+#include "proxy/tunnel.hpp"
+
+namespace edgeproxy::proxy {
+
+/// An answer that is no longer than this is gathered before its head goes on: it leaves in one piece, and if the worker
+/// dies in the middle of it nobody has seen its half.
+inline constexpr std::uint64_t gathered_answer = 8 * 1024;
+
+/// The state of one exchange on its way: what its coroutines share. Lives in `forward`'s frame.
+///
+/// forward.cpp gets a place and a connection and decides about another attempt; forward_request.cpp sends the request;
+/// forward_answer.cpp relays the answer, or gives one of our own.
+class Forwarding final : Exchange::Watcher, upstream::Occupant {
+ public:
+    Forwarding(Connection& client, Exchange& exchange, const RoutePlan& plan, Workspace& workspace)
+        : client_(client), lane_(client.lane()), exchange_(exchange), plan_(plan), work_(workspace) {
+        exchange_.watch(this);
+    }
+    ~Forwarding() { exchange_.watch(nullptr); }
+
+    io::Task<void> run();
+
+ private:
+    const http::Request& request() const { return work_.request; }
+    io::Task<upstream::Result<void>> attempt();
+    upstream::AdmitHints hints();
+    io::Task<upstream::Result<void>> admit_again();
+    io::Task<void> back_off();
+    io::Task<upstream::Result<void>> converse();
+    io::Task<upstream::Result<void>> connect();
+    io::Task<upstream::Result<void>> send_request();
+    io::Task<upstream::Result<void>> await_answer();
+    io::Task<upstream::Result<void>> upload();
+    io::Task<upstream::Result<void>> wait_for_continue();
+    io::Task<void> stop_upload();
+    io::Task<void> relay();
+    io::Task<void> relay_body(BodyPiece piece);
+    io::Task<void> open_tunnel();
+    io::Task<void> answer_locally(const Reason& why);
+    bool is_small_answer() const {
+        const http::Body& body = work_.response.body;
+        return body.kind == http::Body::Kind::length && body.length > 0 && body.length <= gathered_answer &&
+               !work_.response.switching;
+    }
+    FailedAttempt describe(upstream::errc error) const;
+    bool too_large(std::uint64_t size) const { return plan_.route->max_body > 0 && size > plan_.route->max_body; }
+    void start_response_clock();
+    void give_up_connection(upstream::errc error);
+    upstream::PoolCells& pool_cells() const { return plan_.pool->cells(lane_.reactor.index()); }
+    io::TimePoint precise_now() const { return lane_.reactor.precise_now(); }
+    ResponseExtras extras() const { return {lane_.wall.date(), work_.request_id, client_.stream().is_tls()}; }
+
+    void client_gone() override;
+    void cut() override;
+
+    Connection& client_;
+    Lane& lane_;
+    Exchange& exchange_;
+    const RoutePlan& plan_;
+    Workspace& work_;
+
+    upstream::AdmitCancel admit_cancel_;
+    upstream::Admission admission_;
+    std::unique_ptr<upstream::UpstreamConnection> connection_;
+    std::optional<Http1Client> endpoint_;
+    io::Task<upstream::Result<void>> upload_;
+    io::Buffer head_buffer_;
+    std::string_view head_;
+    BodyPiece at_hand_;
+    http::Body body_;
+    std::uint64_t uploaded_ = 0;
+    upstream::EndpointId avoid_ = 0;
+    io::TimePoint sent_at_{};
+    unsigned tries_ = 1;  ///< connections wanted so far, the present one included
+    unsigned replays_ = 0;
+    unsigned interim_ = 0;
+    bool body_started_ = false;  ///< bytes of the body beyond `at_hand_` were taken from the client
+    bool uploading_ = false;
+    bool too_large_ = false;
+    bool client_slow_ = false;  ///< the request body stopped coming
+    bool client_cut_ = false;   ///< ... ended before its framing said so
+    bool cut_ = false;
+    Tunnel* tunnel_ = nullptr;  ///< while there is one
+};
+
+}  // namespace edgeproxy::proxy
