@@ -14,13 +14,17 @@ struct Node {
 struct Lists {
     std::array<Node*, FramePool::largest / FramePool::step + 1> head;
     std::array<unsigned, FramePool::largest / FramePool::step + 1> count;
+    bool swept_at_end;  ///< the thread has its Sweeper
 };
 
 // Without a constructor and a destructor, so that looking at it needs no check whether it is initialised.
 constinit thread_local Lists lists{};
 
-/// Empties the lists when the thread ends; made by the first allocation that finds nothing.
+/// Empties the lists when the thread ends; made when the thread first frees a frame.
 struct Sweeper {
+    Sweeper() = default;
+    Sweeper(const Sweeper&) = delete;
+    Sweeper& operator=(const Sweeper&) = delete;
     ~Sweeper() {
         for (Node* node : lists.head) {
             while (node != nullptr) {
@@ -32,7 +36,7 @@ struct Sweeper {
         lists.head.fill(nullptr);
         lists.count.fill(FramePool::kept_per_class);  // frames that outlive the thread's lists go straight to the heap
     }
-    bool made = true;
+    void begin() { lists.swept_at_end = true; }
 };
 
 thread_local Sweeper sweeper;
@@ -60,6 +64,7 @@ void FramePool::release(void* frame, std::size_t size) noexcept {
         ::operator delete(frame);
         return;
     }
+    if (!lists.swept_at_end) sweeper.begin();
     Node* node = ::new (frame) Node{lists.head[at]};
     lists.head[at] = node;
     ++lists.count[at];
