@@ -76,7 +76,7 @@ io::Task<void> Forwarding::run() {
             co_await answer_locally(reason(error));
             co_return;
         }
-        if (verdict == Verdict::replay) ++replays_;
+        if (verdict == Verdict::replay && !upstream::nothing_sent(error)) ++replays_;
         // A place without a process behind it was no attempt at anything.
         if (verdict == Verdict::replay && upstream::nothing_sent(error)) --exchange_.record.attempts;
         ++tries_;

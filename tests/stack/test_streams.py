@@ -14,7 +14,7 @@ from wire import request
 
 MIB = 1 << 20
 LARGE = 128 * MIB if SANITIZED else 1024 * MIB  # a sanitizer is ten times slower; the growth shows as well
-GROWTH = 256 * MIB if SANITIZED else 32 * MIB   # and its allocator keeps freed memory in quarantine
+GROWTH = 512 * MIB if SANITIZED else 32 * MIB   # and its allocator keeps freed memory in quarantine
 
 STREAMERS = by_name("generic-fd", "generic-port")
 
@@ -160,4 +160,5 @@ def test_many_slow_readers_cost_little_each(start_edge, listener, http2):
             for client, stream in clients:
                 stream.__exit__(None, None, None)
                 client.close()
-    assert memory.grew() < 50 * MIB, f"grew by {memory.grew() // MIB} MiB for 50 clients"
+    each = 16 * MIB if SANITIZED else MIB
+    assert memory.grew() < 50 * each, f"grew by {memory.grew() // MIB} MiB for 50 clients"

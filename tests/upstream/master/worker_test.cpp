@@ -17,7 +17,7 @@ struct Life {
     Worker worker{WorkerPolicy{}, start, true};
     TimePoint now = start;
 
-    WorkerAction after(std::initializer_list<WorkerEvent> events) {
+    WorkerAction after(const std::vector<WorkerEvent>& events) {
         WorkerAction last = WorkerAction::nothing;
         for (const WorkerEvent event : events) last = worker.on(event, now);
         return last;
@@ -35,7 +35,7 @@ TEST_CASE("every event in every state has one meaning", "[worker]") {
     using S = WorkerState;
     using A = WorkerAction;
     struct Row {
-        std::initializer_list<WorkerEvent> before;
+        std::vector<WorkerEvent> before;
         WorkerEvent event;
         S state;
         A action;
