@@ -47,7 +47,7 @@ Verdict decide(const FailedAttempt& attempt) {
     }
     if (!http::is_idempotent(attempt.method) && !never_read(attempt)) return Verdict::give_up;
     // A fresh connection that ends without an answer is the endpoint's own failure; only a worker's end excuses it.
-    const bool death = attempt.worker_died || (attempt.managed && attempt.unix_socket);
+    const bool death = attempt.worker_died || attempt.managed;
     return costing(attempt, death);
 }
 

@@ -111,3 +111,17 @@ TEST_CASE("half an answer that nobody has seen counts as none for a method that 
     half.method = Method::post;
     CHECK(decide(half) == Verdict::give_up);
 }
+
+TEST_CASE(
+    "whatever its socket, a worker that ends without an answer costs a GET nothing; a server of somebody else's costs "
+    "an attempt",
+    "[proxy][retry]") {
+    FailedAttempt attempt = failed(errc::closed_early, Method::get);
+    attempt.managed = true;
+    attempt.attempts = 4;
+    attempt.replays = 3;
+    CHECK(decide(attempt) == Verdict::replay);
+    attempt.managed = false;
+    attempt.replays = 0;
+    CHECK(decide(attempt) == Verdict::give_up);
+}
