@@ -13,6 +13,8 @@ checks with ctest, then tests/scenario and tests/stack with pytest against the r
   --preset NAME     which build is tested: release (default), dev, asan, tsan
   --only WHAT       unit, scenario or stack; may be given more than once
   --jobs N          unit tests run at the same time (default: the number of cores)
+  --differential N  N mutants (3000) and every value of every byte, in the comparison with other parsers: 100000 take
+                    about two minutes
   --help            this text
 
 The last line is `N passed, N failed, N skipped`; every skip is printed with its reason. Exit 0: all passed; 1: some test
@@ -28,13 +30,14 @@ jobs="$(nproc)"
 while [[ $# -gt 0 ]]; do
     case $1 in
         --help | -h) usage; exit 0 ;;
-        -R | --preset | --only | --jobs)
+        -R | --preset | --only | --jobs | --differential)
             [[ $# -ge 2 ]] || { printf 'run.sh: %s needs a value (see --help)\n' "$1" >&2; exit 2; }
             case $1 in
                 -R) filter=$2 ;;
                 --preset) preset=$2 ;;
                 --only) only+=("$2") ;;
                 --jobs) jobs=$2 ;;
+                --differential) export EDGEPROXY_DIFFERENTIAL=$2 ;;
             esac
             shift 2
             ;;

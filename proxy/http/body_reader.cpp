@@ -112,18 +112,53 @@ errc BodyReader::chunk_line(char c) {
         return errc::ok;
     }
     if (digits_ == 0) return errc::bad_chunk;
-    if (c == ';') {
-        chunk_ext_ = 0;
-        step_ = Step::ext;
-        return extension(c);
-    }
-    return expect(c, '\r', Step::size_lf);
+    if (c == ';') chunk_ext_ = 0;
+    return end_of_extension(c);
 }
 
-// Counted from the semicolon on, and dropped. A control hides nothing here: not even a bare CR or LF.
+// What may stand behind the size, or behind a whole extension.
+errc BodyReader::end_of_extension(char c) {
+    if (c != ';') return expect(c, '\r', Step::size_lf);
+    step_ = Step::ext;
+    ext_ = Ext::name_first;
+    const bool fits = ++chunk_ext_ <= max_chunk_ext && ++body_ext_ <= max_body_ext;
+    return fits ? errc::ok : errc::chunk_ext_too_long;
+}
+
+// Counted from the semicolon on, and dropped. Strict all the same: where a parser loses its way in one, a chunk that it
+// does not see may begin.
 errc BodyReader::extension(char c) {
-    if (c == '\r') return chunk_ext_ > 1 ? expect(c, '\r', Step::size_lf) : errc::bad_chunk;
-    if (!is_char(c, char_value)) return errc::bad_chunk;
+    const bool token = is_char(c, char_token);
+    bool right = token;
+    switch (ext_) {
+        case Ext::name_first:
+            ext_ = Ext::name;
+            break;
+        case Ext::name:
+            if (c == ';' || c == '\r') return end_of_extension(c);
+            right = token || c == '=';
+            if (c == '=') ext_ = Ext::value_first;
+            break;
+        case Ext::value_first:
+            right = token || c == '"';
+            ext_ = c == '"' ? Ext::quoted : Ext::value;
+            break;
+        case Ext::value:
+            if (c == ';' || c == '\r') return end_of_extension(c);
+            break;
+        case Ext::quoted:
+            right = is_char(c, char_value);
+            if (c == '"') ext_ = Ext::quoted_end;
+            if (c == '\\') ext_ = Ext::escaped;
+            break;
+        case Ext::escaped:
+            right = is_char(c, char_value);
+            ext_ = Ext::quoted;
+            break;
+        case Ext::quoted_end:
+            return end_of_extension(c);
+    }
+    if (!right) return errc::bad_chunk;
     const bool fits = ++chunk_ext_ <= max_chunk_ext && ++body_ext_ <= max_body_ext;
     return fits ? errc::ok : errc::chunk_ext_too_long;
 }

@@ -45,6 +45,8 @@ class BodyReader {
     void skip(std::uint64_t n);
 
  private:
+    /// Where in `;name=value` or `;name="value"` the chunk line is (RFC 9112, section 7.1.1, without blanks).
+    enum class Ext : std::uint8_t { name_first, name, value_first, value, quoted, escaped, quoted_end };
     enum class Step : std::uint8_t {
         data,
         size_first,
@@ -64,6 +66,7 @@ class BodyReader {
     errc framing(char c);
     errc chunk_line(char c);
     errc extension(char c);
+    errc end_of_extension(char c);
     errc trailer_name(char c);
     errc trailer_value(char c);
     errc keep(char c);
@@ -75,6 +78,7 @@ class BodyReader {
     Trailers* trailers_ = nullptr;
     Body::Kind kind_ = Body::Kind::none;
     Step step_ = Step::done;
+    Ext ext_ = Ext::name_first;
     errc error_ = errc::ok;
     std::uint8_t digits_ = 0;
     std::uint16_t chunk_ext_ = 0, body_ext_ = 0;

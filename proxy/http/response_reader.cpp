@@ -98,6 +98,8 @@ errc ResponseReader::finish(std::string_view buffered, Method request_method, Re
     out.reason = buffered.substr(word_end_, target_end_ - word_end_);
     const errc error = out.connection.read(out.fields);
     if (error != errc::ok) return error;
+    // HTTP/1.0 has no interim answers, and a client of it would take one for the answer (RFC 9110, section 15.2).
+    if (out.status < 200 && out.status != 101 && out.version == Version::http10) return errc::bad_status_line;
     const Framing framing = response_framing(out.fields, out.status, request_method, out.version);
     if (framing.error != errc::ok) return framing.error;
     out.body = framing.body;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdlib>
 #include <optional>
+#include <regex>
 
 #include "tests/proxy/http/wire.hpp"
 
@@ -22,13 +23,20 @@ std::optional<std::string_view> line(std::string_view& in) {
     return out;
 }
 
+// *( ";" token [ "=" ( token / quoted-string ) ] )
+bool is_extension(std::string_view text) {
+    static const std::regex grammar(
+        "(;[!#$%&'*+.^_`|~0-9A-Za-z-]+(=([!#$%&'*+.^_`|~0-9A-Za-z-]+|\"([^\"\\\\]|\\\\.)*\"))?)*");
+    return std::regex_match(text.begin(), text.end(), grammar);
+}
+
 std::optional<std::uint64_t> size_of(std::string_view text, std::size_t& extensions) {
     const std::string_view digits = text.substr(0, text.find(';'));
     const std::string_view ext = text.substr(digits.size());
     extensions += ext.size();
     if (digits.empty() || digits.size() > 15 || ext.size() == 1 || ext.size() > 256 || extensions > 4096)
         return std::nullopt;
-    if (!is_field_value(ext)) return std::nullopt;
+    if (!is_field_value(ext) || !is_extension(ext)) return std::nullopt;
     for (char c : digits) {
         if (hex_value(c) < 0) return std::nullopt;
     }

@@ -147,6 +147,26 @@ TEST_CASE("chunk framing that two readers could take differently is refused", "[
     }
 }
 
+TEST_CASE("extensions are names with values, and no place to lose one's way in", "[http][body]") {
+    const auto chunk = [](std::string_view ext) {
+        return body("1" + std::string(ext) + "\r\nx\r\n0" + std::string(ext) + "\r\n\r\n");
+    };
+    for (std::string_view good : {";a", ";a=b", ";a;b=c;d", ";a=\"\"", ";a=\"b c;=\t\"", ";a=\"\\\"\";b", ";a=\"\xe4\"",
+                                  ";!#$%&'*+-.^_`|~=~"}) {
+        INFO(good);
+        CHECK(chunk(good) == "x | ");
+    }
+    for (std::string_view bad :
+         {";",         ";;a",       ";a;",          ";=b",          ";a=",       ";a=;b", ";a==b", ";a=b=c",
+          "; a",       ";a =b",     ";a= b",        " ;a",          "\t;a",      ";a ",   ";a=\"", ";a=\"b",
+          ";a=\"b\"c", ";a=\"\\\"", ";a=\"b\x01\"", ";a=\"b\x7f\"", ";a=b\"c\"", ";a(b",  ";\xe4", ";a,b"}) {
+        INFO(bad);
+        CHECK(chunk(bad) == "bad_chunk");
+    }
+    CHECK(body("1;a=\"\r\n\"\r\nx\r\n0\r\n\r\n") == "bad_chunk");
+    CHECK(body("1;a=\"\\\r\n\"\r\nx\r\n0\r\n\r\n") == "bad_chunk");
+}
+
 TEST_CASE("extensions and trailers are bounded", "[http][body]") {
     const auto chunk = [](std::size_t ext) { return "1;" + std::string(ext - 1, 'e') + "\r\nx\r\n"; };
     CHECK(body(chunk(256) + "0\r\n\r\n").find('|') != std::string::npos);

@@ -81,6 +81,7 @@ TEST_CASE("an answer that is not strictly one is refused", "[http][response]") {
         {"HTTP/1.1 101 X\r\nUpgrade: h2c\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n", "bad_switch"},
         {"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n", "bad_switch"},
         {"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", "bad_switch"},
+        {"HTTP/1.0 103 Early Hints\r\nLink: a\r\n\r\n", "bad_status_line"},
         {"HTTP/1.0 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
          "bad_switch"},
     };
