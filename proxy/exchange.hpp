@@ -55,8 +55,11 @@ class Exchange {
     /// too slow
     /// (`io::errc::timed_out`), or its framing is malformed (`body_error` tells).
     virtual io::Task<io::Result<BodyPiece>> read_body() = 0;
-    /// Ends a pending `read_body` with `io::errc::cancelled`.
-    virtual void cancel_body() = 0;
+    /// Nobody wants the rest of the body: a pending `read_body` and every later one ends with `io::errc::cancelled`.
+    void cancel_body() {
+        body_cancelled_ = true;
+        stop_reading();
+    }
     /// Why the body is malformed, or ok.
     virtual http::errc body_error() const { return http::errc::ok; }
     /// Trailer fields of the request, once its body is done.
@@ -92,6 +95,9 @@ class Exchange {
  protected:
     Exchange() = default;
     ~Exchange() = default;
+    /// Ends a pending read of the body.
+    virtual void stop_reading() = 0;
+    bool body_cancelled() const { return body_cancelled_; }
     void tell_gone() {
         gone_ = true;
         if (watcher_ != nullptr) watcher_->client_gone();
@@ -101,6 +107,7 @@ class Exchange {
  private:
     Watcher* watcher_ = nullptr;
     bool gone_ = false;
+    bool body_cancelled_ = false;
 };
 
 }  // namespace edgeproxy::proxy

@@ -117,6 +117,7 @@ io::Task<Result<void>> Http1Exchange::read_more() {
 }
 
 io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
+    if (body_cancelled()) co_return io::errc::cancelled;
     if (tunnel_) co_return co_await read_tunnel();
     for (;;) {
         if (body_error_ != http::errc::ok)

@@ -47,7 +47,6 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch {
     const http::Request& request() const override { return workspace_.request; }
     BodyPiece body_at_hand() override;
     io::Task<io::Result<BodyPiece>> read_body() override;
-    void cancel_body() override { connection_.socket().cancel_read(); }
     http::errc body_error() const override { return body_error_; }
     std::span<const http::Field> request_trailers() const override { return workspace_.request_trailers.fields(); }
     io::Task<io::Result<void>> interim(const ResponseHead& head) override;
@@ -60,6 +59,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch {
     enum class Framing : std::uint8_t { none, length, chunked, until_close };
 
     void idle_ended(io::Socket& socket) override;
+    void stop_reading() override { connection_.socket().cancel_read(); }
     bool make_room();
     io::Task<io::Result<void>> read_more();
     io::Task<io::Result<BodyPiece>> read_tunnel();

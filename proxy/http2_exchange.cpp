@@ -96,6 +96,7 @@ BodyPiece Http2Exchange::body_at_hand() {
 io::Task<Result<BodyPiece>> Http2Exchange::read_body() {
     use_given();
     for (;;) {
+        if (body_cancelled()) co_return io::errc::cancelled;
         if (input_error() != http::errc::ok)
             co_return boost::system::errc::make_error_code(boost::system::errc::bad_message);
         if (!input_ended() && (client_gone() || closed())) co_return reset_by_peer();

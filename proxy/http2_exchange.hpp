@@ -27,7 +27,6 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
     const http::Request& request() const override { return workspace_->request; }
     BodyPiece body_at_hand() override;
     io::Task<io::Result<BodyPiece>> read_body() override;
-    void cancel_body() override { readable_.cancel(); }
     http::errc body_error() const override { return input_error(); }
     std::span<const http::Field> request_trailers() const override { return workspace_->request_trailers.fields(); }
     io::Task<io::Result<void>> interim(const ResponseHead& head) override;
@@ -60,6 +59,7 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
 
  private:
     Http2Exchange(Http2Connection& connection, std::int32_t id, ObjectPool<Workspace>::Loan workspace);
+    void stop_reading() override { readable_.cancel(); }
     void use_given();
     io::Task<io::Result<void>> wait_taken();
     bool over() const { return client_gone() || (closed() && !output_ended()); }

@@ -340,6 +340,28 @@ def test_the_answer_of_an_aborted_upload_is_delivered(start_edge):
         assert client.got[stream]["headers"][":status"] == "413"
 
 
+@pytest.mark.parametrize("http2", [True, False], ids=["http2", "http1"])
+def test_no_upload_outlives_its_early_answer(start_edge, http2):
+    """Wherever the answer meets the upload, the exchange ends with it: the stop at the end does not have to cut one."""
+    edge = start_edge({"pools": {"app": {"command": "edgeproxy-demo-worker", "health": "/healthz"}}})
+    for _ in range(150):
+        if not http2:
+            wire = edge.wire()
+            wire.send(b"POST /early HTTP/1.1\r\nHost: app.test\r\nContent-Length: 20000\r\n\r\n" + b"x" * 5000)
+            wire.send(b"x" * 5000)
+            assert wire.answer("POST").status == 413
+            wire.close()
+            continue
+        with Client(edge) as client:
+            stream = client.open("/early", method="POST", end=False)
+            for size in (5000, 5000):
+                client.h2.send_data(stream, b"x" * size)
+                client.flush()
+            while "headers" not in client.got.get(stream, {}):
+                client.turn()
+            assert client.got[stream]["headers"][":status"] == "413"
+
+
 def test_websocket_over_http2(start_edge):
     """RFC 8441: CONNECT with :protocol."""
     edge = start_edge({"pools": {"app": {"command": "edgeproxy-demo-worker", "health": "/healthz"}}})

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/reports.hpp"
+
+#include <nghttp2/nghttp2ver.h>
+#include <openssl/opensslv.h>
+
+#include <boost/version.hpp>
+
+namespace edgeproxy::proxy {
+
+using std::chrono::duration_cast;
+using std::chrono::seconds;
+
+Reports::Reports(const Running& running) : running_(running) {}
+
+void Reports::serve(boost::asio::io_context& io, std::vector<control::ListenerSocket>& sockets) {
+    const config::Metrics& wanted = running_.config->metrics;
+    if (!wanted.enabled) return;
+    metrics_ = std::make_unique<admin::Metrics>(sources());
+    admin::Answers answers;
+    answers.metrics_path = wanted.path;
+    answers.metrics = [this] { return metrics_->scrape(); };
+    answers.live = [this] { return admin::loops_turn(running_.lanes->cells(), std::chrono::steady_clock::now()); };
+    answers.readiness = [this] { return readiness(); };
+    server_ = std::make_unique<admin::Server>(io, std::move(answers));
+    for (control::ListenerSocket& socket : sockets) {
+        if (socket.name == control::metrics_listener && socket.fd) server_->listen(std::move(socket.fd));
+    }
+}
+
+void Reports::stop() {
+    if (server_) server_->stop();
+}
+
+admin::Readiness Reports::readiness() const {
+    admin::Conditions conditions;
+    conditions.configured = running_.serving;
+    conditions.listeners_bound = running_.serving && !running_.doors_closed;
+    conditions.draining = running_.draining;
+    conditions.loops_turn = admin::loops_turn(running_.lanes->cells(), std::chrono::steady_clock::now());
+    for (const config::Pool& pool : running_.config->pools) {
+        admin::PoolCondition condition;
+        condition.name = pool.name;
+        condition.required = pool.required;
+        for (const upstream::EndpointStatus& endpoint : running_.pools->roster(pool.name)->status()) {
+            ++condition.endpoints;
+            if (endpoint.state == upstream::EndpointState::ready) ++condition.ready;
+        }
+        condition.reason = running_.desks.at(pool.name).notes.get().reason;
+        conditions.pools.push_back(std::move(condition));
+    }
+    return admin::judge(conditions);
+}
+
+std::vector<admin::PoolSample> Reports::pools() const {
+    std::vector<admin::PoolSample> samples;
+    for (const upstream::Pools::Entry* entry : running_.pools->all()) {
+        const config::Pool* pool = running_.config->find_pool(entry->pool.name());
+        const bool managed = pool != nullptr && pool->managed;
+        samples.push_back(
+            admin::sample(entry->pool, *entry->roster, managed ? &running_.desks.at(pool->name).starts : nullptr));
+    }
+    return samples;
+}
+
+std::vector<admin::CertificateSample> Reports::certificates() const {
+    std::vector<admin::CertificateSample> all;
+    if (!running_.identities) return all;
+    for (const tls::CertificateInfo& info : running_.identities->infos()) {
+        const auto not_after = duration_cast<seconds>(info.not_after.time_since_epoch()).count();
+        all.push_back({info.names.empty() ? info.subject : info.names.front(),
+                       running_.config->tls.dev ? "dev" : "file", not_after});
+    }
+    return all;
+}
+
+admin::MetricSources Reports::sources() {
+    admin::MetricSources sources;
+    sources.build = {EDGEPROXY_VERSION, "", "g++ " __VERSION__, OPENSSL_VERSION_TEXT, NGHTTP2_VERSION,
+                     BOOST_LIB_VERSION};
+    sources.start_time = duration_cast<seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    sources.registry = &running_.registry;
+    sources.lanes = running_.lanes->cells();
+    sources.ready = [this] { return readiness().ready; };
+    sources.config_hash = [this] { return running_.config_hash; };
+    sources.pools = [this] { return pools(); };
+    sources.workers = [this] {
+        std::vector<control::WorkerUsage> all;
+        for (const auto& [key, usage] : running_.usages) all.push_back(usage);
+        return all;
+    };
+    sources.certificates = [this] { return certificates(); };
+    sources.access_dropped = [this] { return running_.log_writer->access_dropped(); };
+    sources.log_dropped = [this] { return running_.log_writer->log_dropped(); };
+    return sources;
+}
+
+}  // namespace edgeproxy::proxy

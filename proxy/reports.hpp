@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "proxy/admin/server.hpp"
+#include "proxy/running.hpp"
+
+namespace edgeproxy::proxy {
+
+/// What the proxy tells the outside about itself: metrics, liveness, readiness, over the admin server. Control thread.
+class Reports {
+ public:
+    /// `running` must outlive it and have its lanes and pools.
+    explicit Reports(const Running& running);
+
+    /// Serves on the sockets among `sockets` that are the metrics listener's, if the configuration wants it.
+    void serve(boost::asio::io_context& io, std::vector<control::ListenerSocket>& sockets);
+    void stop();
+
+ private:
+    admin::MetricSources sources();
+    admin::Readiness readiness() const;
+    std::vector<admin::PoolSample> pools() const;
+    std::vector<admin::CertificateSample> certificates() const;
+
+    const Running& running_;
+    std::unique_ptr<admin::Metrics> metrics_;
+    std::unique_ptr<admin::Server> server_;
+};
+
+}  // namespace edgeproxy::proxy

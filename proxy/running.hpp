@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "proxy/admin/access_log.hpp"
+#include "proxy/admin/log_thread.hpp"
+#include "proxy/admin/log_writer.hpp"
+#include "proxy/admin/metrics.hpp"
+#include "proxy/lanes.hpp"
+#include "tls/tickets.hpp"
+#include "upstream/pools.hpp"
+
+namespace edgeproxy::proxy {
+
+/// What the control thread knows of a pool beside its roster.
+struct PoolDesk {
+    PoolNotes notes;
+    admin::StartHistogram starts;
+    std::map<control::Incarnation, std::chrono::steady_clock::time_point> starting;
+};
+
+/// The parts of a proxy process that serves, in the order of who uses whom: the later a member, the earlier it dies.
+///
+/// Owned by App, looked at by Reports. Control thread only; the lanes have threads of their own.
+struct Running {
+    io::Clock clock = io::Clock::real();
+    config::Log log;
+    std::shared_ptr<const config::Config> config;
+    std::string config_hash;                       ///< the beginning of the SHA-256 of the canonical long form
+    std::unique_ptr<admin::AccessLog> access_log;  ///< null = off
+    std::unique_ptr<admin::LogWriter> log_writer;
+    std::unique_ptr<admin::LogThread> log_thread;
+    admin::Registry registry;
+    std::unique_ptr<tls::TicketKeys> tickets;
+    std::shared_ptr<const tls::Identities> identities;                             ///< null when no listener has TLS
+    std::map<std::string, PoolDesk> desks;                                         ///< by pool
+    std::map<std::pair<std::string, std::uint32_t>, control::WorkerUsage> usages;  ///< by pool and slot
+    std::unique_ptr<Lanes> lanes;
+    std::unique_ptr<upstream::Pools> pools;
+    bool serving = false;       ///< there is a configuration, and connections are accepted
+    bool draining = false;      ///< not ready any more
+    bool doors_closed = false;  ///< nothing is accepted any more
+};
+
+}  // namespace edgeproxy::proxy
