@@ -162,7 +162,7 @@ inline constexpr Field table[] = {
 {"pools.<name>.outlier.window",           duration,     "10s",            "100ms",  "1h",      "",          live,    now,   ""},
 {"pools.<name>.outlier.eject",            duration,     "10s",            "100ms",  "1h",      "",          live,    now,   "how long it rests the first time"},
 {"pools.<name>.keepalive",                section,      "",               "",       "",        "",          live,    now,   "idle connections to endpoints"},
-{"pools.<name>.keepalive.max_idle",       count,        "32",             "0",      "1024",    "",          live,    now,   "per endpoint and thread"},
+{"pools.<name>.keepalive.max_idle",       count,        "32",             "0",      "1024",    "",          live,    now,   "per endpoint and thread; what a burst leaves beyond it goes after a second"},
 {"pools.<name>.keepalive.idle_timeout",   duration,     "uvicorn?60s|sync?off|gunicorn?1s|4s", "100ms", "1h", "off", live, now, "shorter than the server's own; off = never kept"},
 {"pools.<name>.keepalive.max_requests",   count,        "1000",           "1",      "1000000000", "",       live,    later, "of one connection"},
 {"pools.<name>.timeouts",                 section,      "",               "",       "",        "",          live,    now,   "towards endpoints"},

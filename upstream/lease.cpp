@@ -69,7 +69,8 @@ void IdleConnections::give(std::unique_ptr<UpstreamConnection> connection, const
     ++connection->served_;
     const bool wanted = !closed_ && keepalive.max_idle > 0 && keepalive.idle_timeout > config::Duration::zero();
     if (!wanted || connection->served_ >= UpstreamConnection::max_requests || !is_quiet(connection->stream())) return;
-    while (size() >= keepalive.max_idle) remove(*oldest_);
+    max_idle_ = keepalive.max_idle;
+    while (size() >= max_idle_ + most_surplus) remove(*oldest_);
 
     UpstreamConnection* const kept = connection.release();
     kept->idle_since_ = reactor_.now();
@@ -82,8 +83,16 @@ void IdleConnections::give(std::unique_ptr<UpstreamConnection> connection, const
     kept->socket().watch_idle(kept);
 
     idle_timeout_ = keepalive.idle_timeout;
-    // One look at the oldest per idle_timeout, not one timer per request.
-    if (!linked()) reactor_.wheel().schedule(*this, oldest_->idle_since_ + idle_timeout_);
+    // One look at the oldest per idle_timeout, not one timer per request; another pace while there is a surplus.
+    const bool surplus = size() > max_idle_;
+    if (linked() && (surplus_ || !surplus)) return;
+    surplus_ = surplus;
+    reactor_.wheel().schedule(*this, due());
+}
+
+/// When the oldest has to go if nobody takes it.
+io::TimePoint IdleConnections::due() const {
+    return oldest_->idle_since_ + (surplus_ ? std::min(surplus_time, idle_timeout_) : idle_timeout_);
 }
 
 void IdleConnections::close() {
@@ -107,8 +116,8 @@ std::unique_ptr<UpstreamConnection> IdleConnections::remove(UpstreamConnection& 
 }
 
 void IdleConnections::expired(io::TimePoint now) {
-    while (oldest_ != nullptr && oldest_->idle_since_ + idle_timeout_ <= now) remove(*oldest_);
-    if (oldest_ != nullptr) reactor_.wheel().schedule(*this, oldest_->idle_since_ + idle_timeout_);
+    while (oldest_ != nullptr && (surplus_ = size() > max_idle_, due() <= now)) remove(*oldest_);
+    if (oldest_ != nullptr) reactor_.wheel().schedule(*this, due());
 }
 
 // ---- connect

@@ -48,12 +48,17 @@ class UpstreamConnection final : io::Socket::IdleWatch {
 };
 
 /// The kept-alive connections to one endpoint that one reactor has at hand: last in, first out, so that the surplus
-/// ages and goes.
+/// ages and goes. What a burst leaves beyond `max_idle` may stay for `surplus_time`: a load whose requests come in
+/// waves would connect anew with every wave.
 ///
 /// A connection that becomes readable or closed while it is idle is closed at once; one that was idle for
 /// `idle_timeout` by one timer for the list. All calls on the reactor's thread, but `size`.
 class IdleConnections final : io::Timer {
  public:
+    /// How long a connection beyond `max_idle` may be idle, and how many there may be.
+    static constexpr io::Duration surplus_time = std::chrono::seconds(1);
+    static constexpr std::uint32_t most_surplus = 256;
+
     explicit IdleConnections(io::Reactor& reactor) : reactor_(reactor) {}
     /// REQUIRES: closed or empty.
     ~IdleConnections();
@@ -62,9 +67,9 @@ class IdleConnections final : io::Timer {
     /// request that must not be sent twice takes no chance with a connection that the endpoint may just be closing).
     std::unique_ptr<UpstreamConnection> take(io::Duration idle_at_most = io::Duration::max());
 
-    /// Keeps the connection for the next request, or closes it: no keep-alive, list full (then the oldest goes), used
-    /// up, bytes that nobody asked for, the end seen, or the endpoint leaves. REQUIRES: the answer was read to its end
-    /// and allows it; no operation is pending.
+    /// Keeps the connection for the next request, or closes it: no keep-alive, `max_idle` + `most_surplus` reached
+    /// (then the oldest goes), used up, bytes that nobody asked for, the end seen, or the endpoint leaves. REQUIRES:
+    /// the answer was read to its end and allows it; no operation is pending.
     void give(std::unique_ptr<UpstreamConnection> connection, const config::Keepalive& keepalive);
 
     /// Closes all and keeps nothing from now on.
@@ -78,12 +83,15 @@ class IdleConnections final : io::Timer {
     void expired(io::TimePoint now) override;
     std::unique_ptr<UpstreamConnection> remove(UpstreamConnection& connection);
     void close_all();
+    io::TimePoint due() const;
 
     io::Reactor& reactor_;
     UpstreamConnection* newest_ = nullptr;
     UpstreamConnection* oldest_ = nullptr;
     std::atomic<std::uint32_t> size_{0};
     io::Duration idle_timeout_{};
+    std::uint32_t max_idle_ = 0;
+    bool surplus_ = false;  ///< the timer looks at the surplus
     bool closed_ = false;
 };
 

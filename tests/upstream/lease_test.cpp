@@ -76,14 +76,42 @@ TEST_CASE("an idle connection is taken again, the last one first", "[upstream][l
     CHECK(idle.cells.connects.value() == 2);
 }
 
-TEST_CASE("beyond max_idle the oldest goes", "[upstream][lease]") {
+TEST_CASE("beyond max_idle the oldest goes when nobody has wanted it for a second", "[upstream][lease]") {
     Idle idle;
     auto a = idle.connect(), b = idle.connect(), c = idle.connect();
     idle.give(std::move(a)), idle.give(std::move(b)), idle.give(std::move(c));
+    idle.wait(900ms);
+    CHECK(idle.connections.size() == 3);
+    idle.wait(300ms);
     CHECK(idle.connections.size() == 2);
     CHECK(idle.peers[0].hung_up());
     CHECK_FALSE(idle.peers[1].hung_up());
     CHECK(idle.cells.connections_closed.value() == 1);
+    idle.wait(2500ms);
+    CHECK(idle.connections.size() == 2);  // the others have their time
+    idle.wait(600ms);
+    CHECK(idle.connections.size() == 0);
+}
+
+TEST_CASE("a load that comes in waves beyond max_idle connects once", "[upstream][lease]") {
+    Idle idle;
+    std::vector<std::unique_ptr<UpstreamConnection>> wave;
+    for (int i = 0; i < 10; ++i) wave.push_back(idle.connect());
+    for (int round = 0; round < 30; ++round) {
+        for (auto& connection : wave) idle.give(std::move(connection));
+        idle.wait(100ms);
+        for (auto& connection : wave) connection = idle.connections.take();
+        REQUIRE(wave.back());
+    }
+    CHECK(idle.cells.connections_closed.value() == 0);
+}
+
+TEST_CASE("even a burst keeps no more than a bound", "[upstream][lease]") {
+    Idle idle;
+    for (std::uint32_t i = 0; i < IdleConnections::most_surplus + 4; ++i) idle.give(idle.connect());
+    CHECK(idle.connections.size() == IdleConnections::most_surplus + 2);
+    CHECK(idle.peers[1].hung_up());
+    CHECK_FALSE(idle.peers[2].hung_up());
 }
 
 TEST_CASE("an idle connection that is closed or speaks is closed at once", "[upstream][lease]") {
