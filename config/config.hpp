@@ -170,6 +170,22 @@ struct Restart {
     bool operator==(const Restart&) const = default;
 };
 
+/// When a worker has served long enough and is replaced (0 = off).
+struct Recycle {
+    unsigned requests = 0;
+    unsigned jitter = 0;  ///< percent by which `requests` and `lifetime` are shortened at random
+    Duration lifetime{};
+    ByteSize memory = 0;
+    bool operator==(const Recycle&) const = default;
+};
+
+/// When a worker that does not read its requests is taken out, and when it is ended.
+struct Hang {
+    Duration suspect_after{};
+    Duration kill_after{};  ///< unread, or unhealthy
+    bool operator==(const Hang&) const = default;
+};
+
 /// What the master needs to run a managed pool's workers. Never sent to the proxy.
 struct Command {
     std::vector<std::string> argv;  ///< with placeholders {socket} {fd} {port} {host} {index} {pool}
@@ -210,6 +226,9 @@ struct Pool {
     Duration drain_timeout{};      ///< the proxy finishes what is in flight
     Duration stop_grace_period{};  ///< TERM to KILL
     Restart restart;
+    Recycle recycle;
+    Hang hang;
+    unsigned surge = 1;  ///< extra workers while workers are replaced; 0 = in place
     bool operator==(const Pool&) const = default;
 };
 

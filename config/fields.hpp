@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
+#include <charconv>
 
 #include "config/config.hpp"
 #include "config/values.hpp"
@@ -206,6 +207,30 @@ void fields(Io& io, Restart& v) {
         [&](const Field&) { return write_failures(v.crash_loop_failures, v.crash_loop_window); });
 }
 
+inline Complaint read_percent(std::string_view text, unsigned& percent) {
+    std::string_view digits = text;
+    if (digits.ends_with('%')) digits.remove_suffix(1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), percent);
+    if (error == std::errc{} && end == digits.data() + digits.size() && percent <= 100) return {};
+    return {"bad-share", '"' + std::string(text) + "\" is not a share", "write it like 10%"};
+}
+
+template <class Io>
+void fields(Io& io, Recycle& v) {
+    io("requests", v.requests);
+    io.custom(
+        "jitter", [&](const Field&, std::string_view text) { return read_percent(text, v.jitter); },
+        [&](const Field&) { return std::to_string(v.jitter) + "%"; });
+    io("lifetime", v.lifetime);
+    io("memory", v.memory);
+}
+
+template <class Io>
+void fields(Io& io, Hang& v) {
+    io("suspect_after", v.suspect_after);
+    io("kill_after", v.kill_after);
+}
+
 inline Complaint read_host_header(std::string_view text, Pool& v) {
     v.host_header = text == "preserve"   ? HostHeader::preserve
                     : text == "endpoint" ? HostHeader::endpoint
@@ -227,6 +252,9 @@ void fields(Io& io, Pool& v) {
         io("start_parallel", v.start_parallel);
         io("stop_grace_period", v.stop_grace_period);
         io.section("restart", v.restart);
+        io.section("recycle", v.recycle);
+        io.section("hang", v.hang);
+        io("surge", v.surge);
     }
     io("drain_timeout", v.drain_timeout);
     io("required", v.required);

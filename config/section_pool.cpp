@@ -92,9 +92,10 @@ void Section::read_env_files(std::map<std::string, std::string>& environment) {
 }
 
 void Section::refuse_without_command() {
-    constexpr std::array<std::string_view, 13> keys{
-        "kind",  "workers",     "bind",          "environment",    "env_file",          "working_dir", "user",
-        "group", "stop_signal", "start_timeout", "start_parallel", "stop_grace_period", "restart"};
+    constexpr std::array<std::string_view, 16> keys{
+        "kind",    "workers", "bind",        "environment",   "env_file",       "working_dir",
+        "user",    "group",   "stop_signal", "start_timeout", "start_parallel", "stop_grace_period",
+        "restart", "recycle", "hang",        "surge"};
     for (const auto key : keys) {
         const Entry* found = entry(key);
         if (found == nullptr) continue;

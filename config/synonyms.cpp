@@ -44,7 +44,7 @@ constexpr Synonym table[] = {
     {pool, "boot_timeout", "start_timeout"},
     {pool, "startup_timeout", "start_timeout"},
     {pool, "max_requests", "recycle.requests"},
-    {pool, "max_requests_jitter", "recycle.requests"},
+    {pool, "max_requests_jitter", "recycle.jitter"},
     {pool, "max_memory_restart", "recycle.memory"},
     {pool, "depends_on", "not needed: requests wait until a worker is ready, whatever starts first"},
     {pool, "worker_class", "written in the command: gunicorn -k uvicorn_worker.UvicornWorker"},

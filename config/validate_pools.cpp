@@ -23,6 +23,7 @@ class PoolRules {
         if (!pool_.command.argv.empty()) check_worker();
         check_endpoints();
         check_health();
+        check_hang();
     }
 
  private:
@@ -114,6 +115,12 @@ class PoolRules {
         if (!written("health") || !path.empty() || written("health.path") || pool_.managed) return;
         scope_.problems.error(at("health"), "missing-key", "\"health\" of a pool of others needs \"path\"",
                               "write health: /healthz");
+    }
+
+    void check_hang() {
+        if (!pool_.managed || pool_.hang.suspect_after <= pool_.hang.kill_after) return;
+        scope_.problems.error(at(written("hang.suspect_after") ? "hang.suspect_after" : "hang.kill_after"), "bad-order",
+                              "hang.suspect_after is longer than hang.kill_after");
     }
 
     const Pool& pool_;

@@ -69,6 +69,10 @@ bool has_control(std::string_view text) {
 }  // namespace
 
 Complaint read_value(const ValueContext& context, const Field& field, std::string_view text, unsigned& value) {
+    if (text == "off" && field.takes("off")) {
+        value = 0;
+        return {};
+    }
     std::string automatic;
     if (text == "auto" && field.takes("auto") && context.automatic != nullptr) {
         automatic = context.automatic(context.owner, field);
@@ -160,8 +164,8 @@ Complaint read_word(const Field& field, std::string_view text, std::size_t& inde
             near.empty() || near.ends_with('!') ? "one of " + join(words) : "did you mean " + in_quotes(near) + '?'};
 }
 
-std::string write_value(const Field&, unsigned value) {
-    return std::to_string(value);
+std::string write_value(const Field& field, unsigned value) {
+    return value == 0 && field.takes("off") ? "off" : std::to_string(value);
 }
 std::string write_value(const Field&, bool value) {
     return value ? "true" : "false";

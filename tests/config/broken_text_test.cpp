@@ -139,8 +139,8 @@ TEST_CASE("what is wrong with a file is said at its place: text, keys, values", 
          "listen: \":8080\"\n"
          "app:\n"
          "  command: prog\n"
-         "  recycle: { requests: 5 }\n",
-         "4:3+7 error not-supported: key \"recycle\" in app is not supported yet | \n"},
+         "  watch: true\n",
+         "4:3+5 error not-supported: key \"watch\" in app is not supported yet | \n"},
         {"not built yet in a route",
          "listen: \":8080\"\n"
          "pools:\n"
@@ -321,6 +321,12 @@ TEST_CASE("what is wrong with a file is said at its place: text, keys, values", 
          "  command: prog\n"
          "  balance: hash\n",
          "4:12+4 error not-supported: \"hash\" is not supported yet | one of least_requests, round_robin\n"},
+        {"a share",
+         "listen: \":8080\"\n"
+         "app:\n"
+         "  command: prog\n"
+         "  recycle: { jitter: 101% }\n",
+         "4:22+4 error bad-share: \"101%\" is not a share | write it like 10%\n"},
         {"backoff",
          "listen: \":8080\"\n"
          "app:\n"

@@ -66,6 +66,9 @@ TEST_CASE("defaults of a managed pool", "[config][defaults]") {
     CHECK(pool.drain_timeout == 30s);
     CHECK(pool.stop_grace_period == 10s);
     CHECK(pool.restart == Restart{500ms, 30s, 5, 60s});
+    CHECK(pool.recycle == Recycle{0, 10, 0s, 0});
+    CHECK(pool.hang == Hang{2s, 30s});
+    CHECK(pool.surge == 1);
 }
 
 TEST_CASE("defaults of a pool of others", "[config][defaults]") {

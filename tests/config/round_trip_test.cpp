@@ -42,6 +42,9 @@ pools:
     start_parallel: 9
     stop_grace_period: 0s
     restart: { backoff: 1s-1m, crash_loop: 9/1h }
+    recycle: { requests: 900, jitter: 5%, lifetime: 7d, memory: 300MiB }
+    hang: { suspect_after: 3s, kill_after: 20s }
+    surge: 2
     drain_timeout: 0s
     required: false
     balance: round_robin
@@ -198,6 +201,13 @@ TEST_CASE("every supported key says something: another value is another plan", "
         {"start_timeout: 3s", "start_timeout: 4s"},
         {"start_parallel: 9", "start_parallel: 8"},
         {"stop_grace_period: 0s", "stop_grace_period: 1s"},
+        {"requests: 900", "requests: off"},
+        {"jitter: 5%", "jitter: 6%"},
+        {"lifetime: 7d", "lifetime: off"},
+        {"memory: 300MiB", "memory: off"},
+        {"suspect_after: 3s", "suspect_after: 4s"},
+        {"kill_after: 20s", "kill_after: 21s"},
+        {"surge: 2", "surge: 0"},
         {"1s-1m", "1s-2m"},
         {"1s-1m", "2s-1m"},
         {"9/1h", "8/1h"},

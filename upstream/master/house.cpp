@@ -30,6 +30,7 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
       json_(output_.wants_json(config_->logging.format)),
       random_(std::random_device{}()),
       workplace_(make_workplace(core)),
+      fleet_(workplace_),
       proxy_(loop_, log_, proxy_request(), proxy_events()),
       signals_(loop_, SIGTERM, SIGINT, SIGQUIT),
       phase_timer_(loop_),
@@ -38,7 +39,7 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
       flush_timer_(loop_) {
     for (const int number : {SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
     log_.on_records([this] { boost::asio::post(loop_, [this] { write_log(); }); });
-    make_crews();
+    make_fleet();
 }
 
 // ---- making things
@@ -49,7 +50,6 @@ Workplace House::make_workplace(rlimit core) {
     out.environment = own_environment();
     out.proxy = resources_.proxy;
     out.core = core;
-    out.health_kill_after = options_.health_kill_after;
     out.generation = generation;
     if (resources_.runtime_dir) out.run_dir = resources_.runtime_dir->path();
     out.jitter = [this] { return std::uniform_real_distribution<double>(-1, 1)(random_); };
@@ -86,10 +86,10 @@ ProxyProcess::Events House::proxy_events() {
     return events;
 }
 
-void House::make_crews() {
+void House::make_fleet() {
     for (const config::Pool& pool : config_->pools) {
         if (!pool.managed) continue;
-        crews_.push_back(std::make_unique<Crew>(workplace_, pool, resources_.workers[pool.name]));
+        fleet_.add({std::shared_ptr<const config::Pool>(config_, &pool), resources_.workers[pool.name]});
     }
 }
 
@@ -126,9 +126,7 @@ void House::greet() {
     auto text = control::make_sealed("configuration", config::to_yaml(*config_, {.for_proxy = true}));
     if (!text) return fail(ExitCode::failed, "cannot hand the configuration to the proxy: " + text.error().message());
     proxy_.send(control::ConfigMessage{generation, std::move(*text)});
-    if (crews_started_) {
-        for (const auto& crew : crews_) crew->introduce();
-    }
+    if (crews_started_) fleet_.introduce();
     if (phase_ == Phase::delaying) {
         const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - io::Clock::real().now());
         const auto drain = std::chrono::duration_cast<milliseconds>(drain_until_ - close_at_);
@@ -147,31 +145,25 @@ void House::send_log_files() {
 void House::heard(control::Message message) {
     if (const auto* m = std::get_if<control::ConfigResult>(&message)) return config_result(*m);
     if (const auto* m = std::get_if<control::WorkerReady>(&message)) {
-        return worker_event(m->incarnation, WorkerEvent::answered);
+        return fleet_.hear(m->incarnation, WorkerEvent::answered, {});
     }
     if (const auto* m = std::get_if<control::WorkerDrained>(&message)) {
-        return worker_event(m->incarnation, WorkerEvent::drained);
+        return fleet_.hear(m->incarnation, WorkerEvent::drained, {});
     }
     if (const auto* m = std::get_if<control::Suspect>(&message))
-        return worker_event(m->incarnation, WorkerEvent::suspect);
+        return fleet_.hear(m->incarnation, WorkerEvent::suspect, {});
     if (const auto* m = std::get_if<control::Resumed>(&message))
-        return worker_event(m->incarnation, WorkerEvent::resumed);
-    if (const auto* m = std::get_if<control::Hung>(&message)) return worker_event(m->incarnation, WorkerEvent::hung);
+        return fleet_.hear(m->incarnation, WorkerEvent::resumed, {});
+    if (const auto* m = std::get_if<control::Hung>(&message)) return fleet_.hear(m->incarnation, WorkerEvent::hung, {});
     if (const auto* m = std::get_if<control::Unhealthy>(&message)) {
-        return worker_event(m->incarnation, WorkerEvent::unhealthy, m->why);
+        return fleet_.hear(m->incarnation, WorkerEvent::unhealthy, m->why);
     }
     if (const auto* m = std::get_if<control::Healthy>(&message))
-        return worker_event(m->incarnation, WorkerEvent::healthy);
+        return fleet_.hear(m->incarnation, WorkerEvent::healthy, {});
     if (const auto* m = std::get_if<control::StartRejected>(&message)) {
-        for (const auto& crew : crews_) crew->hear_rejected(m->incarnation, m->why);
-        return;
+        return fleet_.hear_rejected(m->incarnation, m->why);
     }
-    if (const auto* m = std::get_if<control::Stats>(&message)) {
-        for (const control::WorkerStats& stats : m->workers) {
-            for (const auto& crew : crews_) crew->hear_stats(stats);
-        }
-        return;
-    }
+    if (const auto* m = std::get_if<control::Stats>(&message)) return fleet_.hear_stats(*m);
     if (const auto* m = std::get_if<control::Drained>(&message)) {
         if (m->left_over > 0) {
             log_.warn("requests_cut", fmt::format("{} requests were cut, since the drain took too long", m->left_over));
@@ -190,17 +182,12 @@ void House::config_result(const control::ConfigResult& result) {
     }
     if (crews_started_ || phase_ != Phase::running) return;
     crews_started_ = true;
-    for (const auto& crew : crews_) crew->start(proxy_.is_ready());
+    fleet_.start(proxy_.is_ready());
     look_at_crews();
 }
 
-void House::worker_event(control::Incarnation incarnation, WorkerEvent event, const std::string& why) {
-    // Unknown: it died while the message was under way.
-    std::any_of(crews_.begin(), crews_.end(), [&](const auto& crew) { return crew->hear(incarnation, event, why); });
-}
-
 void House::proxy_changed(bool ready) {
-    for (const auto& crew : crews_) crew->proxy_changed(ready);
+    fleet_.proxy_changed(ready);
     look_at_crews();
 }
 
@@ -249,13 +236,22 @@ void House::on_signal(int number) {
             interrupted_ = true;
             return begin_stop(signal_name(number));
         case SIGHUP:
-            log_.warn("reload_unsupported",
-                      "reload is not supported yet: SIGHUP does nothing; restart to read the file again");
-            return;
+            return fleet_.roll_all(control::RestartReason::reload);
+        case SIGTTIN:
+        case SIGTTOU:
+            return scale_first(number == SIGTTIN ? 1 : -1);
         default:
             log_.warn("signal_unsupported",
                       fmt::format("{} is not supported yet and does nothing", signal_name(number)));
     }
+}
+
+// One worker more or less in the first managed pool.
+void House::scale_first(int by) {
+    if (fleet_.crews().empty()) return log_.warn("no_managed_pool", "there is no pool with workers to change");
+    Crew& crew = *fleet_.crews().front();
+    if (by < 0 && crew.wanted() <= 1) return log_.warn("scale_refused", "the last worker stays");
+    crew.scale(by < 0 ? crew.wanted() - 1 : crew.wanted() + 1);
 }
 
 void House::reopen_logs() {
@@ -302,7 +298,7 @@ void House::tick_usage() {
     usage_timer_.expires_after(Crew::usage_interval);
     usage_timer_.async_wait([this](boost::system::error_code error) {
         if (error) return;
-        for (const auto& crew : crews_) crew->report_usage();
+        fleet_.report_usage();
         tick_usage();
     });
 }

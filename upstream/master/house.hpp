@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "upstream/master/crew.hpp"
+#include "upstream/master/fleet.hpp"
 #include "upstream/master/guard.hpp"
 #include "upstream/master/output.hpp"
 #include "upstream/master/proxy_process.hpp"
@@ -41,14 +41,13 @@ class House {
     Workplace make_workplace(rlimit core);
     ProcessRequest proxy_request() const;
     ProxyProcess::Events proxy_events();
-    void make_crews();
+    void make_fleet();
 
     // The proxy.
     void greet();
     void send_log_files();
     void heard(control::Message message);
     void config_result(const control::ConfigResult& result);
-    void worker_event(control::Incarnation incarnation, WorkerEvent event, const std::string& why = {});
     void proxy_changed(bool ready);
     void proxy_ended(const std::string& how);
 
@@ -57,6 +56,7 @@ class House {
     void on_signal(int number);
     void reap();
     void child_ended(pid_t pid, int status);
+    void scale_first(int by);
     void reopen_logs();
 
     // The end.
@@ -87,9 +87,9 @@ class House {
     std::mt19937 random_;
     control::Incarnation last_incarnation_ = 0;
     Workplace workplace_;
+    Fleet fleet_;
     Guard guard_;
     ProxyProcess proxy_;
-    std::vector<std::unique_ptr<Crew>> crews_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer phase_timer_, force_timer_, usage_timer_, flush_timer_;
     Phase phase_ = Phase::running;

@@ -43,7 +43,7 @@ void House::reap() {
         siginfo_t info{};
         if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
         const pid_t pid = info.si_pid;
-        for (const auto& crew : crews_) crew->kill_group_of(pid);
+        fleet_.kill_group_of(pid);
         int status = 0;
         if (::waitpid(pid, &status, 0) == pid) child_ended(pid, status);
     }
@@ -56,16 +56,15 @@ void House::child_ended(pid_t pid, int status) {
         if (!guard_.restart()) log_.error("guard_failed", "cannot start the guard process; going on without it");
         return;
     }
-    for (const auto& crew : crews_) {
-        if (crew->on_exit(pid, status)) return leave_if_empty();
-    }
+    if (fleet_.on_exit(pid, status)) return leave_if_empty();
     log_.debug("orphan_reaped",
                fmt::format("process {}, left behind by another, ended: {}", pid, describe_exit(status)));
 }
 
 void House::look_at_crews() {
     if (phase_ != Phase::running) return;
-    for (const auto& crew : crews_) {
+    const auto& crews = fleet_.crews();
+    for (const auto& crew : crews) {
         if (crew->start_failure().empty() || !crew->pool().required || crew->was_ever_ready()) continue;
         const config::Command& command = crew->pool().command;
         std::string why = fmt::format(
@@ -74,10 +73,10 @@ void House::look_at_crews() {
         for (const std::string& line : crew->last_lines()) why += "\n    " + line;
         return fail(ExitCode::pool_failed, why);
     }
-    const auto serving = std::count_if(crews_.begin(), crews_.end(), [](const auto& crew) { return can_serve(*crew); });
-    if (told_ready_ || !proxy_.is_ready() || static_cast<std::size_t>(serving) < crews_.size()) return;
+    const auto serving = std::count_if(crews.begin(), crews.end(), [](const auto& crew) { return can_serve(*crew); });
+    if (told_ready_ || !proxy_.is_ready() || static_cast<std::size_t>(serving) < crews.size()) return;
     told_ready_ = true;
-    log_.info("ready", fmt::format("ready: {0} of {0} managed pools can serve", crews_.size()));
+    log_.info("ready", fmt::format("ready: {0} of {0} managed pools can serve", crews.size()));
 }
 
 // ---- the end
@@ -125,13 +124,13 @@ void House::stop_workers() {
     if (phase_ != Phase::delaying && phase_ != Phase::draining) return;
     phase_ = Phase::stopping;
     phase_timer_.cancel();
-    for (const auto& crew : crews_) crew->stop();
+    fleet_.stop();
     leave_if_empty();
 }
 
 void House::leave_if_empty() {
     if (phase_ != Phase::stopping) return;
-    if (!std::all_of(crews_.begin(), crews_.end(), [](const auto& crew) { return crew->is_empty(); })) return;
+    if (!fleet_.is_empty()) return;
     phase_ = Phase::leaving;
     proxy_.finish();
 }
@@ -143,7 +142,7 @@ void House::force(const std::string& why) {
     proxy_.keep_down();
     if (phase_ != Phase::leaving) phase_ = Phase::stopping;
     proxy_.kill();
-    for (const auto& crew : crews_) crew->kill();
+    fleet_.kill();
     leave_if_empty();
     give_up_later();
 }
@@ -167,7 +166,7 @@ void House::fail(int code, const std::string& why) {
         if (phase_ == Phase::over || phase_ == Phase::leaving) return;
         phase_ = Phase::stopping;
         proxy_.send(control::DrainAll{});  // an end in order, not the death of its master
-        for (const auto& crew : crews_) crew->kill();
+        fleet_.kill();
         leave_if_empty();
         give_up_later();
     });

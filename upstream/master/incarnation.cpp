@@ -20,8 +20,8 @@ LineSplitter::Take line_taker(const Workplace& workplace, IncarnationProcess& wo
     };
 }
 
-ProcessRequest request_for(const Workplace& workplace, const config::Pool& pool,
-                           const std::optional<Identity>& identity, const IncarnationProcess& worker) {
+ProcessRequest request_for(const Workplace& workplace, const IncarnationProcess& worker) {
+    const config::Pool& pool = *worker.plan.pool;
     const WorkerSocket& socket = *worker.socket;
     Place place{worker.slot, socket.address(), socket.listener() >= 0 ? inherited_fd : -1};
     if (!socket.path().empty()) place.address.host = socket.path();  // the worker's name for it, not the proxy's
@@ -29,7 +29,7 @@ ProcessRequest request_for(const Workplace& workplace, const config::Pool& pool,
     request.argv = worker_arguments(pool, place);
     request.environment = worker_environment(pool, place, workplace.environment);
     request.working_dir = pool.command.working_dir;
-    request.identity = identity;
+    request.identity = worker.plan.identity;
     if (socket.listener() >= 0) request.pass = {socket.listener()};
     request.death_signal = SIGTERM;
     request.core = workplace.core;
@@ -38,6 +38,12 @@ ProcessRequest request_for(const Workplace& workplace, const config::Pool& pool,
 }
 
 }  // namespace
+
+bool CrewPlan::starts_like(const CrewPlan& other) const {
+    config::Command command = pool->command;
+    command.stop_signal = other.pool->command.stop_signal;  // said at the end, not at the start
+    return command == other.pool->command && identity == other.identity;
+}
 
 std::string Journey::text(TimePoint now) const {
     const auto ms = [&](TimePoint point) { return std::chrono::duration_cast<milliseconds>(point - begun).count(); };
@@ -50,21 +56,23 @@ void IncarnationProcess::signal(int number) const {
     if (process.pid > 0) ::kill(-process.pid, number);
 }
 
-std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace, const config::Pool& pool,
-                                                      const std::optional<Identity>& identity, std::uint32_t slot,
-                                                      WorkerPolicy policy, bool clocks_run, std::string& error) {
+std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace, const CrewPlan& plan,
+                                                      std::uint32_t slot, WorkerPolicy policy, bool clocks_run,
+                                                      std::string& error) {
+    const config::Pool& pool = *plan.pool;
     const TimePoint begun = io::Clock::real().now();
-    auto worker = std::make_unique<IncarnationProcess>(workplace.next_incarnation(), slot, policy, begun, clocks_run);
+    auto worker =
+        std::make_unique<IncarnationProcess>(workplace.next_incarnation(), plan, slot, policy, begun, clocks_run);
     worker->journey.begun = begun;
     worker->socket =
-        WorkerSocket::make(pool.command.bind, workplace.run_dir, worker->id, {identity, workplace.proxy}, error);
+        WorkerSocket::make(pool.command.bind, workplace.run_dir, worker->id, {plan.identity, workplace.proxy}, error);
     if (!worker->socket) return nullptr;
     auto out = make_log_pipe(), err = make_log_pipe();
     if (!out.first || !err.first) {
         error = "cannot make the log pipes";
         return nullptr;
     }
-    ProcessRequest request = request_for(workplace, pool, identity, *worker);
+    ProcessRequest request = request_for(workplace, *worker);
     request.out = out.second.get();
     request.err = err.second.get();
     StartFailure failure;

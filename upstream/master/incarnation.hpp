@@ -7,11 +7,21 @@
 #include "config/config.hpp"
 #include "upstream/master/log_pipe.hpp"
 #include "upstream/master/process.hpp"
+#include "upstream/master/recycling.hpp"
 #include "upstream/master/worker.hpp"
 #include "upstream/master/worker_socket.hpp"
 #include "upstream/master/workplace.hpp"
 
 namespace edgeproxy::master {
+
+/// What the workers of a pool are started from.
+struct CrewPlan {
+    std::shared_ptr<const config::Pool> pool;
+    std::optional<Identity> identity;  ///< as whom they run; empty = as we do
+
+    /// A worker that is started with it is like one started with the other.
+    bool starts_like(const CrewPlan& other) const;
+};
 
 /// The way of a start, for the report when it goes wrong. Not reached points are empty.
 struct Journey {
@@ -25,11 +35,12 @@ struct Journey {
 
 /// One process in a slot with everything that belongs to it: machine, socket, log pipes, last lines.
 struct IncarnationProcess {
-    IncarnationProcess(control::Incarnation number, std::uint32_t in_slot, WorkerPolicy policy, TimePoint now,
-                       bool clocks_run)
-        : id(number), slot(in_slot), machine(policy, now, clocks_run) {}
+    IncarnationProcess(control::Incarnation number, CrewPlan from, std::uint32_t in_slot, WorkerPolicy policy,
+                       TimePoint now, bool clocks_run)
+        : id(number), plan(std::move(from)), slot(in_slot), machine(policy, now, clocks_run) {}
 
     const control::Incarnation id;
+    const CrewPlan plan;
     const std::uint32_t slot;
     Worker machine;
     Process process;
@@ -41,6 +52,9 @@ struct IncarnationProcess {
     std::uint64_t rss_bytes = 0;  ///< when last measured
     control::WorkerStats stats;   ///< the proxy's last count
     std::string rejected;         ///< why its last answer to the readiness probe does not count
+    Recycling recycling;          ///< when it has served long enough
+    bool replaces = false;        ///< started by a roll
+    control::DrainReason drain_reason = control::DrainReason::request;  ///< while it drains
 
     /// A signal to its whole process group.
     void signal(int number) const;
@@ -48,8 +62,8 @@ struct IncarnationProcess {
 
 /// Makes the socket and the pipes and starts the process. Null on failure, with one sentence in `error`; nothing is
 /// left behind.
-std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace, const config::Pool& pool,
-                                                      const std::optional<Identity>& identity, std::uint32_t slot,
-                                                      WorkerPolicy policy, bool clocks_run, std::string& error);
+std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace, const CrewPlan& plan,
+                                                      std::uint32_t slot, WorkerPolicy policy, bool clocks_run,
+                                                      std::string& error);
 
 }  // namespace edgeproxy::master

@@ -6,6 +6,15 @@
 
 namespace edgeproxy::master {
 
+RestartPolicy restart_policy(const config::Pool& pool) {
+    RestartPolicy policy;
+    policy.backoff_min = pool.restart.backoff_min;
+    policy.backoff_max = pool.restart.backoff_max;
+    policy.loop_failures = pool.restart.crash_loop_failures;
+    policy.loop_window = pool.restart.crash_loop_window;
+    return policy;
+}
+
 milliseconds Slot::on_end(const Ending& ending, TimePoint now, double jitter) {
     if (ending.end == WorkerEnd::asked || ending.end == WorkerEnd::killed) return {};
     if (ending.was_ready && ending.ready_for >= policy_.reset_after) in_a_row_ = waits_ = 0;

@@ -2,6 +2,7 @@
 #pragma once
 #include <deque>
 
+#include "config/config.hpp"
 #include "upstream/master/worker.hpp"
 
 namespace edgeproxy::master {
@@ -14,6 +15,8 @@ struct RestartPolicy {
     unsigned loop_failures = 5;       ///< so many failures ...
     milliseconds loop_window{60000};  ///< ... in this time are a crash loop; so many failed starts in a row as well
 };
+
+RestartPolicy restart_policy(const config::Pool& pool);
 
 /// How an incarnation ended, for its slot.
 struct Ending {
@@ -30,6 +33,7 @@ class Slot {
  public:
     explicit Slot(RestartPolicy policy) : policy_(policy) {}
 
+    void adopt(RestartPolicy policy) { policy_ = policy; }
     /// An incarnation died. `jitter` is drawn evenly from -1 to 1 by the caller. Returns how long to wait for the next
     /// start.
     milliseconds on_end(const Ending& ending, TimePoint now, double jitter);

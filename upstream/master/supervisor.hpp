@@ -19,8 +19,6 @@ struct MasterOptions {
     /// The proxy process: this program again, from the running inode. Its channel is descriptor 3.
     std::string proxy_program = "/proc/self/exe";
     std::vector<std::string> proxy_arguments = {"edgeproxy", "--role=proxy", "--channel=3"};
-    /// An unhealthy worker is drained and restarted after this long.
-    std::chrono::milliseconds health_kill_after{30000};
     bool banner = true;  ///< print what is served, at the start, where the log is for people
 };
 
@@ -28,8 +26,9 @@ struct MasterOptions {
 /// keeps them alive, ends them. Call from the main thread while there is no other; it changes the process for good
 /// (signals, core limit, capabilities, subreaper).
 ///
-/// Signals: TERM, INT, QUIT stop in order (a second INT at once); USR1 reopens log files; HUP, USR2, TTIN, TTOU are
-/// answered with a warning. Everything that dies below it is reaped, so it may be process 1.
+/// Signals: TERM, INT, QUIT stop in order (a second INT at once); USR1 reopens log files; HUP
+/// replaces the workers of all pools; TTIN and TTOU are one worker more or less in the first one; USR2 is answered with
+/// a warning. Everything that dies below it is reaped, so it may be process 1.
 ///
 /// Returns the exit code: 0 an orderly end; 1 failed while starting the proxy; 3 the proxy refuses the configuration; 4
 /// cannot bind, or a right is missing; 5 a required pool did not come up; 8 the end was forced. What is wrong stands in

@@ -43,12 +43,25 @@ Usage measure(pid_t pid) {
     return usage;
 }
 
-bool is_traced(pid_t pid) {
+namespace {
+
+// The line of /proc/pid/status that starts so.
+std::string status_line(pid_t pid, std::string_view start) {
     std::ifstream file(fmt::format("/proc/{}/status", pid));
     for (std::string line; std::getline(file, line);) {
-        if (line.starts_with("TracerPid:")) return line.find_first_of("123456789") != std::string::npos;
+        if (line.starts_with(start)) return line.substr(start.size());
     }
-    return false;
+    return {};
+}
+
+}  // namespace
+
+bool is_traced(pid_t pid) {
+    return status_line(pid, "TracerPid:").find_first_of("123456789") != std::string::npos;
+}
+
+bool stopped_by_signal(pid_t pid) {
+    return status_line(pid, "State:").find('T') != std::string::npos;
 }
 
 }  // namespace edgeproxy::master

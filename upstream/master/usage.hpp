@@ -19,4 +19,7 @@ Usage measure(pid_t pid);
 /// True while a debugger is attached to the process.
 bool is_traced(pid_t pid);
 
+/// True while a signal (STOP, TSTP) holds the process.
+bool stopped_by_signal(pid_t pid);
+
 }  // namespace edgeproxy::master

@@ -24,7 +24,6 @@ struct Workplace {
     std::vector<std::string> environment{};  ///< ours, which workers inherit
     std::optional<Identity> proxy{};         ///< as whom the proxy runs; empty = as we do
     rlimit core{};                           ///< the core limit before we lowered ours
-    std::chrono::milliseconds health_kill_after{30000};
     std::uint64_t generation = 1;      ///< of the configuration
     std::function<double()> jitter{};  ///< evenly from -1 to 1
     std::function<control::Incarnation()> next_incarnation{};

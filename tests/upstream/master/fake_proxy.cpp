@@ -4,6 +4,8 @@
 //   fake_proxy JOURNAL WORD...    the channel is descriptor 3; each message that comes is a line of JOURNAL
 //
 //   at-once       a worker counts as ready as soon as it is told (it need not serve anything)
+//   settled       a worker counts as ready when it has lived for 150 ms
+//   busy          says that a worker served 1000 requests, as soon as it is ready
 //   refuse        refuses the configuration
 //   die-early     ends before it is ready
 //   never-ready   takes the configuration and is not ready
@@ -21,6 +23,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -51,7 +54,7 @@ class FakeProxy {
                 if (!*message) break;
                 hear(**message);
             }
-            for (auto& [id, up] : probing_) probe(up);
+            for (auto& [id, up] : probing_) has("settled") ? settle(up) : probe(up);
             std::erase_if(probing_, [&](const auto& pair) { return pair.second.incarnation == 0; });
         }
     }
@@ -61,6 +64,7 @@ class FakeProxy {
         control::Incarnation incarnation = 0;
         config::Address address;
         io::UniqueFd fd;
+        std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
     };
 
     bool has(const std::string& word) const { return std::find(words_.begin(), words_.end(), word) != words_.end(); }
@@ -98,7 +102,7 @@ class FakeProxy {
             if (!has("never-drained")) say(control::Drained{has("cuts") ? 3u : 0u});
         } else if (auto* m = std::get_if<control::WorkerUsage>(&message)) {
             note("usage " + std::to_string(m->slot) + " rss " + (m->rss_bytes > 0 ? "some" : "none") + " crashes " +
-                 std::to_string(m->restarts[0]));
+                 std::to_string(m->restarts[0]) + " recycled " + std::to_string(m->restarts[2]));
         } else {
             note(name(message));
         }
@@ -118,7 +122,7 @@ class FakeProxy {
         note("up " + m.pool + " " + std::to_string(m.slot) + " " + std::to_string(m.incarnation) + " " +
              std::to_string(m.pid) + (m.held ? " held" : "") + (m.replayed ? " replayed" : ""));
         if (has("at-once")) return ready(m.incarnation, 0);
-        probing_.emplace(m.incarnation, Probe{m.incarnation, m.address, {}});
+        probing_.emplace(m.incarnation, Probe{m.incarnation, m.address, {}, std::chrono::steady_clock::now()});
     }
 
     void ready(control::Incarnation incarnation, unsigned status) {
@@ -126,6 +130,13 @@ class FakeProxy {
         say(control::WorkerReady{incarnation, status});
         if (has("ill") && incarnation == 1) say(control::Unhealthy{incarnation, "timeout"});
         if (has("hang") && incarnation == 1) say(control::Hung{incarnation});
+        if (has("busy")) say(control::Stats{{{incarnation, 1000, 0}}});
+    }
+
+    void settle(Probe& probe) {
+        if (std::chrono::steady_clock::now() - probe.since < std::chrono::milliseconds(150)) return;
+        ready(probe.incarnation, 0);
+        probe.incarnation = 0;
     }
 
     // One GET, parked in the backlog or tried again until somebody listens; any status line counts.

@@ -72,6 +72,7 @@ config::Pool& Stage::add_pool(const std::string& name, std::vector<std::string> 
     pool.drain_timeout = 5s;
     pool.stop_grace_period = 5s;
     pool.restart = {10ms, 50ms, 5, 60s};
+    pool.hang = {100ms, 200ms};
     config.pools.push_back(pool);
     return config.pools.back();
 }
@@ -87,7 +88,6 @@ void Stage::start() {
     MasterOptions options;
     options.config_name = "stack.yaml";
     options.format = format;
-    options.health_kill_after = 200ms;
     options.proxy_program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "fake_proxy";
     options.proxy_arguments = {"fake_proxy", scratch.path("journal"), scratch.path("config")};
     options.proxy_arguments.insert(options.proxy_arguments.end(), words_.begin(), words_.end());
