@@ -260,7 +260,9 @@ struct Route {
 
     std::string strip_prefix, add_prefix;
     bool websocket = true;
-    Duration websocket_idle{};  ///< 0 = the listener's `tunnel_idle`
+    Duration websocket_idle{};                 ///< 0 = the listener's `tunnel_idle`
+    unsigned max_tunnels = 0;                  ///< 0 = no limit
+    std::vector<std::string> allowed_origins;  ///< `https://*.example.com` = one or more labels; empty = any
     ByteSize max_body = 0;
     bool access_log = true;
     bool operator==(const Route&) const = default;

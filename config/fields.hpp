@@ -303,6 +303,8 @@ void fields(Io& io, Route& v) {
         io.nest("websocket", [&](auto& websocket) {
             websocket("enabled", v.websocket);
             websocket("idle_timeout", v.websocket_idle);
+            websocket("max_tunnels", v.max_tunnels);
+            websocket("allowed_origins", v.allowed_origins);
         });
     }
     io("max_body", v.max_body);

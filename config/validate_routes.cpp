@@ -47,6 +47,24 @@ Complaint check_path(const std::string& pattern) {
     return {};
 }
 
+/// scheme://host[:port], as browsers send it (RFC 6454, section 6.2).
+Complaint check_origin(const std::string& origin) {
+    const std::string wrong = in_quotes(origin) + " is not an origin";
+    const auto mark = origin.find("://");
+    if (mark == std::string::npos || mark == 0)
+        return {"bad-origin", wrong, "write it like https://example.com, with its scheme"};
+    const std::string_view rest = std::string_view(origin).substr(mark + 3);
+    if (rest.empty() || !printable(origin) || rest.find_first_of("/?#@\\,") != std::string_view::npos)
+        return {"bad-origin", wrong, "only scheme, host and port: https://example.com:8443"};
+    const std::string_view name = rest.starts_with("*.") ? rest.substr(2) : rest;
+    if (name.empty() || name.find('*') != std::string_view::npos)
+        return {"bad-origin", wrong, "* stands in front of the host only: https://*.example.com"};
+    if ((origin.starts_with("https://") && origin.ends_with(":443")) ||
+        (origin.starts_with("http://") && origin.ends_with(":80")))
+        return {"bad-origin", wrong, "browsers leave the usual port out"};
+    return {};
+}
+
 Complaint check_host(const std::string& host) {
     const std::string wrong = in_quotes(host) + " is not a host";
     std::string_view name = host;
@@ -100,6 +118,7 @@ class RouteRules {
         check_each(route.hosts, "host", check_host);
         check_each(route.paths, "path", check_path);
         check_each(route.methods, "method", check_method);
+        check_each(route.allowed_origins, "websocket.allowed_origins", check_origin);
         check_prefixes(route);
         check_name(route);
     }

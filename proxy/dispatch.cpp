@@ -4,6 +4,7 @@
 #include "proxy/forward.hpp"
 #include "proxy/http/target.hpp"
 #include "proxy/local_reply.hpp"
+#include "proxy/tunnel_rules.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -132,6 +133,8 @@ io::Task<void> act(Connection& connection, Exchange& exchange, Workspace& work, 
     if (plan.route->respond) return respond_fixed(connection, exchange, work, *plan.route->respond);
     if (work.request.websocket && !plan.route->websocket)
         return answer_locally(connection, exchange, work, reason(Refusal::websocket_off));
+    if (work.request.websocket && !may_open_websocket(work.request, plan.route->allowed_origins))
+        return answer_locally(connection, exchange, work, reason(Refusal::bad_origin));
     return forward(connection, exchange, plan, work);
 }
 

@@ -53,6 +53,10 @@ FailedAttempt Forwarding::describe(errc error) const {
 }
 
 io::Task<void> Forwarding::run() {
+    if (request().websocket && !place_.take(*plan_.tunnels, plan_.route->max_tunnels)) {
+        co_await answer_locally(reason(Refusal::tunnel_limit));
+        co_return;
+    }
     body_ = request().body;
     if (body_.kind == http::Body::Kind::length && too_large(body_.length)) {
         co_await answer_locally(reason(Refusal::body_too_large));

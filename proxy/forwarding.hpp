@@ -8,6 +8,7 @@
 #include "proxy/local_reply.hpp"
 #include "proxy/retry.hpp"
 #include "proxy/tunnel.hpp"
+#include "proxy/tunnel_rules.hpp"
 
 namespace edgeproxy::proxy {
 
@@ -68,6 +69,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     const RoutePlan& plan_;
     Workspace& work_;
 
+    TunnelPlace place_;
     upstream::AdmitCancel admit_cancel_;
     upstream::Admission admission_;
     std::unique_ptr<upstream::UpstreamConnection> connection_;

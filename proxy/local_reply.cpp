@@ -19,6 +19,8 @@ constexpr std::array refusals{
     Reason{400, "plain_http", "This port speaks TLS; use https://."},
     Reason{502, "head_overflow", "A message head grew too large on its way through."},
     Reason{403, "websocket_off", "This route takes no WebSocket connections."},
+    Reason{403, "origin_not_allowed", "Pages from there may not open a WebSocket here."},
+    Reason{503, "tunnel_limit", "As many WebSocket connections are open as this route allows.", true},
     Reason{502, "http_upgrade_failed", "The application answered the WebSocket handshake wrongly."},
     Reason{421, "misdirected_request", "This connection does not serve that host; open a new one."},
     Reason{500, "proxy_internal_error", "Something went wrong in the proxy; the log has more."},

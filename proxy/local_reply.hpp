@@ -20,6 +20,8 @@ enum class Refusal : std::uint8_t {
     plain_http,        ///< 400: HTTP spoken to a TLS port
     head_overflow,     ///< 502: the head did not fit once rewritten
     websocket_off,     ///< 403: the route takes no WebSockets
+    bad_origin,        ///< 403: a page from elsewhere asks for a WebSocket
+    tunnel_limit,      ///< 503: the route's `max_tunnels` are open
     bad_upgrade,       ///< 502: the endpoint switched protocols wrongly
     misdirected,       ///< 421
     internal           ///< 500

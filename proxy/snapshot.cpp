@@ -24,6 +24,7 @@ std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Conf
         made.route = &route;
         made.index = parts.registry.routes.index_of(route.name);
         made.name = parts.registry.routes.name(made.index);
+        made.tunnels = &parts.registry.tunnels[made.index];
         if (!route.pool.empty()) {
             made.pool_config = plan.find_pool(route.pool);
             made.pool_index = parts.registry.pools.index_of(route.pool);

@@ -47,6 +47,7 @@ struct RoutePlan {
     const config::Pool* pool_config = nullptr;  ///< null for routes without a pool
     upstream::Pool* pool = nullptr;
     const PoolNotes* notes = nullptr;
+    std::atomic<std::uint32_t>* tunnels = nullptr;  ///< open on this route, on every reactor
     RewriteRules rules;
 };
 

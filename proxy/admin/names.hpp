@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <array>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -34,9 +37,11 @@ class Names {
     std::deque<std::string> names_{"none"};
 };
 
-/// All names that have cells.
+/// All names that have cells, and what is counted exactly, across reactors and reloads.
 struct Registry {
     Names listeners, routes, pools;
+    /// WebSockets open or being opened, by index of their route. Any thread.
+    std::array<std::atomic<std::uint32_t>, Names::capacity> tunnels{};
 };
 
 }  // namespace edgeproxy::admin

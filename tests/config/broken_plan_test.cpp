@@ -297,6 +297,21 @@ TEST_CASE("what is wrong with a plan is said at its place: addresses, TLS, pools
          "  - pool: app\n"
          "    host: \"www.*.com\"\n",
          "7:11+11 error bad-host: \"www.*.com\" is not a host | * stands in front only: \"*.example.com\"\n"},
+        {"origins that no browser sends",
+         "listen: \":8080\"\n"
+         "pools:\n"
+         "  app:\n"
+         "    endpoints: [\"127.0.0.1:8000\"]\n"
+         "routes:\n"
+         "  - pool: app\n"
+         "    websocket:\n"
+         "      allowed_origins: [example.com, \"https://a/b\", \"https://a:443\", \"https://a.*\"]\n",
+         "8:25+11 error bad-origin: \"example.com\" is not an origin | write it like https://example.com, with its scheme\n"
+         "8:38+13 error bad-origin: \"https://a/b\" is not an origin | only scheme, host and port: "
+         "https://example.com:8443\n"
+         "8:53+15 error bad-origin: \"https://a:443\" is not an origin | browsers leave the usual port out\n"
+         "8:70+13 error bad-origin: \"https://a.*\" is not an origin | * stands in front of the host only: "
+         "https://*.example.com\n"},
         {"method in lower case",
          "listen: \":8080\"\n"
          "pools:\n"

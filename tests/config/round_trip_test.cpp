@@ -62,7 +62,7 @@ pools:
     host_header: endpoint
 routes:
   - { name: one, host: ["a.b", "*.c"], path: [/x, "=/y", /*/**], method: [GET, POST], pool: app, strip_prefix: /x, add_prefix: /y }
-  - { path: /w, pool: others, websocket: { enabled: false, idle_timeout: 9s }, max_body: off, access_log: false }
+  - { path: /w, pool: others, websocket: { enabled: false, idle_timeout: 9s, max_tunnels: 7, allowed_origins: ["https://a.b", "http://*.c:81"] }, max_body: off, access_log: false }
   - { path: /r, redirect: { to: "https://{host}{uri}", status: 302 } }
   - { path: /s, respond: { status: 503, body: "line\nline: \"x\" # $$5", content_type: text/html } }
 headers: { forwarded: both, request_id: off, server: pass, via: off, underscores: pass }

@@ -2,17 +2,49 @@
 """WebSocket over HTTP/1.1 is a tunnel that begins at a verified 101 and not before. RFC 6455, RFC 9110 section 7.8."""
 import base64
 import hashlib
+import socket
+import threading
 
 import pytest
 from websockets.sync.client import connect
+from websockets.sync.server import serve
 
-from origin import answer
+from origin import Origin, answer
 from procs import within
 from wire import Wire, request
 
 KEY = base64.b64encode(b"0123456789abcdef").decode()
 ACCEPT = base64.b64encode(hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
 UPGRADE = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Key", KEY), ("Sec-WebSocket-Version", "13")]
+
+
+class Mixed:
+    """/ws and /listed are tunnels that echo, /told gets what the test says, everything else its own name."""
+
+    def __init__(self):
+        self.told = b""
+
+    def __call__(self, peer):
+        seen = peer.request()
+        if seen.target == "/told":
+            peer.send(self.told)
+        elif seen.get("upgrade"):
+            peer.send(SWITCH)
+            while True:
+                if not peer.unread:
+                    peer.more()
+                peer.send(peer.exactly(len(peer.unread)))
+        else:
+            peer.send(answer(seen.target[1:].encode()))
+        self(peer)
+
+
+def mixed(peer):
+    Mixed()(peer)
+
+
+SWITCH = (f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+          f"Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n").encode()
 
 
 def switches(peer, accept=ACCEPT):
@@ -35,6 +67,14 @@ def behind(start_edge, start_origin):
         origin = start_origin(script)
         return start_edge({"pools": {"app": {"endpoints": [origin.address]}}, **stack}), origin
     return start
+
+
+@pytest.fixture(scope="module")
+def shared(start_shared_edge):
+    with Origin(Mixed()) as origin:
+        yield start_shared_edge({"pools": {"app": {"endpoints": [origin.address], "outlier": False}}, "routes": [
+            {"path": "/listed", "pool": "app",
+             "websocket": {"allowed_origins": ["https://app.test", "https://*.wild.test"]}}, {"pool": "app"}]}), origin
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -166,6 +206,144 @@ def test_websocket_can_be_switched_off_by_route(behind):
     with edge.wire() as wire:
         assert wire.ask(request("/ws", fields=UPGRADE)).status != 101
     assert all(seen.get("upgrade") is None for seen in origin.requests)
+
+
+@pytest.mark.parametrize("origins, status", [
+    (["https://app.test"], 101), (["https://a.wild.test"], 101), ([], 101), (["https://evil.test"], 403), (["null"], 403),
+    (["https://app.test.evil.test"], 403), (["http://app.test"], 403), (["https://app.test", "https://evil.test"], 403)])
+def test_a_page_from_elsewhere_opens_no_tunnel(shared, origins, status):
+    """`allowed_origins`: cross-site WebSocket hijacking ends here. RFC 6455 section 10.2."""
+    edge, origin = shared
+    before, counted = len(origin.requests), edge.metric("edgeproxy_http_errors_total", reason="origin_not_allowed") or 0
+    with edge.wire() as wire:
+        got = wire.ask(request("/listed", fields=[*UPGRADE, *(("Origin", one) for one in origins)]))
+        assert got.status == status
+        if status != 101:
+            assert wire.ended()
+    assert [seen.values("origin") for seen in origin.requests[before:]] == ([origins] if status == 101 else [])
+    assert (edge.metric("edgeproxy_http_errors_total", reason="origin_not_allowed") or 0) == counted + (status == 403)
+
+
+def test_no_more_tunnels_than_the_route_allows(behind):
+    """`max_tunnels` counts handshakes as well as tunnels; a plain request on the route is served all the same."""
+    edge, origin = behind(mixed, routes=[{"pool": "app", "websocket": {"max_tunnels": 2}}])
+    with edge.wire() as one, edge.wire() as two, edge.wire() as three:
+        for wire in (one, two):
+            assert wire.ask(request("/ws", fields=UPGRADE)).status == 101
+        got = three.ask(request("/ws", fields=UPGRADE))
+        assert got.status == 503 and got.get("retry-after") and three.ended()
+        assert edge.metric("edgeproxy_http_errors_total", reason="tunnel_limit") == 1
+        with edge.wire() as wire:
+            assert wire.ask(request("/plain")).body == b"plain"
+        one.close()
+
+        def free():
+            with edge.wire() as wire:
+                return wire.ask(request("/ws", fields=UPGRADE)).status == 101
+        within(10, free, "a place for another tunnel")
+    assert [seen.target for seen in origin.requests].count("/ws") == 3
+
+
+SMUGGLED = [
+    ("a version that the server refuses", {"Sec-WebSocket-Version": "777"}, b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n"),
+    ("an endpoint that answers 200", {}, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    ("an endpoint that answers 426", {}, b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n"),
+    ("an endpoint that answers 101 without Upgrade", {}, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+    ("an endpoint that switches to something else", {}, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\n"),
+    ("a wrong accept", {}, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                           b"Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n"),
+    ("two accepts", {}, f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        f"Sec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Accept: {ACCEPT}\r\n\r\n".encode()),
+    ("a handshake by POST", {"method": "POST"}, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                                + f"Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n".encode()),
+    ("an unasked 101", {"Upgrade": None}, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                          + f"Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n".encode()),
+]
+
+
+@pytest.mark.parametrize("change, told", [pytest.param(change, told, id=name) for name, change, told in SMUGGLED])
+def test_no_hidden_way_to_the_endpoint_behind_a_failed_handshake(shared, change, told):
+    """The old trick: make the proxy believe in a tunnel that the endpoint never opened, then speak HTTP through it."""
+    edge, origin = shared
+    origin.script.told = told
+    before = len(origin.requests)
+    fields = [(key, change.get(key, value)) for key, value in UPGRADE if change.get(key, value)]
+    with edge.wire() as wire:
+        wire.send(request("/told", method=change.get("method", "GET"), fields=fields))
+        got = wire.answer()
+        assert got.status != 101
+        if b" 101 " in told:
+            assert got.status == 502
+        try:
+            wire.send(request("/inside"))
+            if not wire.ended():
+                assert wire.answer().status == 200  # an ordinary request on an ordinary connection
+        except OSError:
+            pass
+    for seen in origin.requests[before + 1:]:
+        assert seen.target == "/inside" and seen.get("x-forwarded-for") == "127.0.0.1", "it went through the proxy's hands"
+        assert b" 101 " not in told or seen.connection != origin.requests[before].connection
+
+
+def test_at_most_16_kib_wait_behind_a_handshake(behind):
+    """Bytes behind the head are held until the answer: a bounded number, and dropped with any answer but 101."""
+    answered = threading.Event()
+
+    def script(peer):
+        peer.request()
+        assert answered.wait(20)
+        peer.send(answer(b"no"))
+        peer.wait_end()
+    edge, origin = behind(script)
+    with edge.wire() as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        wire.send(request("/ws", fields=UPGRADE))
+        wire.socket.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 64 << 20:
+                sent += wire.socket.send(b"x" * 65536)
+        wire.socket.settimeout(15)
+        answered.set()
+        assert wire.answer().body == b"no"
+    assert origin.bytes_in < 4096, "nothing of it reached the endpoint"
+    assert sent < 16 << 20, "and no more of it was taken than socket buffers hold"
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_sixteen_mebibytes_come_back_byte_for_byte(start_edge, compression):
+    """One message, with and without permessage-deflate: edgeproxy has no opinion on frames."""
+    with serve(lambda socket: [socket.send(message) for message in socket], "127.0.0.1", 0, compression="deflate",
+               max_size=32 << 20) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        edge = start_edge({"pools": {"app": {"endpoints": [f"127.0.0.1:{server.socket.getsockname()[1]}"]}}})
+        message = bytes(range(256)) * (16 << 12)
+        with connect(edge.url("/ws", "https").replace("http", "ws", 1), ssl=edge.context(), compression=compression,
+                     max_size=32 << 20) as client:
+            assert bool(client.response.headers.get("Sec-WebSocket-Extensions")) == bool(compression)
+            client.send(message)
+            assert client.recv(timeout=60) == message
+        server.shutdown()
+
+
+def test_a_thousand_tunnels_at_once(behind):
+    edge, _ = behind()
+    wires = []
+    try:
+        for _ in range(1000):
+            wires.append(edge.wire())
+            wires[-1].send(request("/ws", fields=UPGRADE))
+        for wire in wires:
+            assert wire.answer().status == 101
+        assert edge.metric("edgeproxy_websocket_tunnels", pool="app") == 1000
+        for number, wire in enumerate(wires):
+            wire.send(b"tunnel %04d" % number)
+        for number, wire in enumerate(wires):
+            assert wire.exactly(11) == b"tunnel %04d" % number
+    finally:
+        for wire in wires:
+            wire.close()
+    within(20, lambda: edge.metric("edgeproxy_websocket_tunnels", pool="app") == 0, "all tunnels to end")
 
 
 def test_an_idle_tunnel_ends(behind):
