@@ -72,13 +72,17 @@ struct Tls {
 // ----------------------------------------------------------------------------------------------------------
 
 struct ListenerTimeouts {
-    Duration handshake{};      ///< TLS, total
-    Duration first_request{};  ///< accept or handshake to the first byte of a request
-    Duration header{};         ///< first byte to the end of the request head
-    Duration body{};           ///< a gap in a request body
-    Duration write{};          ///< no progress while the client should be reading
-    Duration keepalive{};      ///< idle between requests
-    Duration tunnel_idle{};    ///< no byte either way
+    Duration handshake{};       ///< TLS, total
+    Duration first_request{};   ///< accept or handshake to the first byte of a request
+    Duration header{};          ///< first byte to the end of the request head
+    Duration body{};            ///< a gap in a request body
+    Duration write{};           ///< no progress while the client should be reading
+    Duration keepalive{};       ///< idle between requests
+    Duration tunnel_idle{};     ///< no byte either way
+    Duration connection_age{};  ///< then a connection is asked to end; up to a tenth longer
+    Duration settings_ack{};    ///< HTTP/2: until SETTINGS are acknowledged
+    Duration ping_interval{};   ///< HTTP/2: silence with open streams, then a PING
+    Duration ping{};            ///< ... which must be answered
     bool operator==(const ListenerTimeouts&) const = default;
 };
 
@@ -87,6 +91,8 @@ struct ListenerLimits {
     ByteSize header_size = 0;   ///< all fields, 431 beyond
     unsigned headers = 0;       ///< fields of a head, 431 beyond
     unsigned requests_per_connection = 0;
+    ByteSize body_rate = 0;      ///< bytes a second that a request body must come with
+    ByteSize response_rate = 0;  ///< bytes a second that a client must take
     bool operator==(const ListenerLimits&) const = default;
 };
 
@@ -101,6 +107,8 @@ struct Listener {
     std::uint16_t redirect_port = 443;
     unsigned backlog = 0;
     unsigned http2_max_streams = 0;
+    unsigned http2_glitches = 0;     ///< waste that a connection may make at once, ...
+    unsigned http2_glitch_rate = 0;  ///< ... and that is forgiven a second
     ListenerTimeouts timeouts;
     ListenerLimits limits;
     bool operator==(const Listener&) const = default;

@@ -57,6 +57,10 @@ void fields(Io& io, ListenerTimeouts& v) {
     io("write", v.write);
     io("keepalive", v.keepalive);
     io("tunnel_idle", v.tunnel_idle);
+    io("connection_age", v.connection_age);
+    io("settings_ack", v.settings_ack);
+    io("ping_interval", v.ping_interval);
+    io("ping", v.ping);
 }
 
 template <class Io>
@@ -65,6 +69,8 @@ void fields(Io& io, ListenerLimits& v) {
     io("header_size", v.header_size);
     io("headers", v.headers);
     io("requests_per_connection", v.requests_per_connection);
+    io("body_rate", v.body_rate);
+    io("response_rate", v.response_rate);
 }
 
 /// `redirect: https` leaves the port to be found: 0 until then.
@@ -94,7 +100,11 @@ void fields(Io& io, Listener& v) {
         "redirect", [&](const Field&, std::string_view text) { return read_redirect(text, v); },
         [&](const Field&) { return v.redirect_https ? ":" + std::to_string(v.redirect_port) : std::string{}; });
     io("backlog", v.backlog);
-    io.nest("http2", [&](auto& http2) { http2("max_streams", v.http2_max_streams); });
+    io.nest("http2", [&](auto& http2) {
+        http2("max_streams", v.http2_max_streams);
+        http2("glitches", v.http2_glitches);
+        http2("glitch_rate", v.http2_glitch_rate);
+    });
     io.section("timeouts", v.timeouts);
     io.section("limits", v.limits);
 }

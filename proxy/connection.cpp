@@ -9,6 +9,16 @@
 #include "tls/error.hpp"
 
 namespace edgeproxy::proxy {
+namespace {
+
+/// The configured age and up to a tenth more.
+io::TimePoint end_of_youth(Lane& lane, io::Duration age) {
+    constexpr std::uint64_t steps = 1024;
+    const auto spread = static_cast<io::Duration::rep>(lane.ids.random() % steps);
+    return io::deadline_after(lane.reactor.now(), age + age / 10 / static_cast<io::Duration::rep>(steps) * spread);
+}
+
+}  // namespace
 
 Connection::Connection(Lane& lane, const ListenerPlan& plan, io::UniqueFd fd, const io::Peer& peer,
                        std::uint16_t local_port)
@@ -16,6 +26,7 @@ Connection::Connection(Lane& lane, const ListenerPlan& plan, io::UniqueFd fd, co
       plan_(plan),
       snapshot_(lane.snapshot),
       peer_(peer),
+      old_at_(end_of_youth(lane, listener().timeouts.connection_age)),
       mark_(lane.cells->listener(plan.index)),
       stream_(std::make_unique<io::Socket>(lane.reactor, std::move(fd))) {
     if (peer.is_ip) {

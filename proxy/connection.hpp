@@ -26,6 +26,8 @@ class Connection {
     const io::Peer& peer() const { return peer_; }
     Arrival arrival() const { return {peer_, stream_.is_tls(), {port_.data(), port_size_}}; }
     io::TimePoint now() const { return lane_.reactor.now(); }
+    /// From then on it is asked to end. Connections that began together do not end together.
+    io::TimePoint old_at() const { return old_at_; }
 
     /// Nothing of a request is here: the connection may be closed without harm.
     void idle(bool is) {
@@ -51,6 +53,7 @@ class Connection {
     const ListenerPlan& plan_;
     std::shared_ptr<const Snapshot> snapshot_;  ///< keeps the plan alive
     io::Peer peer_;
+    io::TimePoint old_at_;
     bool idle_ = false;
     std::uint8_t port_size_ = 0;
     std::array<char, 5> port_;

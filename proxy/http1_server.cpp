@@ -51,7 +51,8 @@ io::Task<void> serve_http1(Connection& connection) {
             connection.idle(false);
             if (!readable) co_return;
         }
-        const bool again = co_await serve_one(connection, input, most > 0 && served + 1 >= most);
+        const bool last = (most > 0 && served + 1 >= most) || connection.now() >= connection.old_at();
+        const bool again = co_await serve_one(connection, input, last);
         if (!again) co_return;
     }
 }

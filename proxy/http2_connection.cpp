@@ -13,8 +13,23 @@ constexpr io::Duration linger_time = std::chrono::seconds(2);
 http::Http2Options options_of(const Connection& connection) {
     http::Http2Options options;
     options.max_streams = connection.listener().http2_max_streams;
+    options.glitch_burst = connection.listener().http2_glitches;
+    options.glitch_rate = connection.listener().http2_glitch_rate;
     options.limits = connection.plan().limits;
     return options;
+}
+
+Http2Clock clock_of(const Connection& connection) {
+    // A stream that is not read dies by itself after one of these; whoever goes on opening others loses them all.
+    constexpr int stalls = 2;
+    const config::ListenerTimeouts& timeouts = connection.listener().timeouts;
+    return Http2Clock{{.settings_ack = timeouts.settings_ack,
+                       .ping_interval = timeouts.ping_interval,
+                       .ping = timeouts.ping,
+                       .stall = stalls * timeouts.write,
+                       .rate = response_rate(connection.listener().limits.response_rate)},
+                      connection.now(),
+                      connection.old_at()};
 }
 
 /// One request and its answer.
@@ -28,11 +43,34 @@ io::Task<void> serve_stream(Connection& connection, std::unique_ptr<Http2Exchang
     }
 }
 
+/// The same a little later, for a client that wastes our time.
+io::Task<void> serve_later(Connection& connection, std::unique_ptr<Http2Exchange> given) {
+    std::unique_ptr<Http2Exchange> exchange = std::move(given);
+    io::Reactor& reactor = connection.lane().reactor;
+    const auto slept = co_await io::Sleep{reactor, reactor.now() + Http2Connection::strained_delay};
+    if (!slept || exchange->client_gone() || exchange->closed()) co_return;
+    co_await serve_stream(connection, std::move(exchange));
+}
+
+admin::Http2End end_of(http::Http2Fault fault) {
+    switch (fault) {
+        case http::Http2Fault::glitches:
+            return admin::Http2End::glitches;
+        case http::Http2Fault::continuation:
+            return admin::Http2End::continuation;
+        case http::Http2Fault::outbound_queue:
+            return admin::Http2End::outbound_queue;
+        default:
+            return admin::Http2End::protocol_error;
+    }
+}
+
 }  // namespace
 
 Http2Connection::Http2Connection(Connection& connection)
     : connection_(connection),
       session_(*this, options_of(connection)),
+      clock_(clock_of(connection)),
       empty_(connection.lane().reactor),
       idle_since_(connection.now()) {
     connection_.on_drain(this);
@@ -83,6 +121,7 @@ void Http2Connection::left(Http2Exchange& exchange) {
     if (exchanges_ == &exchange) exchanges_ = exchange.next;
     reactor().at_batch_end(*this);  // a window or a reset may be on its way
     if (--open_ > 0) return;
+    clock_.one_moves();
     idle_since_ = reactor().now();
     connection_.idle(true);
     empty_.set();
@@ -90,12 +129,27 @@ void Http2Connection::left(Http2Exchange& exchange) {
 }
 
 void Http2Connection::start_streams() {
+    if (ready_.empty()) return;
+    const bool later = session_.strained(reactor().now());
     for (std::size_t i = 0; i < ready_.size(); ++i) {
         std::unique_ptr<Http2Exchange> exchange{ready_[i]};
         if (exchange->closed()) continue;
-        reactor().spawn(serve_stream(connection_, std::move(exchange)));
+        if (later) cells().delayed.add();
+        const auto serve = later ? &serve_later : &serve_stream;
+        reactor().spawn(serve(connection_, std::move(exchange)));
     }
     ready_.clear();
+}
+
+void Http2Connection::stream_waits() {
+    if (++waiting_ < open_) return;
+    clock_.all_wait(reactor().now());
+    wake_at_next();
+}
+
+void Http2Connection::stream_moves() {
+    clock_.one_moves();
+    if (waiting_ == open_) clock_.all_wait(reactor().now());
 }
 
 // ---- in
@@ -114,12 +168,13 @@ void Http2Connection::set_deadline() {
 }
 
 /// The deadline has passed: is it the one that still counts?
-void Http2Connection::look_at_clock() {
+void Http2Connection::read_timed_out() {
     const io::TimePoint now = reactor().now();
     if (session_.in_head()) {
         if (io::deadline_after(head_since_, timeouts().header) <= now)
-            session_.terminate(http::Http2Code::enhance_your_calm);
+            end_for(admin::Http2End::header_timeout, http::Http2Code::enhance_your_calm);
     } else if (open_ == 0) {
+        ended_by(admin::Http2End::idle);
         session_.end_now();
     }
     push();
@@ -133,9 +188,10 @@ io::Task<io::error_code> Http2Connection::read_available() {
         if (!got) co_return got.error();
         taken += *got;
         much_ = *got == buffer.size();
+        clock_.heard(reactor().now());
         session_.feed({buffer.data(), *got}, reactor().now());
         start_streams();
-        if (worn_) begin_end();
+        if (worn_) begin_end(admin::Http2End::requests);
         push();
         set_deadline();
         if (!connection_.socket().readable() && !connection_.stream().has_buffered()) co_return io::error_code();
@@ -147,15 +203,16 @@ io::Task<io::error_code> Http2Connection::read_available() {
 
 io::Task<void> Http2Connection::run() {
     connection_.idle(true);
-    if (lane().draining) begin_end();
+    if (lane().draining) begin_end(admin::Http2End::drain);
     push();
     set_deadline();
+    wake_at_next();
     while (session_.wants_input()) {
         const auto readable = co_await connection_.stream().wait_readable();
         io::error_code error = readable ? io::error_code() : readable.error();
         if (!error) error = co_await read_available();
         if (error == io::errc::timed_out) {
-            look_at_clock();
+            read_timed_out();
         } else if (error && !(error == io::errc::cancelled && !connection_.socket().cancelled())) {
             broken_ = true;
             break;
@@ -173,6 +230,7 @@ io::Task<void> Http2Connection::run() {
     push();
     flush_now();
     if (flush_) co_await flush_;
+    count_end();
     if (!broken_) co_await linger();
 }
 
@@ -210,14 +268,19 @@ void Http2Connection::flush_now() {
     flushing_ = true;
     flush_ = flush();
     flush_.start();
+    if (!flushing_) return;
+    clock_.output_waits(reactor().now());
+    wake_at_next();
 }
 
 io::Task<void> Http2Connection::flush() {
     while (filled_ > 0) {
         const auto put = co_await connection_.stream().write_all({out_.data(), filled_});
+        clock_.output_left(reactor().now(), filled_);
         filled_ = 0;
         gathered_ = 0;
         if (!put) {
+            if (put.error() == io::errc::timed_out) ended_by(admin::Http2End::write_timeout);
             broken_ = true;
             connection_.socket().cancel();
             break;
@@ -231,26 +294,97 @@ io::Task<void> Http2Connection::flush() {
 
 /// The reader waits for a client that has nothing to say any more.
 void Http2Connection::wake_if_over() {
-    if (!session_.wants_input()) connection_.socket().cancel_read();
+    if (session_.wants_input() || lingering_) return;
+    connection_.socket().cancel_read();
+    if (session_.fault() == http::Http2Fault::none) return;
+    clock_.said_last_word(reactor().now());
+    wake_at_next();
 }
 
 // ---- end
 
 /// The client is to open no more streams here; what is open is served to its end.
-void Http2Connection::begin_end() {
+void Http2Connection::begin_end(admin::Http2End why) {
     if (std::exchange(ending_, true)) return;
+    ended_by(why);
     session_.announce_end();
-    reactor().wheel().schedule(*this, reactor().now() + goodbye_time);
+    clock_.said_goodbye(reactor().now());
+    wake_at_next();
 }
 
 void Http2Connection::drain_asked() {
-    begin_end();
+    begin_end(admin::Http2End::drain);
     push();
 }
 
-void Http2Connection::expired(io::TimePoint) {
-    session_.end_now();
+/// The first reason is the one that counts; a fault of the client's bytes comes before all.
+void Http2Connection::ended_by(admin::Http2End why) {
+    if (end_ == admin::Http2End::client) end_ = why;
+}
+
+void Http2Connection::count_end() {
+    const http::Http2Fault fault = session_.fault();
+    cells().end(fault == http::Http2Fault::none ? end_ : end_of(fault));
+}
+
+/// With last words, which the client has a moment to take.
+void Http2Connection::end_for(admin::Http2End why, http::Http2Code code) {
+    ended_by(why);
+    session_.terminate(code);
+    clock_.said_last_word(reactor().now());
+    wake_at_next();
+}
+
+/// Without: the client takes nothing.
+void Http2Connection::break_off(admin::Http2End why) {
+    ended_by(why);
+    broken_ = true;
+    connection_.socket().cancel();
+}
+
+void Http2Connection::expired(io::TimePoint now) {
+    if (session_.settings_acknowledged()) clock_.settings_acknowledged();
+    while (!broken_ && act(clock_.due(now, open_ > 0))) {
+    }
     push();
+    if (!broken_) wake_at_next();
+}
+
+/// False: nothing more to do.
+bool Http2Connection::act(Http2Clock::Due due) {
+    using Due = Http2Clock::Due;
+    using End = admin::Http2End;
+    switch (due) {
+        case Due::nothing:
+            return false;
+        case Due::ping:
+            session_.ping();
+            return true;
+        case Due::age:
+            begin_end(End::age);
+            return true;
+        case Due::goodbye:
+            session_.end_now();
+            return true;
+        case Due::settings_ack:
+            clock_.settings_acknowledged();
+            end_for(End::settings_timeout, http::Http2Code::settings_timeout);
+            return true;
+        case Due::stall:
+            clock_.one_moves();
+            if (waiting_ == open_) end_for(End::stalled, http::Http2Code::enhance_your_calm);
+            return true;
+        case Due::ping_answer:
+            break_off(End::ping_timeout);
+            return false;
+        case Due::slow_reader:
+            break_off(End::response_rate);
+            return false;
+        case Due::close:
+            break_off(end_);
+            return false;
+    }
+    return false;
 }
 
 /// Tells every exchange that its client is gone; those that were not started yet end here.
@@ -268,8 +402,10 @@ void Http2Connection::break_off_streams() {
 
 /// Closes so that the client gets our last words: our end first, then what it still sends is let go.
 io::Task<void> Http2Connection::linger() {
+    lingering_ = true;
+    reactor().wheel().cancel(*this);
     connection_.stream().shutdown_write();
-    connection_.socket().read_deadline(reactor().now() + linger_time);
+    connection_.socket().read_deadline(std::min(clock_.close_at(), reactor().now() + linger_time));
     for (std::size_t taken = 0; taken < linger_bytes;) {
         const auto readable = co_await connection_.stream().wait_readable();
         if (!readable) co_return;

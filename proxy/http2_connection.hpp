@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "proxy/connection.hpp"
+#include "proxy/http2_clock.hpp"
 #include "proxy/http2_exchange.hpp"
 
 namespace edgeproxy::proxy {
@@ -18,8 +19,8 @@ class Http2Connection final : http::Http2Events, Connection::Drainable, io::Batc
     static constexpr std::size_t most_unsent = 64 * 1024 + 9;  ///< four DATA frames of http::Http2Session, then no room
     static constexpr unsigned most_gathered = 32;  ///< contributions; then the buffer leaves before the turn ends
     static constexpr std::size_t read_budget = 64 * 1024;  ///< bytes read in a turn
-    /// Between the word that the connection will end and the end of taking new streams, if the client does not answer.
-    static constexpr io::Duration goodbye_time = std::chrono::seconds(1);
+    /// What new streams of a wasteful client wait before they begin.
+    static constexpr io::Duration strained_delay = std::chrono::milliseconds(100);
 
     explicit Http2Connection(Connection& connection);
     ~Http2Connection();
@@ -33,11 +34,22 @@ class Http2Connection final : http::Http2Events, Connection::Drainable, io::Batc
     const http::Limits& limits() const { return connection_.plan().limits; }
     const config::ListenerTimeouts& timeouts() const { return connection_.listener().timeouts; }
     http::Http2Session& session() { return session_; }
+    MinRate body_rate() const { return proxy::body_rate(connection_.listener().limits.body_rate); }
+    MinRate reader_rate() const { return response_rate(connection_.listener().limits.response_rate); }
 
     /// The session has something to say: it goes into the output now and to the client soon.
     void push();
     /// An exchange is being destroyed.
     void left(Http2Exchange& exchange);
+    /// An exchange waits for the client to read ...
+    void stream_waits();
+    /// ... gets something through ...
+    void stream_moves();
+    /// ... and waits no more.
+    void stream_goes_on() { --waiting_; }
+    /// The output as a whole waits for the client, so no stream of it is slow by itself.
+    bool backed_up() const { return flushing_; }
+    admin::Http2Cells& cells() const { return lane().cells->http2(); }
 
  private:
     http::Http2Stream* opened(std::int32_t id) override;
@@ -48,27 +60,36 @@ class Http2Connection final : http::Http2Events, Connection::Drainable, io::Batc
     void output_taken(http::Http2Stream& stream) override { of(stream).wake_writer(); }
     void closed(http::Http2Stream& stream) override;
     void malformed(http::errc error) override { lane().cells->count_malformed(error); }
+    void wasted(http::Glitch glitch, std::uint32_t times) override { cells().waste(glitch, times); }
     void drain_asked() override;
     void batch_ended() override;
     void expired(io::TimePoint now) override;
 
     static Http2Exchange& of(http::Http2Stream& stream) { return static_cast<Http2Exchange&>(stream); }
     void set_deadline();
-    void look_at_clock();
+    void read_timed_out();
+    bool act(Http2Clock::Due due);
+    void end_for(admin::Http2End why, http::Http2Code code);
+    void break_off(admin::Http2End why);
+    void ended_by(admin::Http2End why);
+    void count_end();
+    void wake_at_next() { reactor().wheel().schedule(*this, clock_.next(reactor().now())); }
     io::Task<io::error_code> read_available();
     void start_streams();
     void gather();
     void flush_now();
     io::Task<void> flush();
     void wake_if_over();
-    void begin_end();
+    void begin_end(admin::Http2End why);
     void break_off_streams();
     io::Task<void> linger();
 
     Connection& connection_;
     http::Http2Session session_;
+    Http2Clock clock_;
     Http2Exchange* exchanges_ = nullptr;
     unsigned open_ = 0;
+    unsigned waiting_ = 0;  ///< of these, for the client to read
     std::uint64_t served_ = 0;
     std::vector<Http2Exchange*> ready_;  ///< their heads are complete, they were not started yet
     io::Event empty_;                    ///< no exchange is left
@@ -77,10 +98,12 @@ class Http2Connection final : http::Http2Events, Connection::Drainable, io::Batc
     unsigned gathered_ = 0;
     io::Task<void> flush_;
     bool flushing_ = false;
-    bool broken_ = false;  ///< the client cannot be reached any more
-    bool worn_ = false;    ///< it has had its share of requests
-    bool ending_ = false;  ///< it was told that it will end
-    bool much_ = false;    ///< the last read filled its buffer
+    bool broken_ = false;     ///< the client cannot be reached any more
+    bool worn_ = false;       ///< it has had its share of requests
+    bool ending_ = false;     ///< it was told that it will end
+    bool much_ = false;       ///< the last read filled its buffer
+    bool lingering_ = false;  ///< everything is said
+    admin::Http2End end_ = admin::Http2End::client;
     io::TimePoint idle_since_;
     io::TimePoint head_since_ = io::never;
 };

@@ -40,7 +40,9 @@ Http2Exchange::Http2Exchange(Http2Connection& connection, std::int32_t id, Objec
       head_memory_(connection.reactor().buffers().take_small()),
       body_(connection.reactor().buffers()),
       readable_(connection.reactor()),
-      writable_(connection.reactor()) {
+      writable_(connection.reactor()),
+      input_rate_(connection.body_rate()),
+      output_rate_(connection.reader_rate()) {
     head.begin(workspace_->request, head_memory_.span(), connection.limits());
 }
 
@@ -109,12 +111,30 @@ io::Task<Result<BodyPiece>> Http2Exchange::read_body() {
             co_return BodyPiece{data, all && !tunnel_};
         }
         if (all) co_return BodyPiece{{}, true};
-        readable_.reset();
-        const io::TimePoint deadline =
-            tunnel_ ? io::never : io::deadline_after(connection_.reactor().now(), connection_.timeouts().body);
-        const auto waited = co_await readable_.wait(deadline);
-        if (!waited) co_return waited.error();
+        const io::error_code error = co_await wait_readable();
+        if (error) co_return error;
     }
+}
+
+/// Until more of the body is here, or the client is too slow.
+io::Task<io::error_code> Http2Exchange::wait_readable() {
+    readable_.reset();
+    if (tunnel_) {
+        const auto waited = co_await readable_.wait();
+        co_return waited ? io::error_code() : waited.error();
+    }
+    const io::TimePoint now = connection_.reactor().now();
+    const std::uint64_t got = record.bytes_in + body_.size();
+    input_rate_.moved(now, got - std::exchange(rated_in_, got));
+    input_rate_.start(now);
+    const io::TimePoint gap = io::deadline_after(now, connection_.timeouts().body);
+    const auto waited = co_await readable_.wait(std::min(gap, input_rate_.deadline()));
+    const bool slow = input_rate_.late(connection_.reactor().now());
+    input_rate_.stop(connection_.reactor().now());
+    if (waited) co_return io::error_code();
+    if (waited.error() == io::errc::timed_out)
+        connection_.cells().too_slow(slow ? admin::SlowStream::body_rate : admin::SlowStream::body_timeout);
+    co_return waited.error();
 }
 
 io::Task<Result<void>> Http2Exchange::interim(const ResponseHead& answer) {
@@ -151,22 +171,61 @@ io::Task<Result<void>> Http2Exchange::send(std::string_view data, bool end, std:
 /// Until what was given to the session is in its output. When it fails, the session has let go of the memory.
 io::Task<Result<void>> Http2Exchange::wait_taken() {
     io::error_code error;
-    for (std::size_t before = output_left(); !error && !output_taken(); before = output_left()) {
+    io::TimePoint now = connection_.reactor().now();
+    io::TimePoint stalled_at = io::deadline_after(now, connection_.timeouts().write);
+    rate_output(now);
+    output_rate_.start(now);
+    connection_.stream_waits();
+    while (!error && !output_taken()) {
         if (over()) {
             error = reset_by_peer();
             break;
         }
         writable_.reset();
-        const io::TimePoint deadline = io::deadline_after(connection_.reactor().now(), connection_.timeouts().write);
-        const auto waited = co_await writable_.wait(deadline);
-        const bool moved = output_left() < before;
-        if (!waited && !(waited.error() == io::errc::timed_out && moved)) error = waited.error();
+        const std::size_t before = output_left();
+        const auto waited = co_await writable_.wait(std::min(stalled_at, output_rate_.deadline()));
+        now = connection_.reactor().now();
+        rate_output(now);
+        if (output_left() < before) {
+            stalled_at = io::deadline_after(now, connection_.timeouts().write);
+            connection_.stream_moves();
+        }
+        if (!waited && waited.error() == io::errc::timed_out) {
+            error = judge_reader(now, stalled_at);
+        } else if (!waited) {
+            error = waited.error();
+        }
     }
+    output_rate_.stop(now);
+    if (!error) connection_.stream_moves();
+    connection_.stream_goes_on();
     if (!error && over()) error = reset_by_peer();
     if (!error) co_return Result<void>();
     connection_.session().reset(*this, http::Http2Code::cancel);
     connection_.push();
     co_return error;
+}
+
+/// What went out since it was asked last.
+void Http2Exchange::rate_output(io::TimePoint now) {
+    const std::uint64_t taken = record.bytes_out - output_left();
+    output_rate_.moved(now, taken - std::exchange(rated_out_, taken));
+}
+
+/// A deadline has passed. Is it this stream that the client does not read?
+io::error_code Http2Exchange::judge_reader(io::TimePoint now, io::TimePoint& stalled_at) {
+    if (connection_.backed_up()) {
+        // The connection as a whole is slow, which is judged there.
+        output_rate_ = RateWatch{connection_.reader_rate()};
+        output_rate_.start(now);
+        stalled_at = io::deadline_after(now, connection_.timeouts().write);
+        return {};
+    }
+    const bool slow = output_rate_.late(now);
+    if (!slow && stalled_at > now) return {};
+    connection_.cells().too_slow(slow ? admin::SlowStream::response_rate : admin::SlowStream::write_timeout);
+    connection_.session().charge_slow_reader(now);
+    return io::errc::timed_out;
 }
 
 void Http2Exchange::abort() {

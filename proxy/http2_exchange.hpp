@@ -4,6 +4,7 @@
 #include "proxy/http/http2_session.hpp"
 #include "proxy/http2_body.hpp"
 #include "proxy/lane.hpp"
+#include "proxy/min_rate.hpp"
 #include "tls/io/frame_pool.hpp"
 
 namespace edgeproxy::proxy {
@@ -62,6 +63,9 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
     void stop_reading() override { readable_.cancel(); }
     void use_given();
     io::Task<io::Result<void>> wait_taken();
+    io::Task<io::error_code> wait_readable();
+    void rate_output(io::TimePoint now);
+    io::error_code judge_reader(io::TimePoint now, io::TimePoint& stalled_at);
     bool over() const { return client_gone() || (closed() && !output_ended()); }
 
     Http2Connection& connection_;
@@ -70,6 +74,8 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
     Http2Body body_;
     io::Event readable_, writable_;
     std::size_t given_ = 0;  ///< bytes at the front of `body_` that the caller has
+    RateWatch input_rate_, output_rate_;
+    std::uint64_t rated_in_ = 0, rated_out_ = 0;  ///< bytes that the two know of
     std::array<char, 24> websocket_key_;
     http::errc head_error_ = http::errc::ok;
     bool tunnel_ = false;

@@ -40,6 +40,7 @@ class RateWatch {
     }
     constexpr void moved(io::TimePoint now, std::uint64_t bytes) {
         if (rule_.bytes_per_second == 0) return;
+        if (!running() && left_ == rule_.credit) return;
         if (running()) {
             deadline_ = std::min(deadline_ + worth(bytes), now + rule_.credit);
         } else {

@@ -16,9 +16,10 @@ class RequestIds {
     RequestIds();
     /// Writes one into `out` for a wall clock of `unix_ms` milliseconds since 1970, and returns it as a view of `out`.
     std::string_view next(std::uint64_t unix_ms, std::array<char, size>& out);
+    /// A number to spread things by.
+    std::uint64_t random();
 
  private:
-    std::uint64_t random();
     std::array<std::uint64_t, 2> state_;
 };
 

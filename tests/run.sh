@@ -63,9 +63,12 @@ esac
 source "$(dirname "${BASH_SOURCE[0]}")/../examples/setup.sh"
 # shellcheck source=tests/support/sanitizers.sh
 source "$EDGEPROXY_ROOT/tests/support/sanitizers.sh"
+# shellcheck source=tests/support/h2spec.sh
+source "$EDGEPROXY_ROOT/tests/support/h2spec.sh"
 cd "$EDGEPROXY_ROOT"
 
 edgeproxy_setup "${groups[@]}" || exit 2
+if [[ " ${only[*]} " == *" scenario "* ]]; then edgeproxy_h2spec || exit 2; fi
 edgeproxy_build "$preset" || exit 2
 
 build="$EDGEPROXY_ROOT/build/$preset"

@@ -25,6 +25,31 @@ std::string_view word(HandshakeResult result) {
     return words[static_cast<std::size_t>(result)];
 }
 
+std::string_view word(Http2End end) {
+    constexpr std::array<std::string_view, http2_ends> words{"client",
+                                                             "idle",
+                                                             "drain",
+                                                             "age",
+                                                             "requests",
+                                                             "protocol_error",
+                                                             "glitches",
+                                                             "continuation",
+                                                             "outbound_queue",
+                                                             "header_timeout",
+                                                             "settings_timeout",
+                                                             "ping_timeout",
+                                                             "response_rate",
+                                                             "stalled",
+                                                             "write_timeout"};
+    return words[static_cast<std::size_t>(end)];
+}
+
+std::string_view word(SlowStream reason) {
+    constexpr std::array<std::string_view, slow_streams> words{"body_timeout", "body_rate", "write_timeout",
+                                                               "response_rate"};
+    return words[static_cast<std::size_t>(reason)];
+}
+
 void ListenerCells::count_handshake(std::string_view version, bool resumed, HandshakeResult result,
                                     std::chrono::nanoseconds length) {
     handshakes[index_of_version(version)][resumed ? 1 : 0][static_cast<std::size_t>(result)].add();

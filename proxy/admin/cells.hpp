@@ -11,6 +11,7 @@
 #include "proxy/admin/keyed_cells.hpp"
 #include "proxy/admin/names.hpp"
 #include "proxy/http/error.hpp"
+#include "proxy/http/http2_budget.hpp"
 #include "upstream/counters.hpp"
 
 /// What the proxy's own layer counts: plain cells, one set per reactor ("lane"), written by that reactor alone and
@@ -136,6 +137,44 @@ struct RouteCells {
     KeyedCells<std::string_view, 8, most_reasons> errors;  ///< by static word
 };
 
+/// Why an HTTP/2 connection ended.
+enum class Http2End : std::uint8_t {
+    client,            ///< it went away, or said that it would
+    idle,              ///< `timeouts.first_request`, `timeouts.keepalive`
+    drain,             ///< we are going to stop
+    age,               ///< `timeouts.connection_age`
+    requests,          ///< `limits.requests_per_connection`
+    protocol_error,    ///< what it sent is no HTTP/2
+    glitches,          ///< `http2.glitches`
+    continuation,      ///< a head in more frames than anybody needs
+    outbound_queue,    ///< it asked for more than it read
+    header_timeout,    ///< `timeouts.header`
+    settings_timeout,  ///< `timeouts.settings_ack`
+    ping_timeout,      ///< `timeouts.ping`
+    response_rate,     ///< `limits.response_rate`, of all streams together
+    stalled,           ///< nothing got through while all its streams waited, twice `timeouts.write` long
+    write_timeout,     ///< the connection took nothing for `timeouts.write`
+    count_
+};
+inline constexpr std::size_t http2_ends = static_cast<std::size_t>(Http2End::count_);
+std::string_view word(Http2End end);
+
+/// Why a stream of HTTP/2 was given up, or its request answered 408: its client was too slow.
+enum class SlowStream : std::uint8_t { body_timeout, body_rate, write_timeout, response_rate, count_ };
+inline constexpr std::size_t slow_streams = static_cast<std::size_t>(SlowStream::count_);
+std::string_view word(SlowStream reason);
+
+struct Http2Cells {
+    std::array<Cell, http2_ends> ended;
+    std::array<Cell, http::glitches> glitches;
+    std::array<Cell, slow_streams> slow;
+    Cell delayed;  ///< streams that began later because their client is wasteful
+
+    void end(Http2End reason) { ended[static_cast<std::size_t>(reason)].add(); }
+    void waste(http::Glitch glitch, std::uint32_t times) { glitches[static_cast<std::size_t>(glitch)].add(times); }
+    void too_slow(SlowStream reason) { slow[static_cast<std::size_t>(reason)].add(); }
+};
+
 struct TunnelCells {
     Cell opened, closed;  ///< the difference is open
 };
@@ -156,6 +195,7 @@ class alignas(64) LaneCells {
     /// A message that could not be read. Its 400 is counted by `count` as well, if one was sent.
     void count_malformed(http::errc reason) { malformed_[static_cast<std::size_t>(reason)].add(); }
     void count_exception() { exceptions_.add(); }
+    Http2Cells& http2() { return http2_; }
 
     ListenerCells& listener(std::size_t index) { return listeners_.at(index); }
     TunnelCells& tunnels(std::size_t pool) { return tunnels_.at(pool); }
@@ -178,6 +218,7 @@ class alignas(64) LaneCells {
     std::uint64_t malformed(http::errc reason) const { return malformed_[static_cast<std::size_t>(reason)].value(); }
     std::uint64_t exceptions() const { return exceptions_.value(); }
     const upstream::OverheadHistogram& loop_delay() const { return loop_delay_; }
+    const Http2Cells& http2() const { return http2_; }
 
  private:
     ByIndex<RouteCells, Names::capacity> routes_;
@@ -185,6 +226,7 @@ class alignas(64) LaneCells {
     ByIndex<TunnelCells, Names::capacity> tunnels_;
     std::array<Cell, static_cast<std::size_t>(http::errc::count_)> malformed_;
     Cell exceptions_;
+    Http2Cells http2_;
     upstream::OverheadHistogram loop_delay_;
     std::atomic<std::chrono::steady_clock::rep> last_tick_{0};
 };

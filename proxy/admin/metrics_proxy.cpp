@@ -150,6 +150,29 @@ void add_routes(Families& families, const MetricSources& sources) {
     }
 }
 
+void add_http2(Families& families, const MetricSources& sources) {
+    Family& ended = families.counter("edgeproxy_http2_connections_ended_total", "HTTP/2 connections by why they ended.",
+                                     {"reason"});
+    Family& glitches =
+        families.counter("edgeproxy_http2_glitches_total",
+                         "What clients wasted on HTTP/2 connections, each time it was charged.", {"reason"});
+    Family& slow = families.counter("edgeproxy_http2_slow_streams_total",
+                                    "HTTP/2 streams given up because their client was too slow.", {"reason"});
+    Family& delayed = families.counter("edgeproxy_http2_delayed_streams_total",
+                                       "HTTP/2 streams that began later because their client is wasteful.", {});
+    delayed.add({}, 0);
+    for (const LaneCells* lane : sources.lanes) {
+        const Http2Cells& cells = lane->http2();
+        for (std::size_t i = 0; i < http2_ends; ++i)
+            ended.add_seen({word(static_cast<Http2End>(i))}, cells.ended[i].value());
+        for (std::size_t i = 0; i < http::glitches; ++i)
+            glitches.add_seen({http::word(static_cast<http::Glitch>(i))}, cells.glitches[i].value());
+        for (std::size_t i = 0; i < slow_streams; ++i)
+            slow.add_seen({word(static_cast<SlowStream>(i))}, cells.slow[i].value());
+        delayed.add({}, static_cast<double>(cells.delayed.value()));
+    }
+}
+
 void add_tunnels(Families& families, const MetricSources& sources) {
     Family& open = families.gauge("edgeproxy_websocket_tunnels", "Open WebSocket tunnels.", {"pool"});
     Family& opened = families.counter("edgeproxy_websocket_opened_total", "WebSocket tunnels opened.", {"pool"});
@@ -172,6 +195,7 @@ void add_proxy_families(Families& families, const MetricSources& sources) {
     add_listeners(families, sources);
     add_routes(families, sources);
     add_tunnels(families, sources);
+    add_http2(families, sources);
     Family& malformed =
         families.counter("edgeproxy_http_malformed_total", "Requests that could not be read.", {"reason"});
     Family& delay = families.histogram("edgeproxy_event_loop_delay_seconds",

@@ -87,6 +87,7 @@ std::size_t Http2Session::write(std::span<char> out) {
     }
     out_ = {};
     if (!settings_written_ && written_ > 0) announce_streams(out.first(written_));
+    tell_waste();
     return written_;
 }
 
@@ -198,6 +199,17 @@ void Http2Session::forget(Http2Stream& stream) {
         // The answer is complete, the rest of the request is of no use (RFC 9113, section 8.1).
         refuse_stream(stream.id_, Http2Code::no_error);
     }
+}
+
+void Http2Session::charge_slow_reader(TimePoint now) {
+    now_ = now;
+    spend(Glitch::slow_reader);
+}
+
+void Http2Session::ping() {
+    // Not the PING behind the notice of the end, whose answer means something.
+    constexpr std::array<std::uint8_t, 8> mark{1};
+    nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, mark.data());
 }
 
 void Http2Session::announce_end() {

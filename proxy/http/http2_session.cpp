@@ -14,9 +14,8 @@ namespace {
 /// refused. So it is told of so many more than are announced, and we refuse.
 constexpr unsigned spare_streams = 256;
 
-// The library's own bound on resets lies behind ours, which tells ENHANCE_YOUR_CALM.
-constexpr std::uint64_t library_reset_burst = 2 * Http2Budget::burst;
-constexpr std::uint64_t library_reset_rate = 2 * Http2Budget::per_second;
+/// The library's own bounds lie behind ours, which tell ENHANCE_YOUR_CALM.
+constexpr std::uint64_t behind = 2;
 
 /// An answer's head, of `response_limits` and some fields of ours, as HPACK might write it at worst.
 constexpr std::size_t largest_head = 128 * 1024;
@@ -49,7 +48,7 @@ struct Http2Session::Callbacks {
         Http2Stream* const stream = session.terminated_ ? nullptr : session.events_.opened(id);
         if (stream == nullptr) {
             session.refuse_stream(id, Http2Code::refused_stream);
-            session.waste();
+            session.spend(Glitch::refused_stream);
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         }
         nghttp2_session_set_stream_user_data(library, id, stream);
@@ -85,14 +84,19 @@ struct Http2Session::Callbacks {
         Http2Session& session = self(user);
         const bool acknowledges = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
         session.in_head_ = false;
-        if (frame->hd.type == NGHTTP2_PING && acknowledges && session.announced_) session.end_now();
+        if (frame->hd.type == NGHTTP2_PING && acknowledges && session.announced_ && frame->ping.opaque_data[0] == 0)
+            session.end_now();
+        if (frame->hd.type == NGHTTP2_SETTINGS && acknowledges) session.settings_acknowledged_ = true;
         Http2Stream* const stream = session.find(frame->hd.stream_id);
         if (stream == nullptr) return 0;
         const bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
         if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
             session.head_ended(*stream, ended);
         } else if (frame->hd.type == NGHTTP2_RST_STREAM && !stream->output_ended_) {
-            session.waste();
+            session.spend(Glitch::client_reset);
+        } else if (frame->hd.type == NGHTTP2_DATA && !ended && frame->hd.length > 0 &&
+                   frame->data.padlen == frame->hd.length) {
+            session.spend(Glitch::empty_data);  // nothing but padding
         }
         const bool may_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
         if (may_end && ended) session.end_input(*stream);
@@ -114,8 +118,11 @@ struct Http2Session::Callbacks {
             // What the client caused costs it; what we gave up ourselves does not. Refused streams have paid already.
             const std::uint32_t code = frame->rst_stream.error_code;
             const bool ours = code == NGHTTP2_NO_ERROR || code == NGHTTP2_INTERNAL_ERROR || code == NGHTTP2_CANCEL;
-            if (!ours && code != NGHTTP2_REFUSED_STREAM) session.waste();
+            if (!ours && code != NGHTTP2_REFUSED_STREAM) session.spend(Glitch::server_reset);
         }
+        if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
+            session.fault_ == Http2Fault::none && !session.terminated_)
+            session.fault_ = Http2Fault::protocol;
         // Behind the notice, so that its answer tells that the notice was read.
         if (frame->hd.type == NGHTTP2_GOAWAY && session.announced_ && !session.ending_)
             nghttp2_submit_ping(session.session_.get(), NGHTTP2_FLAG_NONE, nullptr);
@@ -172,7 +179,8 @@ void Http2Session::Delete::operator()(nghttp2_session* session) const {
     nghttp2_session_del(session);
 }
 
-Http2Session::Http2Session(Http2Events& events, const Http2Options& options) : events_(events), options_(options) {
+Http2Session::Http2Session(Http2Events& events, const Http2Options& options)
+    : events_(events), options_(options), budget_(options.glitch_burst, options.glitch_rate) {
     nghttp2_session_callbacks* callbacks = nullptr;
     check(nghttp2_session_callbacks_new(&callbacks));
     const std::unique_ptr<nghttp2_session_callbacks, decltype(&nghttp2_session_callbacks_del)> own_callbacks{
@@ -183,10 +191,11 @@ Http2Session::Http2Session(Http2Events& events, const Http2Options& options) : e
     const std::unique_ptr<nghttp2_option, decltype(&nghttp2_option_del)> own_option{option, nghttp2_option_del};
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_max_continuations(option, max_continuations);
+    nghttp2_option_set_max_continuations(option, behind * Http2Budget::max_continuations);
     nghttp2_option_set_max_settings(option, max_settings);
     nghttp2_option_set_max_outbound_ack(option, max_waiting_acks);
-    nghttp2_option_set_stream_reset_rate_limit(option, library_reset_burst, library_reset_rate);
+    nghttp2_option_set_stream_reset_rate_limit(option, behind * options_.glitch_burst,
+                                               std::max(std::uint64_t{1}, behind * options_.glitch_rate));
     nghttp2_option_set_max_send_header_block_length(option, largest_head);
     nghttp2_session* session = nullptr;
     check(nghttp2_session_server_new2(&session, callbacks, this, option));
@@ -209,25 +218,58 @@ Http2Session::~Http2Session() = default;
 
 void Http2Session::feed(std::string_view bytes, TimePoint now) {
     now_ = now;
-    if (!wants_input()) return;
-    feed_library(bytes.substr(0, order_.follow(bytes)));
-    if (order_.fault() == Http2Order::Fault::none) return;
-    const bool closed = order_.fault() == Http2Order::Fault::closed;
-    terminate(closed ? Http2Code::stream_closed : Http2Code::protocol_error);
+    while (!bytes.empty() && wants_input()) {
+        const std::size_t part = order_.follow(bytes, budget_, now);
+        feed_library(bytes.substr(0, part));
+        bytes.remove_prefix(part);
+        if (order_.fault() == Http2Order::Fault::closed) fail(Http2Fault::protocol, Http2Code::stream_closed);
+        if (order_.fault() == Http2Order::Fault::malformed) fail(Http2Fault::protocol, Http2Code::protocol_error);
+        if (const std::uint32_t id = order_.take_self_dependent(); id != 0)
+            refuse_stream(static_cast<std::int32_t>(id), Http2Code::protocol_error);
+        obey_budget();
+    }
+    tell_waste();
 }
 
 void Http2Session::feed_library(std::string_view bytes) {
     const ssize_t used =
         nghttp2_session_mem_recv(session_.get(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
-    if (used == NGHTTP2_ERR_FLOODED) {
-        terminate(Http2Code::enhance_your_calm);
+    const bool flooded =
+        used == NGHTTP2_ERR_FLOODED || nghttp2_session_get_outbound_queue_size(session_.get()) > max_waiting_frames;
+    if (flooded) {
+        budget_.spend_all(Glitch::outbound_queue);
     } else if (used == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
-        terminate(Http2Code::protocol_error);
+        fail(Http2Fault::protocol, Http2Code::protocol_error);
     } else if (used < 0) {
         failed_ = true;
-    } else if (nghttp2_session_get_outbound_queue_size(session_.get()) > max_waiting_frames) {
-        terminate(Http2Code::enhance_your_calm);
+        fault_ = Http2Fault::protocol;
     }
+}
+
+void Http2Session::obey_budget() {
+    if (!budget_.spent()) return;
+    switch (budget_.ended_by()) {
+        case Glitch::continuation:
+            return fail(Http2Fault::continuation, Http2Code::enhance_your_calm);
+        case Glitch::outbound_queue:
+            return fail(Http2Fault::outbound_queue, Http2Code::enhance_your_calm);
+        default:
+            return fail(Http2Fault::glitches, Http2Code::enhance_your_calm);
+    }
+}
+
+void Http2Session::tell_waste() {
+    if (!budget_.has_news()) return;
+    budget_.told();
+    for (std::size_t i = 0; i < glitches; ++i) {
+        const auto glitch = static_cast<Glitch>(i);
+        if (const std::uint32_t times = budget_.take_count(glitch); times > 0) events_.wasted(glitch, times);
+    }
+}
+
+void Http2Session::fail(Http2Fault fault, Http2Code code) {
+    if (fault_ == Http2Fault::none && !terminated_) fault_ = fault;
+    terminate(code);
 }
 
 bool Http2Session::wants_input() const {
@@ -238,8 +280,9 @@ Http2Stream* Http2Session::find(std::int32_t id) const {
     return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_.get(), id));
 }
 
-void Http2Session::waste() {
-    if (!budget_.spend(now_)) terminate(Http2Code::enhance_your_calm);
+void Http2Session::spend(Glitch glitch) {
+    budget_.spend(glitch, now_);
+    obey_budget();
 }
 
 int Http2Session::take_field(Http2Stream& stream, std::string_view name, std::string_view value) {

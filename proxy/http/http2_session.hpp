@@ -23,6 +23,7 @@ enum class Http2Code : std::uint32_t {
     protocol_error = 1,
     internal_error = 2,
     flow_control_error = 3,
+    settings_timeout = 4,
     stream_closed = 5,
     refused_stream = 7,
     cancel = 8,
@@ -94,6 +95,8 @@ class Http2Events {
     virtual void closed(Http2Stream& stream) = 0;
     /// A stream was reset because what the client sent on it is malformed.
     virtual void malformed(errc error) = 0;
+    /// The client wasted something, so many times. Told at the end of `feed` and `write`.
+    virtual void wasted(Glitch glitch, std::uint32_t times) = 0;
 
  protected:
     ~Http2Events() = default;
@@ -104,21 +107,31 @@ struct Http2Options {
     std::uint32_t stream_window = 64 * 1024;
     std::uint32_t connection_window = 1024 * 1024;
     Limits limits;  ///< of heads; must be the ones that heads are begun with
+    unsigned glitch_burst = Http2Budget::default_burst;
+    unsigned glitch_rate = Http2Budget::default_per_second;
+};
+
+/// Why a session ends connections by itself.
+enum class Http2Fault : std::uint8_t {
+    none,
+    protocol,       ///< what came is no HTTP/2, or not in its order
+    glitches,       ///< the budget is empty
+    continuation,   ///< a head in more frames than anybody needs
+    outbound_queue  ///< the client asks for more than it reads
 };
 
 /// The server's side of one HTTP/2 connection (RFC 9113): bytes in, events out, and the other way round. No I/O, no
 /// clock; on top of nghttp2, whose checks are the second layer of ours.
 ///
 /// Every bound is named here or in Http2Head: streams, windows, CONTINUATION and SETTINGS frames, frames that wait to
-/// be sent, and resets (Http2Budget). Frames on streams that the client has ended end the connection (Http2Order). One
-/// thread; `events` outlives it.
+/// be sent, and everything that is waste (Http2Budget; the library's own limits lie behind it). Frames on streams that
+/// the client has ended end the connection (Http2Order). One thread; `events` outlives it.
 class Http2Session {
  public:
     using TimePoint = std::chrono::steady_clock::time_point;
     static constexpr std::size_t data_frame = 16384 - 9;     ///< payload of DATA: with its header a full TLS record
     static constexpr std::size_t frame_room = 16384 + 9;     ///< `write` adds nothing to an output with less room
     static constexpr std::size_t max_waiting_frames = 2000;  ///< of ours; then the connection ends
-    static constexpr std::size_t max_continuations = 8;
     static constexpr std::size_t max_settings = 32;
     static constexpr std::size_t max_waiting_acks = 256;
 
@@ -138,6 +151,12 @@ class Http2Session {
     bool wants_input() const;
     /// In the middle of a header block: nothing else can come before its end.
     bool in_head() const { return in_head_; }
+    /// The client has acknowledged our SETTINGS.
+    bool settings_acknowledged() const { return settings_acknowledged_; }
+    /// The client is wasteful: its new streams are to begin a little later.
+    bool strained(TimePoint now) const { return budget_.strained(now); }
+    /// Why the session has ended the connection, if it has.
+    Http2Fault fault() const { return fault_; }
 
     // All of these only note what is to be sent; `write` sends it.
 
@@ -157,6 +176,10 @@ class Http2Session {
     /// The owner is about to destroy the stream; if it is not closed it is reset.
     void forget(Http2Stream& stream);
 
+    /// A stream was given up because the client did not read it.
+    void charge_slow_reader(TimePoint now);
+    /// Asks the client whether it is still there: it has to answer with something.
+    void ping();
     /// Tells the client to open no more streams, and counts it as told once it answers a PING (section 6.8).
     void announce_end();
     /// Takes no more streams, whether the client has answered or not.
@@ -168,7 +191,10 @@ class Http2Session {
     struct Callbacks;
     struct DataSource;
     void feed_library(std::string_view bytes);
-    void waste();
+    void spend(Glitch glitch);
+    void obey_budget();
+    void tell_waste();
+    void fail(Http2Fault fault, Http2Code code);
     void refuse_stream(std::int32_t id, Http2Code code);
     int take_field(Http2Stream& stream, std::string_view name, std::string_view value);
     void take_trailer(Http2Stream& stream, std::string_view name, std::string_view value);
@@ -197,7 +223,8 @@ class Http2Session {
     bool in_head_ = false;
     bool wants_room_ = false;
     bool announced_ = false, ending_ = false, failed_ = false, terminated_ = false;
-    bool settings_written_ = false;
+    bool settings_written_ = false, settings_acknowledged_ = false;
+    Http2Fault fault_ = Http2Fault::none;
 };
 
 }  // namespace edgeproxy::http

@@ -42,8 +42,8 @@ TEST_CASE("defaults of a listener", "[config][defaults]") {
     CHECK_FALSE(listener.redirect_https);
     CHECK(listener.backlog == 4096);
     CHECK(listener.http2_max_streams == 100);
-    CHECK(listener.timeouts == ListenerTimeouts{5s, 10s, 10s, 30s, 60s, 60s, 1h});
-    CHECK(listener.limits == ListenerLimits{8 * 1024, 32 * 1024, 100, 10'000});
+    CHECK(listener.timeouts == ListenerTimeouts{5s, 10s, 10s, 30s, 60s, 60s, 1h, 1h, 10s, 60s, 10s});
+    CHECK(listener.limits == ListenerLimits{8 * 1024, 32 * 1024, 100, 10'000, 240, 1024});
 }
 
 TEST_CASE("defaults of a managed pool", "[config][defaults]") {

@@ -21,9 +21,9 @@ listeners:
     tls: true
     protocols: [http/1.1, h2]
     backlog: 7
-    http2: { max_streams: 9 }
-    timeouts: { handshake: 1s, first_request: 2s, header: 3s, body: 4s, write: 5s, keepalive: 1500ms, tunnel_idle: 7s }
-    limits: { request_line: 1000B, header_size: 2KiB, headers: 10, requests_per_connection: 5 }
+    http2: { max_streams: 9, glitches: 50, glitch_rate: 5 }
+    timeouts: { handshake: 1s, first_request: 2s, header: 3s, body: 4s, write: 5s, keepalive: 1500ms, tunnel_idle: 7s, connection_age: 8s, settings_ack: 9s, ping_interval: off, ping: 11s }
+    limits: { request_line: 1000B, header_size: 2KiB, headers: 10, requests_per_connection: 5, body_rate: 77B, response_rate: off }
 tls:
   certificates: [{ cert: a.pem, key: b.pem, hosts: ["*.example.com"] }, { cert: c, key: d }]
   profile: modern

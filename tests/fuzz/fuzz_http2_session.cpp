@@ -108,6 +108,7 @@ class Owner final : public Http2Events {
     void output_taken(Http2Stream& stream) override { check(stream.output_taken()); }
     void closed(Http2Stream& stream) override { check(stream.closed()); }
     void malformed(errc error) override { check(error != errc::ok); }
+    void wasted(Glitch glitch, std::uint32_t times) override { check(glitch < Glitch::count_ && times > 0); }
 };
 
 }  // namespace

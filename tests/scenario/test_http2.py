@@ -5,100 +5,12 @@ import struct
 import threading
 import zlib
 
-import h2.config
-import h2.connection
-import h2.events
 import h2.settings
 import pytest
 
+from http2 import Client
 from origin import Origin, answer, answers, echoes_target
 from wire import DEADLINE, chunk
-
-
-class Client:
-    """A strict or, with `lenient`, a misbehaving HTTP/2 client over TLS."""
-
-    def __init__(self, edge, lenient=False):
-        self.wire = edge.tls_wire(alpn=("h2",))
-        assert self.wire.socket.selected_alpn_protocol() == "h2"
-        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
-            validate_outbound_headers=not lenient, normalize_outbound_headers=not lenient, header_encoding="latin-1"))
-        self.h2.initiate_connection()
-        self.flush()
-        self.ended = None
-        self.got = {}  # stream -> {"headers", "body", "trailers", "interim", "reset", "done"}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.wire.close()
-
-    def flush(self):
-        self.wire.send(self.h2.data_to_send())
-
-    def open(self, path="/", method="GET", fields=(), end=True, authority="app.test", pseudo=None):
-        stream = self.h2.get_next_available_stream_id()
-        head = pseudo or [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path)]
-        self.h2.send_headers(stream, [*head, *fields], end_stream=end)
-        self.flush()
-        return stream
-
-    def data(self, stream, data, end=False):
-        for start in range(0, len(data), 16384):
-            while self.h2.local_flow_control_window(stream) < min(16384, len(data) - start):
-                self.turn()
-            self.h2.send_data(stream, data[start:start + 16384])
-            self.flush()
-        if end:
-            self.h2.end_stream(stream)
-            self.flush()
-
-    def turn(self):
-        """Reads once and records what came."""
-        if not self.wire.unread and not self.wire.more():
-            self.ended = self.ended or "closed"
-            raise EOFError
-        data, self.wire.unread = self.wire.unread, b""
-        for event in self.h2.receive_data(data):
-            self.note(event)
-        self.flush()
-
-    def note(self, event):
-        stream = self.got.setdefault(getattr(event, "stream_id", 0), {"body": b"", "interim": []})
-        if isinstance(event, h2.events.ResponseReceived):
-            stream["headers"] = dict(event.headers)
-        elif isinstance(event, h2.events.InformationalResponseReceived):
-            stream["interim"].append(dict(event.headers))
-        elif isinstance(event, h2.events.DataReceived):
-            stream["body"] += event.data
-            self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-        elif isinstance(event, h2.events.TrailersReceived):
-            stream["trailers"] = dict(event.headers)
-        elif isinstance(event, h2.events.StreamReset):
-            stream["reset"] = stream["done"] = True
-            stream["code"] = event.error_code
-        elif isinstance(event, h2.events.StreamEnded):
-            stream["done"] = True
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            self.ended = event.error_code
-
-    def answer(self, stream):
-        while not self.got.get(stream, {}).get("done"):
-            self.turn()
-        return self.got[stream]
-
-    def get(self, path="/", **options):
-        return self.answer(self.open(path, **options))
-
-    def until_ended(self):
-        """The error code of GOAWAY, or "closed"."""
-        try:
-            while self.ended in (None, 0):
-                self.turn()
-        except Exception:  # whatever ended it; how is in `ended`
-            pass
-        return self.ended
 
 
 @pytest.fixture(scope="module")

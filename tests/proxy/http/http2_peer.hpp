@@ -45,6 +45,7 @@ class Owner final : Http2Events {
     Http2Options options;
     std::map<std::int32_t, Served> streams;
     std::vector<errc> bad;
+    std::map<Glitch, unsigned> waste;
     std::size_t first_memory = 4096, next_memory = 65536;
     std::size_t window = 64 * 1024;
     bool refuses = false;
@@ -99,6 +100,7 @@ class Owner final : Http2Events {
     void output_taken(Http2Stream& stream) override { ++at(stream.id()).taken; }
     void closed(Http2Stream& stream) override { at(stream.id()).closed = true; }
     void malformed(errc error) override { bad.push_back(error); }
+    void wasted(Glitch glitch, std::uint32_t times) override { waste[glitch] += times; }
 };
 
 /// What a client got on one stream.

@@ -6,7 +6,7 @@
 namespace edgeproxy::http::test {
 namespace {
 
-constexpr unsigned type_data = 0, type_headers = 1, type_rst = 3, type_window_update = 8;
+constexpr unsigned type_headers = 1, type_rst = 3;
 constexpr unsigned end_stream = 1, end_headers = 4;
 
 /// HPACK of ":method GET, :scheme https, :path /, :authority a" without Huffman (RFC 7541, appendix A).
@@ -376,109 +376,11 @@ TEST_CASE("a connection ends in two steps, and what was on its way is served", "
     CHECK_FALSE(link.owner.session.wants_input());
 }
 
-TEST_CASE("a client that wastes streams is told to calm down", "[http][h2]") {
-    Link link;
-    unsigned spent = 0;
-    std::string said;
-    SECTION("by resetting them") {
-        for (std::uint32_t id = 1; link.owner.session.wants_input() && spent < 1000; id += 2, ++spent) {
-            link.owner.session.feed(frame(type_headers, end_stream | end_headers, id, plain_get), link.now);
-            link.owner.session.feed(frame(type_rst, 0, id, "\0\0\0\x08"s), link.now);
-        }
-    }
-    SECTION("by making us reset them") {
-        for (std::uint32_t id = 1; link.owner.session.wants_input() && spent < 1000; id += 2, ++spent) {
-            link.owner.session.feed(frame(type_headers, end_stream | end_headers, id, plain_get + "\x40\x01X\x01v"s),
-                                    link.now);
-            said += link.owner.output();
-        }
-    }
-    SECTION("by windows that overflow") {
-        for (std::uint32_t id = 1; link.owner.session.wants_input() && spent < 1000; id += 2, ++spent) {
-            link.owner.session.feed(frame(type_headers, end_stream | end_headers, id, plain_get), link.now);
-            link.owner.session.feed(frame(type_window_update, 0, id, "\x7f\xff\xff\xff"s), link.now);
-            said += link.owner.output();
-        }
-    }
-    SECTION("by opening more than it may") {
-        link.owner.refuses = true;
-        for (std::uint32_t id = 1; link.owner.session.wants_input() && spent < 1000; id += 2, ++spent) {
-            link.owner.session.feed(frame(type_headers, end_stream | end_headers, id, plain_get), link.now);
-        }
-    }
-    CHECK(spent >= 200);
-    CHECK(spent <= 210);
-    said += link.owner.output();
-    CHECK(said.substr(said.size() - 4) == "\0\0\0\x0b"s);
-}
-
-TEST_CASE("a browser that leaves a page now and then is welcome", "[http][h2]") {
-    Link link;
-    std::uint32_t id = 1;
-    for (int page = 0; page < 40; ++page, link.now += std::chrono::seconds(5)) {
-        for (int i = 0; i < 30; ++i, id += 2) {
-            link.owner.session.feed(frame(type_headers, end_stream | end_headers, id, plain_get), link.now);
-            link.owner.session.feed(frame(type_rst, 0, id, "\0\0\0\x08"s), link.now);
-        }
-        REQUIRE(link.owner.session.wants_input());
-    }
-}
-
-TEST_CASE("frames on streams that the client has ended end the connection", "[http][h2]") {
-    Link link;
-    const auto send = [&](const std::string& bytes) {
-        link.owner.session.feed(bytes, link.now);
-        return link.owner.output();
-    };
-    const auto goaway = [](const std::string& bytes) {
-        const std::size_t at = bytes.find("\x07\x00\x00\x00\x00\x00"s);
-        return at == std::string::npos ? -1 : static_cast<int>(bytes[at + 13]);
-    };
-    send(frame(type_headers, end_stream | end_headers, 5, plain_get));
-    SECTION("DATA behind its end") {
-        CHECK(goaway(send(frame(type_data, 0, 5, "x"))) == 5);
-    }
-    SECTION("DATA behind its reset") {
-        send(frame(type_rst, 0, 5, "\0\0\0\x08"s));
-        CHECK(goaway(send(frame(type_data, 0, 5, "x"))) == 5);
-    }
-    SECTION("a head behind its reset") {
-        send(frame(type_rst, 0, 5, "\0\0\0\x08"s));
-        CHECK(goaway(send(frame(type_headers, end_stream | end_headers, 5, plain_get))) == 5);
-    }
-    SECTION("a head on a complete stream") {
-        link.owner.respond(5, 204);
-        link.owner.output();
-        CHECK(goaway(send(frame(type_headers, end_stream | end_headers, 5, plain_get))) == 5);
-    }
-    SECTION("a stream with a lower number than the last") {
-        CHECK(goaway(send(frame(type_headers, end_stream | end_headers, 3, plain_get))) == 1);
-    }
-    SECTION("but not what crossed our own reset") {
-        send(frame(type_headers, end_headers, 7, plain_get));
-        link.owner.session.reset(*link.owner.at(7).stream, Http2Code::internal_error);
-        link.owner.output();
-        CHECK(goaway(send(frame(type_data, end_stream, 7, "x"))) == -1);
-        CHECK(link.owner.session.wants_input());
-    }
-}
-
 TEST_CASE("bytes that are no HTTP/2 end the connection with its reason", "[http][h2]") {
     Owner owner;
     owner.session.feed("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Http2Session::TimePoint{});
     CHECK_FALSE(owner.session.wants_input());
     CHECK(owner.output().find("\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01"s) != std::string::npos);
-}
-
-TEST_CASE("nine CONTINUATION frames are too many", "[http][h2]") {
-    Link link;
-    link.owner.session.feed(frame(type_headers, end_stream, 1, plain_get), link.now);
-    CHECK(link.owner.session.in_head());
-    for (int i = 0; i < 8; ++i) link.owner.session.feed(frame(9, 0, 1, ""), link.now);
-    CHECK(link.owner.session.wants_input());
-    link.owner.session.feed(frame(9, 0, 1, ""), link.now);
-    link.owner.output();
-    CHECK_FALSE(link.owner.session.wants_input());
 }
 
 TEST_CASE("a request means the same however it is cut", "[http][h2]") {
