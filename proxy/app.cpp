@@ -15,6 +15,7 @@
 #include "config/load.hpp"
 #include "proxy/mailbox.hpp"
 #include "proxy/probe.hpp"
+#include "proxy/read_watch.hpp"
 #include "proxy/reports.hpp"
 
 namespace edgeproxy::proxy {
@@ -81,6 +82,7 @@ class App {
 
     Running run_;
     std::unique_ptr<Prober> prober_;
+    ReadWatch read_watch_{io_};
     Reports reports_{run_};
     std::unique_ptr<asio::thread_pool> resolver_;
     asio::steady_timer ticker_{io_};
@@ -205,6 +207,13 @@ void App::build(std::shared_ptr<const config::Config> config) {
         if (healthy) return tell(control::Healthy{incarnation});
         tell(control::Unhealthy{incarnation, "the health probe fails"});
     };
+    outside.events.suspect = [this](const upstream::EndpointIdentity& who) {
+        tell(control::Suspect{who.incarnation});
+        read_watch_.await(who, run_.pools->roster(who.pool)->config().health.path,
+                          [this, who] { run_.pools->worker_reads(who.incarnation); });
+    };
+    outside.events.resumed = [this](control::Incarnation incarnation) { tell(control::Resumed{incarnation}); };
+    outside.events.hung = [this](control::Incarnation incarnation) { tell(control::Hung{incarnation}); };
     const std::vector<io::Reactor*> reactors = run_.lanes->reactors();
     run_.pools = std::make_unique<upstream::Pools>(reactors, run_.clock, run_.log, std::move(outside));
     run_.pools->configure(config->pools);
@@ -249,6 +258,7 @@ void App::on(control::WorkerDrain& drain) {
 void App::on(control::WorkerGone& gone) {
     if (!run_.serving) return;
     prober_->forget(gone.incarnation);
+    read_watch_.forget(gone.incarnation);
     run_.pools->worker_gone(gone);
     for (auto& [name, desk] : run_.desks) desk.starting.erase(gone.incarnation);
 }
@@ -270,8 +280,10 @@ void App::tick() {
     });
     run_.pools->tick();
     for (const config::Pool& pool : run_.config->pools) {
-        if (upstream::Roster* roster = run_.pools->roster(pool.name); roster != nullptr && !run_.draining)
-            prober_->check(*roster);
+        upstream::Roster* const roster = run_.pools->roster(pool.name);
+        if (roster == nullptr || run_.draining) continue;
+        prober_->check(*roster);
+        read_watch_.touch(*roster);
     }
     resolve_names();
     if (++ticks_ % 4 == 0) tell(run_.pools->stats());
@@ -328,6 +340,7 @@ void App::finish() {
     ticker_.cancel();
     drain_deadline_.cancel();
     if (prober_) prober_->stop();
+    read_watch_.stop();
     reports_.stop();
     if (run_.pools) run_.pools->close();
     if (run_.lanes) run_.lanes->stop();

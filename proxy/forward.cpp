@@ -2,6 +2,7 @@
 #include "proxy/forward.hpp"
 
 #include "proxy/forwarding.hpp"
+#include "upstream/hang.hpp"
 
 namespace edgeproxy::proxy {
 
@@ -29,6 +30,18 @@ void Forwarding::cut() {
     if (connection_) connection_->socket().cancel();
 }
 
+bool Forwarding::is_unread(io::TimePoint now, io::Duration patience) const {
+    // Once a body is on its way a worker may stop reading on purpose.
+    if (!connection_ || !endpoint_ || endpoint_->begun() || body_started_ || sent_at_ + patience > now) return false;
+    return upstream::unread_bytes(connection_->socket().fd()) > 0;
+}
+
+void Forwarding::go_elsewhere() {
+    if (!http::is_idempotent(request().method) || !is_unread(precise_now(), {})) return;
+    moved_ = true;
+    connection_->socket().cancel();
+}
+
 FailedAttempt Forwarding::describe(errc error) const {
     FailedAttempt failed;
     failed.error = error;
@@ -41,12 +54,15 @@ FailedAttempt Forwarding::describe(errc error) const {
     failed.peer_reset = endpoint_ && endpoint_->was_reset();
     failed.attempts = tries_;
     failed.replays = replays_;
+    failed.hangs = hangs_;
+    failed.moved = moved_;
     failed.allowed_retries = plan_.pool_config->connect_retries;
     if (admission_) {
         const upstream::Endpoint& endpoint = admission_.endpoint();
         failed.unix_socket = endpoint.address().is_unix();
         failed.managed = endpoint.is_worker();
         failed.worker_died = endpoint.is_worker() && endpoint.gone();
+        failed.worker_hung = endpoint.is_worker() && endpoint.condemned();
         if (failed.managed) failed.kind = plan_.pool_config->command.kind;
     }
     return failed;
@@ -72,19 +88,23 @@ io::Task<void> Forwarding::run() {
         const auto outcome = co_await attempt();
         if (outcome) break;
         const auto error = static_cast<errc>(outcome.error().value());
+        const FailedAttempt failed = describe(error);
         const Verdict verdict = exchange_.client_gone() || cut_ || too_large_ || client_slow_ || client_cut_
                                     ? Verdict::give_up
-                                    : decide(describe(error));
+                                    : decide(failed);
+        const bool moved = std::exchange(moved_, false);
+        if (failed.worker_hung) ++hangs_;
         give_up_connection(error);
         if (verdict == Verdict::give_up) {
-            co_await answer_locally(reason(error));
+            co_await answer_locally(reason(failed.worker_hung ? errc::response_timeout : error));
             co_return;
         }
         if (verdict == Verdict::replay && !upstream::nothing_sent(error)) ++replays_;
         // A place without a process behind it was no attempt at anything.
         if (verdict == Verdict::replay && upstream::nothing_sent(error)) --exchange_.record.attempts;
         ++tries_;
-        pool_cells().count_retry(verdict == Verdict::replay      ? upstream::RetryReason::worker_gone
+        pool_cells().count_retry(moved                           ? upstream::RetryReason::worker_suspect
+                                 : verdict == Verdict::replay    ? upstream::RetryReason::worker_gone
                                  : upstream::nothing_sent(error) ? upstream::RetryReason::connect_failure
                                                                  : upstream::RetryReason::stale_connection);
     }

@@ -62,6 +62,8 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
 
     void client_gone() override;
     void cut() override;
+    bool is_unread(io::TimePoint now, io::Duration patience) const override;
+    void go_elsewhere() override;
 
     Connection& client_;
     Lane& lane_;
@@ -84,6 +86,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     io::TimePoint sent_at_{};
     unsigned tries_ = 1;  ///< connections wanted so far, the present one included
     unsigned replays_ = 0;
+    unsigned hangs_ = 0;  ///< attempts that ended with a worker that hung
     unsigned interim_ = 0;
     bool body_started_ = false;  ///< bytes of the body beyond `at_hand_` were taken from the client
     bool uploading_ = false;
@@ -91,6 +94,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool client_slow_ = false;  ///< the request body stopped coming
     bool client_cut_ = false;   ///< ... ended before its framing said so
     bool cut_ = false;
+    bool moved_ = false;        ///< this attempt was ended since its worker does not read
     Tunnel* tunnel_ = nullptr;  ///< while there is one
 };
 

@@ -29,6 +29,10 @@ Verdict decide(const FailedAttempt& attempt) {
     if (attempt.client_answered) return Verdict::give_up;
     // Half an answer that the client has not seen is as good as none, if asking twice does no harm.
     if (attempt.answer_begun && !http::is_idempotent(attempt.method)) return Verdict::give_up;
+    if (attempt.moved) {
+        const bool may_run_twice = http::is_idempotent(attempt.method) && attempt.whole_retained;
+        return may_run_twice ? costing(attempt, true) : Verdict::give_up;
+    }
     if (upstream::nothing_sent(attempt.error)) {
         // A worker that refuses is dead or dying and is not chosen again; the hold deadline bounds the search.
         if (attempt.managed) return attempt.attempts < most_attempts ? Verdict::replay : Verdict::give_up;
@@ -46,6 +50,7 @@ Verdict decide(const FailedAttempt& attempt) {
             return Verdict::give_up;
     }
     if (!http::is_idempotent(attempt.method) && !never_read(attempt)) return Verdict::give_up;
+    if (attempt.worker_hung && attempt.hangs > 0 && !never_read(attempt)) return Verdict::give_up;
     // A fresh connection that ends without an answer is the endpoint's own failure; only a worker's end excuses it.
     const bool death = attempt.worker_died || attempt.managed;
     return costing(attempt, death);

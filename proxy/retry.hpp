@@ -22,8 +22,11 @@ struct FailedAttempt {
     config::Kind kind = config::Kind::generic;  ///< of a worker; generic for an external endpoint
     bool managed = false;                       ///< the endpoint is a worker of ours
     bool worker_died = false;                   ///< ... and it is dead
+    bool worker_hung = false;                   ///< ... and it was ended since it hung
+    bool moved = false;                         ///< the worker does not read: we ended the attempt, to go elsewhere
     unsigned attempts = 1;                      ///< made so far, this one included
     unsigned replays = 0;                       ///< of these, how many a worker's death caused
+    unsigned hangs = 0;                         ///< ... before this one, at workers that were ended since they hung
     unsigned allowed_retries = 1;               ///< `retries.attempts`
 };
 
@@ -46,7 +49,8 @@ inline constexpr unsigned most_attempts = 64;
 /// Nothing written: always. Written, no byte of an answer: if the method is idempotent and everything can be sent
 /// again, after a stale connection or a worker's death. Not idempotent: only when it is proven that the worker never
 /// read it: a unix socket was reset with the whole request, at most `one_read` bytes sent at once, unread. Timeouts,
-/// and answers that have begun: never.
+/// and answers that have begun: never. A living worker that does not read may read later, so only what is idempotent
+/// leaves it. A request that was read by a worker that hung may be what made it hang: one more worker, and no other.
 Verdict decide(const FailedAttempt& attempt);
 
 }  // namespace edgeproxy::proxy

@@ -11,9 +11,15 @@ struct Load {
     std::uint64_t requests;
     std::uint64_t capacity;
 
-    Load(const EndpointView& view, Gate::Reading reading, io::TimePoint now)
-        : requests(std::uint64_t{reading.in_flight()} + 1),
-          capacity(std::uint64_t{view.weight} * (reading.cold() ? view.slow_start->share(now) : SlowStart::whole)) {}
+    /// A cold endpoint has a share of the capacity. While it has nothing to do it counts as warm in that share of all
+    /// draws: else it would get nothing from a pool that is mostly idle, since one request is a load for it already.
+    Load(const EndpointView& view, Gate::Reading reading, io::TimePoint now, Random& random)
+        : requests(std::uint64_t{reading.in_flight()} + 1), capacity(std::uint64_t{view.weight} * SlowStart::whole) {
+        if (!reading.cold()) return;
+        const std::uint32_t share = view.slow_start->share(now);
+        const bool lucky = reading.in_flight() == 0 && random.below(SlowStart::whole) < share;
+        if (!lucky) capacity = std::uint64_t{view.weight} * share;
+    }
 };
 
 /// What is left when nobody else has room: the avoided endpoint, if it has.
@@ -42,7 +48,7 @@ std::size_t Balancer::least_requests(std::span<const EndpointView> views, std::s
     for (std::size_t left = size; left > 0; --left, i = i + 1 == size ? 0 : i + 1) {
         const auto reading = views[i].gate->glance();
         if (!reading.has_room() || i == avoid) continue;
-        const Load load(views[i], reading, now);
+        const Load load(views[i], reading, now, random_);
         if (load.requests * capacity >= requests * load.capacity) continue;
         best = i;
         requests = load.requests;
@@ -61,7 +67,7 @@ std::size_t Balancer::two_choices(std::span<const EndpointView> views, std::size
         const auto reading_a = views[a].gate->glance(), reading_b = views[b].gate->glance();
         const bool room_a = a != avoid && reading_a.has_room(), room_b = b != avoid && reading_b.has_room();
         if (room_a && room_b) {
-            const Load load_a(views[a], reading_a, now), load_b(views[b], reading_b, now);
+            const Load load_a(views[a], reading_a, now, random_), load_b(views[b], reading_b, now, random_);
             return load_b.requests * load_a.capacity < load_a.requests * load_b.capacity ? b : a;
         }
         if (room_a || room_b) return room_a ? a : b;

@@ -67,11 +67,12 @@ struct alignas(64) EndpointCells {
 };
 
 /// Why an exchange went to an endpoint again; the label of the retry counter.
-enum class RetryReason : unsigned char { connect_failure, stale_connection, worker_gone };
-inline constexpr std::size_t retry_reasons = 3;
-/// connect_failure, stale_connection, worker_gone.
+enum class RetryReason : unsigned char { connect_failure, stale_connection, worker_gone, worker_suspect };
+inline constexpr std::size_t retry_reasons = 4;
+/// connect_failure, stale_connection, worker_gone, worker_suspect.
 constexpr const char* word(RetryReason reason) {
-    constexpr std::array<const char*, retry_reasons> words{"connect_failure", "stale_connection", "worker_gone"};
+    constexpr std::array<const char*, retry_reasons> words{"connect_failure", "stale_connection", "worker_gone",
+                                                           "worker_suspect"};
     return words[static_cast<std::size_t>(reason)];
 }
 

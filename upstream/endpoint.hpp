@@ -56,6 +56,10 @@ class Endpoint {
     /// The worker is known to be dead (or the endpoint was removed and emptied). Any thread.
     bool gone() const { return hot_.gate.read().state() == EndpointState::down; }
 
+    /// The worker hangs and is being ended. Any thread.
+    void condemn() { condemned_.store(true, std::memory_order_relaxed); }
+    bool condemned() const { return condemned_.load(std::memory_order_relaxed); }
+
     Gate& gate() { return hot_.gate; }
     const Gate& gate() const { return hot_.gate; }
     /// Returns when it will be over; the gate's cold bit is the caller's to clear then.
@@ -79,6 +83,7 @@ class Endpoint {
     };
 
     Hot hot_;
+    std::atomic<bool> condemned_{false};
     const EndpointIdentity identity_;
     io::SocketAddress address_;
     std::vector<std::unique_ptr<EndpointShare>> shares_;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <vector>
+
+#include "tls/io/clock.hpp"
 #include "upstream/waiting_line.hpp"
 
 namespace edgeproxy::upstream {
@@ -29,6 +32,11 @@ class Occupant {
     /// End what you do there: cancel the exchange, close the tunnel. Already unlinked. Resumes nothing inline and
     /// destroys no other occupant.
     virtual void cut() = 0;
+    /// Your request was sent `patience` ago or longer, and the worker has read nothing of it.
+    virtual bool is_unread(io::TimePoint, io::Duration /*patience*/) const { return false; }
+    /// The worker does not read. If your request is unread and may be sent twice, end this attempt and make another.
+    /// As `cut`, but stays linked.
+    virtual void go_elsewhere() {}
 
     EndpointId at_ = 0;
     Occupant* next_ = nullptr;
@@ -61,6 +69,20 @@ class Occupants {
                 occupant->cut();
             }
             occupant = next;
+        }
+    }
+
+    /// The endpoint of each that is unread.
+    std::vector<EndpointId> unread(io::TimePoint now, io::Duration patience) const {
+        std::vector<EndpointId> found;
+        for (const Occupant* occupant = first_; occupant != nullptr; occupant = occupant->next_) {
+            if (occupant->is_unread(now, patience)) found.push_back(occupant->at_);
+        }
+        return found;
+    }
+    void move_unread(EndpointId at) {
+        for (Occupant* occupant = first_; occupant != nullptr; occupant = occupant->next_) {
+            if (occupant->at_ == at) occupant->go_elsewhere();
         }
     }
 

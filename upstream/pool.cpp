@@ -119,4 +119,22 @@ void Pool::cut(EndpointId endpoint) {
     }
 }
 
+void Pool::look_for_unread(std::uint64_t round, io::Duration patience) {
+    for (std::size_t home = 0; home < reactors_.size(); ++home) {
+        reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, round, patience] {
+            if (alive.expired()) return;
+            auto found = share(home).occupants.unread(reactors_[home]->now(), patience);
+            if (!found.empty() && reports_.unread) reports_.unread(round, std::move(found));
+        });
+    }
+}
+
+void Pool::move_unread(EndpointId endpoint) {
+    for (std::size_t home = 0; home < reactors_.size(); ++home) {
+        reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, endpoint] {
+            if (!alive.expired()) share(home).occupants.move_unread(endpoint);
+        });
+    }
+}
+
 }  // namespace edgeproxy::upstream

@@ -29,6 +29,8 @@ struct PoolReports {
     std::function<void(EndpointId)> emptied;  ///< a leaving endpoint has no request and no tunnel any more; once each
     std::function<void(EndpointId)> refused;  ///< a worker refused a connection and is suspect now
     std::function<void(EndpointId)> failing;  ///< as many failures in a row as `outlier.failures`
+    /// The endpoint of each request that is unread, in a round of `look_for_unread`; not called when there is none.
+    std::function<void(std::uint64_t round, std::vector<EndpointId>)> unread;
 };
 
 /// The endpoints that take part in balancing, as one thread sees them.
@@ -141,6 +143,11 @@ class Pool {
     void fail_waiting() { line_.fail_all(errc::pool_down); }
     /// Calls `cut()` of everybody who is busy with this endpoint, each on its reactor.
     void cut(EndpointId endpoint);
+    /// Every reactor looks for requests that were sent `patience` ago or longer and of which the worker has read
+    /// nothing, and tells those that it finds by `reports.unread`.
+    void look_for_unread(std::uint64_t round, io::Duration patience);
+    /// Requests at this endpoint that are unread and may be sent twice go elsewhere.
+    void move_unread(EndpointId endpoint);
 
  private:
     friend class Admission;

@@ -68,8 +68,17 @@ PoolReports Pools::reports_to(const std::string& name) {
             });
         };
     };
-    return {
-        .emptied = report(&Roster::emptied), .refused = report(&Roster::refused), .failing = report(&Roster::failing)};
+    const auto unread = [this, name, alive = std::weak_ptr<void>(alive_)](std::uint64_t round,
+                                                                          std::vector<EndpointId> found) {
+        outside_.post([this, name, alive, round, found = std::move(found)] {
+            if (alive.expired()) return;
+            if (Roster* const roster_found = roster(name)) roster_found->unread(round, found);
+        });
+    };
+    return {.emptied = report(&Roster::emptied),
+            .refused = report(&Roster::refused),
+            .failing = report(&Roster::failing),
+            .unread = unread};
 }
 
 void Pools::close() {
@@ -102,8 +111,8 @@ void Pools::worker_ready(control::Incarnation incarnation) {
     if (Roster* const found = roster_of(incarnation)) found->worker_ready(incarnation);
 }
 
-void Pools::worker_hung(control::Incarnation incarnation, bool hung) {
-    if (Roster* const found = roster_of(incarnation)) found->worker_hung(incarnation, hung);
+void Pools::worker_reads(control::Incarnation incarnation) {
+    if (Roster* const found = roster_of(incarnation)) found->worker_reads(incarnation);
 }
 
 Roster* Pools::roster_of(control::Incarnation incarnation) const {

@@ -64,7 +64,8 @@ class Pools {
     void pool_status(const control::PoolStatus& status);
     /// The readiness probe of a worker was answered. Messages about unknown incarnations are nothing.
     void worker_ready(control::Incarnation incarnation);
-    void worker_hung(control::Incarnation incarnation, bool hung);
+    /// A worker that was suspect has read something.
+    void worker_reads(control::Incarnation incarnation);
 
     /// Call it every 250 ms or so.
     void tick();

@@ -177,6 +177,7 @@ void Roster::worker_gone(control::Incarnation incarnation) {
     Member* const member = find_worker(incarnation);
     if (member == nullptr) return;
     member->drain_reported = true;  // the master knows more than we could tell
+    watches_.erase(incarnation);
     leave(*member, EndpointState::down);
     publish();
     weigh();
@@ -281,6 +282,7 @@ void Roster::tick() {
         if (idle_external && member->endpoint.gate().read().empty()) leave(*member, EndpointState::down);
     }
     weigh();
+    look_for_hangs();
     free_departed();
 }
 
@@ -360,6 +362,11 @@ Roster::Member* Roster::find_worker(control::Incarnation incarnation) {
         return m->endpoint.is_worker() && m->endpoint.identity().incarnation == incarnation;
     });
     return it != members_.end() ? it->get() : nullptr;
+}
+
+Endpoint* Roster::endpoint_of(control::Incarnation incarnation) {
+    Member* const member = find_worker(incarnation);
+    return member != nullptr ? &member->endpoint : nullptr;
 }
 
 std::uint64_t Roster::busy() const {

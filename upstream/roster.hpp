@@ -10,6 +10,7 @@
 
 #include "config/config.hpp"
 #include "config/log.hpp"
+#include "upstream/hang.hpp"
 #include "upstream/health.hpp"
 #include "upstream/pool.hpp"
 
@@ -49,6 +50,12 @@ class Roster {
         std::function<void(control::Incarnation, std::uint64_t left_over)> drained;
         /// Health changed by active probes: true = healthy again. Workers only.
         std::function<void(control::Incarnation, bool healthy)> health_changed;
+        /// A worker has not read what it was sent for `hang.suspect_after`: it gets nothing new. Somebody has to find
+        /// out when it reads again (`worker_reads`).
+        std::function<void(const EndpointIdentity&)> suspect;
+        std::function<void(control::Incarnation)> resumed;
+        /// ... for `hang.kill_after`. Said again each `hang.kill_after`.
+        std::function<void(control::Incarnation)> hung;
     };
 
     /// `next_id` is shared by all pools, since ids are.
@@ -73,8 +80,12 @@ class Roster {
 
     // ---- from probes
     void worker_ready(control::Incarnation incarnation);
-    /// The worker hangs (unread bytes) or reads again.
+    /// The worker hangs (unread bytes) or reads again: it gets no requests meanwhile.
     void worker_hung(control::Incarnation incarnation, bool hung);
+    /// A worker with nothing to do has not read a probe for `hang.suspect_after`.
+    void untouched(control::Incarnation incarnation);
+    /// A suspect worker has read something.
+    void worker_reads(control::Incarnation incarnation);
     /// An active health probe of this endpoint ended.
     void probed(EndpointId id, bool passed);
 
@@ -82,6 +93,8 @@ class Roster {
     void emptied(EndpointId id);
     void refused(EndpointId id);
     void failing(EndpointId id);
+    /// What a reactor found in this round: the endpoint of each request that is unread.
+    void unread(std::uint64_t round, const std::vector<EndpointId>& found);
 
     /// What time brings: ejections end, refusals are forgotten, drains are cut, endpoints are freed. Call it every 250
     /// ms or so.
@@ -108,6 +121,9 @@ class Roster {
     void become_ready(Member& member, bool cold);
     void leave(Member& member, EndpointState state);
     void report_drained(Member& member, std::uint64_t left_over);
+    void look_for_hangs();
+    void judge(const EndpointStatus& status, HangWatch::Verdict verdict);
+    Endpoint* endpoint_of(control::Incarnation incarnation);
     void apply(Member& member);
     void publish();
     void weigh();
@@ -125,6 +141,8 @@ class Roster {
     bool closed_ = false;
     std::set<std::string> seasoned_;  ///< slots that had a ready worker before: the next one is a replacement
     std::map<std::string, std::vector<config::Address>> names_;  ///< host -> last good addresses
+    std::map<control::Incarnation, HangWatch> watches_;
+    UnreadCensus census_;
     mutable std::mutex shown_;  ///< held to change what `status` and `series` read: members_, cells_
     std::vector<std::unique_ptr<Member>> members_;
     std::map<std::string, std::vector<EndpointCells>> cells_;

@@ -37,6 +37,37 @@ TEST_CASE("a request that was never sent may go elsewhere, whatever its method",
     CHECK(decide(often) == Verdict::give_up);
 }
 
+TEST_CASE("what a living worker does not read goes elsewhere only if it may run twice", "[proxy][retry]") {
+    const auto [method, verdict] = GENERATE(table<Method, Verdict>({{Method::get, Verdict::replay},
+                                                                    {Method::head, Verdict::replay},
+                                                                    {Method::put, Verdict::replay},
+                                                                    {Method::post, Verdict::give_up},
+                                                                    {Method::patch, Verdict::give_up}}));
+    FailedAttempt attempt = unread(method);
+    attempt.error = errc::cancelled;
+    attempt.peer_reset = false;
+    attempt.moved = true;
+    CHECK(decide(attempt) == verdict);
+    attempt.whole_retained = false;
+    CHECK(decide(attempt) == Verdict::give_up);
+}
+
+TEST_CASE("a request that a hung worker had read meets one more worker, and no third one", "[proxy][retry]") {
+    FailedAttempt attempt = failed(errc::closed_early, Method::get);
+    attempt.managed = attempt.unix_socket = attempt.worker_died = attempt.worker_hung = true;
+    CHECK(decide(attempt) == Verdict::replay);
+    attempt.hangs = 1;
+    CHECK(decide(attempt) == Verdict::give_up);
+    attempt.method = Method::post;
+    attempt.hangs = 0;
+    CHECK(decide(attempt) == Verdict::give_up);
+    // What it never read cannot have made it hang.
+    FailedAttempt innocent = unread(GENERATE(Method::get, Method::post));
+    innocent.worker_hung = innocent.worker_died = true;
+    innocent.hangs = 3;
+    CHECK(decide(innocent) == Verdict::replay);
+}
+
 TEST_CASE("a worker that refuses costs nothing, within reason", "[proxy][retry]") {
     FailedAttempt attempt = failed(errc::connect_refused, Method::post);
     attempt.managed = true;

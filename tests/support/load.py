@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that ask all the time while something is done to the workers; every answer counts, every failure is kept."""
+import itertools
 import threading
 import time
 
@@ -8,10 +9,11 @@ from wire import request
 
 
 class Load:
-    """`with Load(edge, "/pid") as load:` asks from `clients` threads, half of them on kept connections."""
+    """`with Load(edge, "/pid") as load:` asks from `clients` threads, half of them on kept connections. `pause`: seconds
+    between an answer and the next request of the same client."""
 
-    def __init__(self, edge, target="/pid", clients=6, data=None, listener="http"):
-        self.edge, self.data, self.listener = edge, data or request(target), listener
+    def __init__(self, edge, target="/pid", clients=6, data=None, listener="http", pause=0):
+        self.edge, self.data, self.listener, self.pause = edge, data or request(target), listener, pause
         self.stop, self.done, self.failed, self.times = threading.Event(), [], [], []
         self.threads = [threading.Thread(target=self.client, args=(i % 2 == 0,)) for i in range(clients)]
 
@@ -35,7 +37,7 @@ class Load:
             begun = time.monotonic()
             try:
                 wire = wire or self.connect()
-                answer = wire.ask(self.data)
+                answer = wire.ask(self.next_request())
                 self.note(answer, begun)
                 if not kept or answer.get("connection", "").lower() == "close":
                     wire.close()
@@ -45,8 +47,13 @@ class Load:
                 if wire:
                     wire.close()
                 wire = None
+            if self.pause:
+                self.stop.wait(self.pause)
         if wire:
             wire.close()
+
+    def next_request(self):
+        return self.data
 
     def note(self, answer, begun):
         now = time.monotonic()
@@ -71,3 +78,14 @@ class Load:
 
     def assert_none_failed(self):
         assert not self.failed, f"{len(self.failed)} of {len(self.failed) + len(self.done)} failed: {self.failed[:3]}"
+
+
+class Posts(Load):
+    """POSTs, each with an id of its own in X-Id; the application answers it."""
+
+    def __init__(self, edge, target, **options):
+        super().__init__(edge, **options)
+        self.target, self.ids = target, itertools.count(1)
+
+    def next_request(self):
+        return request(self.target, method="POST", body=b"x", fields=[("X-Id", f"post-{next(self.ids)}")])

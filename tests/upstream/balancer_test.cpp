@@ -160,6 +160,10 @@ TEST_CASE("a cold endpoint gets a tenth of what a warm one gets", "[upstream][ba
         const auto shares = field.shares(balancer, 1100, true);
         CHECK(shares[1] == Approx(100).margin(2));
     }
+    SECTION("least requests: by chance, while nobody has anything to do") {
+        Balancer balancer{config::Balance::least_requests, 1};
+        CHECK(field.shares(balancer, 2000)[1] == Approx(100).margin(40));
+    }
     SECTION("round robin: by turns") {
         Balancer balancer{config::Balance::round_robin, 1};
         CHECK(field.shares(balancer, 1100)[1] == Approx(100).margin(40));

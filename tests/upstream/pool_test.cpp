@@ -149,7 +149,7 @@ TEST_CASE("both limits together bound the wait when the pool flaps", "[upstream]
     CHECK(first.said() == "app-1");
     for (control::Incarnation next = 2; !second.done() && next < 100; ++next) {
         shop.pass(5s);
-        shop.pools->worker_hung(1, next % 2 == 0);  // neither condition ever lasts long enough
+        shop.roster().worker_hung(1, next % 2 == 0);  // neither condition ever lasts long enough
         shop.settle();
     }
     CHECK(second.done());

@@ -182,7 +182,7 @@ TEST_CASE("two incarnations of a slot may overlap", "[upstream][roster]") {
 TEST_CASE("messages about nobody are nothing", "[upstream][roster]") {
     Workshop shop;
     shop.ready(9), shop.drain(9), shop.gone(9);
-    shop.pools->worker_hung(9, true);
+    shop.roster().worker_hung(9, true);
     shop.up(3, 0, "unknown");
     shop.say(control::PoolState::stopped, "unknown");
     shop.up(1, 0), shop.up(1, 0);
@@ -320,10 +320,10 @@ TEST_CASE("a worker that hangs takes nothing new until it reads again", "[upstre
     Workshop shop;
     Requests requests{shop};
     shop.up(1, 0), shop.ready(1);
-    shop.pools->worker_hung(1, true);
+    shop.roster().worker_hung(1, true);
     Request& held = requests.ask();
     CHECK(held.said() == "waits");
-    shop.pools->worker_hung(1, false);
+    shop.roster().worker_hung(1, false);
     shop.settle();
     CHECK(held.said() == "app-1");
 }

@@ -52,6 +52,11 @@ struct Workshop {
         outside.events.health_changed = [this](control::Incarnation who, bool healthy) {
             told.push_back((healthy ? "healthy " : "sick ") + std::to_string(who));
         };
+        outside.events.suspect = [this](const EndpointIdentity& who) {
+            told.push_back("suspect " + std::to_string(who.incarnation));
+        };
+        outside.events.resumed = [this](control::Incarnation who) { told.push_back("resumed " + std::to_string(who)); };
+        outside.events.hung = [this](control::Incarnation who) { told.push_back("hung " + std::to_string(who)); };
         pools = std::make_unique<Pools>(list, clock, log, std::move(outside));
         pools->configure({pool});
         settle();

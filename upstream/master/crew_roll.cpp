@@ -82,9 +82,9 @@ void Crew::scale(unsigned workers) {
 void Crew::retire() {
     retired_ = true;
     wanted_ = 0;
+    tell_verdict({pool().name, false, rolling_.replaced(), "the pool is being removed", {}});
     retire_from(0);
     shrink();
-    tell_verdict({pool().name, false, rolling_.replaced(), "the pool is being removed", {}});
     arm();
     publish();
 }
@@ -155,7 +155,7 @@ void Crew::worker_died(std::uint32_t slot, const IncarnationProcess& worker, con
         seat.worker = std::move(seat.successor);
         return;
     }
-    if (!worker.replaces || ending.was_ready || !rolling_.running(slot)) return;
+    if (stopping_ || !worker.replaces || ending.was_ready || !rolling_.running(slot)) return;
     if (seat.worker) ++seat.restarts[static_cast<std::size_t>(control::RestartReason::start_failed)];
     const std::string name = worker_name(pool().name, slot);
     roll_failed(slot, fmt::format("the new {} did not come up: {} ({})", name, how, worker.journey.text(now())),

@@ -24,8 +24,8 @@ struct Workplace {
     std::vector<std::string> environment{};  ///< ours, which workers inherit
     std::optional<Identity> proxy{};         ///< as whom the proxy runs; empty = as we do
     rlimit core{};                           ///< the core limit before we lowered ours
-    std::uint64_t generation = 1;      ///< of the configuration
-    std::function<double()> jitter{};  ///< evenly from -1 to 1
+    std::uint64_t generation = 1;            ///< of the configuration
+    std::function<double()> jitter{};        ///< evenly from -1 to 1
     std::function<control::Incarnation()> next_incarnation{};
     std::function<void(control::Message)> tell_proxy{};
     std::function<void(const LineOrigin&, std::string_view)> print{};  ///< a line that a worker wrote

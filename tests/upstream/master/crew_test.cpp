@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// One crew with real processes, without a house around it: orders, and what is told of them.
+#include "upstream/master/crew.hpp"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <boost/asio/post.hpp>
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "stage.hpp"
+#include "support.hpp"
+
+namespace edgeproxy::master {
+namespace {
+
+using namespace std::chrono_literals;
+using Reason = control::RestartReason;
+
+/// Stands in for house and proxy: a worker is ready when it has lived for 100 ms, and drained when it is told to.
+struct Yard {
+    Scratch scratch;
+    boost::asio::io_context loop{1};
+    config::Log log{config::LogLevel::debug};
+    Workplace place{loop, log};
+    control::Incarnation last = 0;
+    std::set<control::Incarnation> starting;
+    std::vector<std::string> drains;
+    std::vector<RollVerdict> verdicts;
+    std::unique_ptr<Crew> crew;
+
+    Yard() {
+        place.run_dir = scratch.path();
+        place.environment = {"PATH=/usr/bin:/bin"};
+        place.jitter = [] { return 0.0; };
+        place.next_incarnation = [this] { return ++last; };
+        place.print = [](const LineOrigin&, std::string_view) {};
+        place.guard = [](pid_t, bool) {};
+        place.changed = [] {};
+        place.tell_proxy = [this](control::Message message) { hear(message); };
+    }
+    ~Yard() {
+        if (!crew) return;
+        crew->kill();
+        CHECK(until([&] { return crew->is_empty(); }));
+    }
+
+    CrewPlan plan(const std::string& script, unsigned workers = 1) const {
+        config::Pool pool;
+        pool.name = "app";
+        pool.managed = true;
+        pool.command.argv = {"/bin/sh", "-c", script};
+        pool.command.stop_signal = "TERM";
+        pool.command.bind = config::Bind::fd;
+        pool.command.working_dir = scratch.path();
+        pool.workers = workers;
+        pool.start_timeout = pool.drain_timeout = pool.stop_grace_period = 10s;
+        pool.start_parallel = 2;
+        pool.restart = {10ms, 50ms, 5, 60s};
+        pool.hang = {1s, 10s};
+        return {std::make_shared<const config::Pool>(pool), std::nullopt};
+    }
+    void start(CrewPlan plan) {
+        crew = std::make_unique<Crew>(place, std::move(plan));
+        crew->start(true);
+        REQUIRE(until([&] { return crew->state() == control::PoolState::ok; }));
+    }
+    void roll() {
+        crew->roll(Reason::request, [this](const RollVerdict& verdict) { verdicts.push_back(verdict); });
+    }
+    void hear(const control::Message& message) {
+        if (const auto* up = std::get_if<control::WorkerUp>(&message)) starting.insert(up->incarnation);
+        if (const auto* gone = std::get_if<control::WorkerGone>(&message)) starting.erase(gone->incarnation);
+        if (const auto* drain = std::get_if<control::WorkerDrain>(&message)) {
+            drains.push_back(std::to_string(drain->incarnation) + " " + word(drain->reason));
+            boost::asio::post(loop, [this, id = drain->incarnation] { crew->hear(id, WorkerEvent::drained, {}); });
+        }
+    }
+    bool until(const std::function<bool()>& ask) {
+        return within(15, [&] {
+            loop.restart();
+            loop.poll();
+            for (const IncarnationProcess* one : crew->processes()) {
+                int status = 0;
+                const pid_t pid = one->process.pid;
+                if (::waitpid(pid, &status, WNOHANG) != pid) continue;
+                crew->on_exit(pid, status);
+                return false;  // the list has changed
+            }
+            for (const IncarnationProcess* one : crew->processes()) {
+                const bool settled = io::Clock::real().now() - one->journey.begun > 100ms;
+                if (settled && starting.erase(one->id) > 0)
+                    return crew->hear(one->id, WorkerEvent::answered, {}), false;
+            }
+            return ask();
+        });
+    }
+    std::vector<std::string> commands() const {
+        std::vector<std::string> all;
+        for (const IncarnationProcess* one : crew->processes()) all.push_back(one->plan.pool->command.argv.back());
+        return all;
+    }
+};
+
+TEST_CASE("changed settings come with a roll; until they have worked, what dies is started as before", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000"));
+    CHECK(yard.crew->configure(yard.plan("echo no such module >&2; exit 3")));
+    yard.roll();
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK_FALSE(yard.verdicts[0].ok);
+    CHECK(yard.verdicts[0].why.find("the new app-1 did not come up: exit 3 (executed in ") == 0);
+    CHECK(yard.verdicts[0].last_lines == std::vector<std::string>{"no such module"});
+    CHECK(yard.crew->state() == control::PoolState::ok);
+
+    ::kill(yard.crew->processes().front()->process.pid, SIGKILL);
+    REQUIRE(yard.until([&] { return yard.crew->state() == control::PoolState::ok && yard.last == 3; }));
+    CHECK(yard.commands() == std::vector<std::string>{"exec sleep 1000"});
+
+    CHECK(yard.crew->configure(yard.plan("exec sleep 2000")));
+    yard.roll();
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 2; }));
+    CHECK(yard.verdicts[1].ok);
+    CHECK(yard.verdicts[1].replaced == 1);
+    CHECK(yard.commands() == std::vector<std::string>{"exec sleep 2000"});
+}
+
+TEST_CASE("what is in force at once needs no roll, and the number of workers follows the settings", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000", 2));
+    CHECK_FALSE(yard.crew->configure(yard.plan("exec sleep 1000", 3)));
+    CHECK(yard.crew->wanted() == 3);
+    REQUIRE(yard.until([&] { return yard.crew->state() == control::PoolState::ok; }));
+    CHECK(yard.crew->processes().size() == 3);
+    CHECK_FALSE(yard.crew->configure(yard.plan("exec sleep 1000", 1)));
+    REQUIRE(yard.until([&] { return yard.crew->processes().size() == 1; }));
+    CHECK(yard.drains == std::vector<std::string>{"2 scale", "3 scale"});
+    CHECK(yard.crew->state() == control::PoolState::ok);
+}
+
+TEST_CASE("one worker is replaced by name; a slot that does not exist is refused", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000", 2));
+    CHECK_FALSE(yard.crew->roll_one(2, Reason::request));
+    CHECK(yard.crew->roll_one(1, Reason::request, [&](const RollVerdict& v) { yard.verdicts.push_back(v); }));
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK(yard.verdicts[0].replaced == 1);
+    CHECK(yard.drains == std::vector<std::string>{"2 request"});
+}
+
+TEST_CASE("a pool that is retired drains and is gone, and whoever waits for its roll is told", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000", 2));
+    yard.roll();
+    yard.crew->retire();
+    CHECK(yard.verdicts.size() == 1);
+    CHECK_FALSE(yard.verdicts.at(0).ok);
+    REQUIRE(yard.until([&] { return yard.crew->is_empty(); }));
+    CHECK(yard.crew->state() == control::PoolState::stopped);
+    CHECK(yard.last == 3);  // nothing was started but the first successor
+    yard.roll();
+    CHECK_FALSE(yard.verdicts.at(1).ok);
+}
+
+TEST_CASE("no step is made while no proxy could tell that it worked", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000"));
+    yard.crew->proxy_changed(false);
+    yard.roll();
+    CHECK(yard.last == 1);
+    CHECK(yard.crew->is_rolling());
+    yard.crew->proxy_changed(true);
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK(yard.verdicts[0].ok);
+}
+
+}  // namespace
+}  // namespace edgeproxy::master
