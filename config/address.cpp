@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t longest_unix_path = 107;  // sockaddr_un::sun_path without its final zero
 constexpr std::size_t longest_host = 253;       // RFC 1035, section 2.3.4, in text form
 constexpr std::string_view unix_prefix = "unix:";
+constexpr std::string_view inherited_prefix = "fd:";
+constexpr std::size_t longest_fd_name = 255;  // FDNAME_MAX of systemd
 constexpr std::uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr unsigned mapped_bits = 96;
 
@@ -61,6 +63,18 @@ std::optional<Address> parse_unix(std::string_view path) {
     return Address{Address::Kind::unix_path, std::string(path), 0};
 }
 
+/// All digits would be a port: a host may be called "fd".
+std::optional<Address> parse_inherited(std::string_view name) {
+    bool letters = false;
+    for (const char c : name) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+        if (!letter && (c < '0' || c > '9')) return std::nullopt;
+        letters = letters || letter;
+    }
+    if (!letters || name.size() > longest_fd_name) return std::nullopt;
+    return Address{Address::Kind::inherited, std::string(name), 0};
+}
+
 std::string ip_text(const std::uint8_t (&bytes)[16]) {
     char buffer[INET6_ADDRSTRLEN] = {};
     if (std::memcmp(bytes, mapped_prefix, sizeof mapped_prefix) == 0) {
@@ -74,6 +88,7 @@ std::string ip_text(const std::uint8_t (&bytes)[16]) {
 }  // namespace
 
 bool Address::is_loopback() const {
+    if (is_inherited()) return false;  // nobody knows where it was bound
     if (is_unix() || host == "localhost") return true;
     const auto ip = parse_ip(host);
     if (!ip) return false;
@@ -82,17 +97,21 @@ bool Address::is_loopback() const {
 }
 
 bool Address::is_literal() const {
-    return is_unix() || host.empty() || parse_ip(host).has_value();
+    return kind != Kind::tcp || host.empty() || parse_ip(host).has_value();
 }
 
 std::string Address::to_string() const {
     if (is_unix()) return std::string(unix_prefix) + host;
+    if (is_inherited()) return std::string(inherited_prefix) + host;
     const bool brackets = host.find(':') != std::string::npos;
     return (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
 std::optional<Address> parse_address(std::string_view text) {
     if (text.starts_with(unix_prefix)) return parse_unix(text.substr(unix_prefix.size()));
+    if (text.starts_with(inherited_prefix)) {
+        if (auto inherited = parse_inherited(text.substr(inherited_prefix.size()))) return inherited;
+    }
     const auto colon = text.rfind(':');
     if (colon == std::string_view::npos) return std::nullopt;
     const auto port = parse_number_16(text.substr(colon + 1));

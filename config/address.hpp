@@ -10,15 +10,18 @@ namespace edgeproxy::config {
 
 /// Where to listen or to connect: a value, comparable, never resolved here.
 ///
-/// Written `:443` (every address), `127.0.0.1:443`, `[::1]:443`, `name:443`, `unix:/path`.
+/// Written `:443` (every address), `127.0.0.1:443`, `[::1]:443`, `name:443`, `unix:/path`, and to listen on what a
+/// service manager passed (socket activation) `fd:NAME`.
 struct Address {
-    enum class Kind : std::uint8_t { tcp, unix_path };
+    enum class Kind : std::uint8_t { tcp, unix_path, inherited };
 
     Kind kind = Kind::tcp;
-    std::string host;  ///< tcp: empty = every address; a literal without brackets, or a name to resolve. unix: the path
+    std::string host;  ///< tcp: empty = every address; a literal without brackets, or a name to resolve. unix: the
+                       ///< path. inherited: the name in LISTEN_FDNAMES
     std::uint16_t port = 0;  ///< tcp only
 
     bool is_unix() const { return kind == Kind::unix_path; }
+    bool is_inherited() const { return kind == Kind::inherited; }
     /// True when only this machine can reach it: unix, 127.0.0.0/8, ::1, `localhost`.
     bool is_loopback() const;
     /// True when `host` is a literal or empty, so that no resolver is needed.

@@ -194,6 +194,16 @@ struct Hang {
     bool operator==(const Hang&) const = default;
 };
 
+/// What the kernel allows each worker (`resources`).
+struct WorkerResources {
+    ByteSize memory = 0;         ///< address space; off = ours
+    unsigned open_files = 0;     ///< 0 = ours
+    unsigned nice = 0;           ///< added to ours
+    bool spread_cpus = false;    ///< `auto`: each slot its own CPU, as long as there are some
+    std::vector<unsigned> cpus;  ///< in order; empty = all
+    bool operator==(const WorkerResources&) const = default;
+};
+
 /// What the master needs to run a managed pool's workers. Never sent to the proxy.
 struct Command {
     std::vector<std::string> argv;  ///< with placeholders {socket} {fd} {port} {host} {index} {pool}
@@ -204,6 +214,9 @@ struct Command {
     std::string working_dir;                         ///< absolute
     std::string user, group;
     std::string stop_signal;  ///< "TERM", "INT", ...
+    WorkerResources resources;
+    std::vector<std::string>
+        watch;  ///< patterns of files below `working_dir`; a change replaces the workers. Empty = off
     bool operator==(const Command&) const = default;
 };
 

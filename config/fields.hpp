@@ -113,6 +113,16 @@ void fields(Io& io, Listener& v) {
 enum class KindChoice { uvicorn, gunicorn, hypercorn, daphne, generic, automatic };
 enum class BindChoice { fd, unix_path, tcp, automatic };
 
+template <class Io>
+void fields(Io& io, WorkerResources& v) {
+    io("memory", v.memory);
+    if (Io::reads || v.open_files != 0) io("open_files", v.open_files);
+    io("nice", v.nice);
+    io.custom(
+        "cpus", [&](const Field&, std::string_view text) { return read_cpus(text, v.spread_cpus, v.cpus); },
+        [&](const Field&) { return write_cpus(v.spread_cpus, v.cpus); });
+}
+
 /// Everything around `command` but `env_file`, which is part of `environment` once it is read.
 template <class Io>
 void fields(Io& io, Command& v, KindChoice& kind, BindChoice& bind) {
@@ -123,6 +133,8 @@ void fields(Io& io, Command& v, KindChoice& kind, BindChoice& bind) {
     io("user", v.user);
     io("group", v.group);
     io("stop_signal", v.stop_signal);
+    if (Io::reads || v.resources != WorkerResources{}) io.section("resources", v.resources);
+    io("watch", v.watch);
 }
 
 /// What the proxy may know of the command.

@@ -152,6 +152,7 @@ class Section {
     std::vector<std::pair<std::string, Section>> named_sections(std::string_view key);
     void read_command(std::vector<std::string>& argv);
     void read_env_files(std::map<std::string, std::string>& environment);
+    void resolve_watch(std::vector<std::string>& patterns);
     void refuse_without_command();
 
     Scope& scope_;

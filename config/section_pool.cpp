@@ -40,6 +40,7 @@ void Section::worker(Pool& pool) {
     BindChoice bind{};
     fields(*this, command, kind, bind);
     read_env_files(command.environment);
+    resolve_watch(command.watch);
     command.kind = kind == KindChoice::automatic ? kind_of(command.argv) : static_cast<Kind>(kind);
     const auto facts = look_at(command.argv, command.environment, command.kind);
     command.bind = bind == BindChoice::automatic ? default_bind(command.kind, facts) : static_cast<Bind>(bind);
@@ -91,11 +92,26 @@ void Section::read_env_files(std::map<std::string, std::string>& environment) {
     environment.insert(from_files.begin(), from_files.end());
 }
 
+/// `true` and `false` stand for the usual patterns and for none.
+void Section::resolve_watch(std::vector<std::string>& patterns) {
+    if (patterns == std::vector<std::string>{"true"}) patterns = {"**/*.py"};
+    if (patterns == std::vector<std::string>{"false"}) patterns.clear();
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+        const std::string& pattern = patterns[i];
+        const bool leaves = pattern.starts_with('/') || pattern == ".." || pattern.starts_with("../") ||
+                            pattern.find("/../") != std::string::npos || pattern.ends_with("/..");
+        if (!pattern.empty() && !leaves && pattern != "true" && pattern != "false") continue;
+        scope_.problems.error(scope_.place_of(path_of("watch") + "[" + std::to_string(i) + "]"), "bad-pattern",
+                              '"' + pattern + "\" is no pattern of files below the working directory",
+                              "write true, or patterns like **/*.py");
+    }
+}
+
 void Section::refuse_without_command() {
-    constexpr std::array<std::string_view, 16> keys{
+    constexpr std::array<std::string_view, 18> keys{
         "kind",    "workers", "bind",        "environment",   "env_file",       "working_dir",
         "user",    "group",   "stop_signal", "start_timeout", "start_parallel", "stop_grace_period",
-        "restart", "recycle", "hang",        "surge"};
+        "restart", "recycle", "hang",        "surge",         "resources",      "watch"};
     for (const auto key : keys) {
         const Entry* found = entry(key);
         if (found == nullptr) continue;

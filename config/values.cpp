@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <set>
 #include <vector>
 
 #include "config/synonyms.hpp"
@@ -251,6 +252,41 @@ Complaint read_failures(const Field& field, std::string_view text, unsigned& cou
 
 std::string write_failures(unsigned count, Duration window) {
     return std::to_string(count) + "/" + format_duration(window);
+}
+
+Complaint read_cpus(std::string_view text, bool& spread, std::vector<unsigned>& cpus) {
+    cpus.clear();
+    spread = text == "auto";
+    if (spread) return {};
+    const Complaint wrong{"bad-cpus", in_quotes(text) + " is no list of CPUs", "write it like 0-3,6, or auto"};
+    std::set<unsigned> found;
+    while (!text.empty()) {
+        const auto comma = text.find(',');
+        const std::string_view part = text.substr(0, comma);
+        const auto dash = part.find('-');
+        const auto first = parse_count(part.substr(0, dash));
+        const auto last = dash == std::string_view::npos ? first : parse_count(part.substr(dash + 1));
+        if (!first.value || !last.value || *first.value > *last.value || *last.value >= most_cpus) return wrong;
+        for (auto cpu = *first.value; cpu <= *last.value; ++cpu) found.insert(static_cast<unsigned>(cpu));
+        text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+        if (comma != std::string_view::npos && text.empty()) return wrong;
+    }
+    if (found.empty()) return wrong;
+    cpus.assign(found.begin(), found.end());
+    return {};
+}
+
+std::string write_cpus(bool spread, const std::vector<unsigned>& cpus) {
+    if (spread) return "auto";
+    std::string out;
+    for (std::size_t i = 0; i < cpus.size();) {
+        std::size_t end = i;
+        while (end + 1 < cpus.size() && cpus[end + 1] == cpus[end] + 1) ++end;
+        out += (out.empty() ? "" : ",") + std::to_string(cpus[i]);
+        if (end > i) out += "-" + std::to_string(cpus[end]);
+        i = end + 1;
+    }
+    return out;
 }
 
 std::string absolute_path(const std::string& base_dir, std::string_view path) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "config/config.hpp"
 #include "config/field_table.hpp"
@@ -72,6 +73,11 @@ std::string write_span(Duration low, Duration high);
 /// "5/60s"
 Complaint read_failures(const Field& field, std::string_view text, unsigned& count, Duration& window);
 std::string write_failures(unsigned count, Duration window);
+
+/// "0-3,6", "auto" (each slot its own). At most `most_cpus`, sorted, none twice; empty text = all.
+inline constexpr unsigned most_cpus = 1024;
+Complaint read_cpus(std::string_view text, bool& spread, std::vector<unsigned>& cpus);
+std::string write_cpus(bool spread, const std::vector<unsigned>& cpus);
 
 /// A path against a directory: `a/b` -> `/dir/a/b`, dots resolved. Absolute paths stay as they are.
 std::string absolute_path(const std::string& base_dir, std::string_view path);

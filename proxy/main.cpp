@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <span>
 #include <string_view>
@@ -17,7 +18,10 @@
 #include "proxy/app.hpp"
 #include "proxy/cli/check.hpp"
 #include "proxy/cli/command_line.hpp"
+#include "proxy/cli/dev.hpp"
 #include "proxy/cli/exit_code.hpp"
+#include "proxy/cli/project.hpp"
+#include "proxy/cli/run.hpp"
 #include "proxy/cli/words.hpp"
 #include "upstream/master/supervisor.hpp"
 
@@ -29,8 +33,7 @@ using namespace edgeproxy;
 constexpr std::string_view proxy_role = "--role=proxy";
 constexpr int channel_descriptor = 3;
 
-int serve(const cli::CommandLine& command, const std::string& file) {
-    const config::LoadResult loaded = cli::load_and_check(file, true);
+int serve(const cli::CommandLine& command, const config::LoadResult& loaded, const std::string& name) {
     if (!loaded.config) {
         std::cerr << cli::describe_problems(loaded);
         return cli::exit_configuration;
@@ -43,7 +46,7 @@ int serve(const cli::CommandLine& command, const std::string& file) {
     cli::log_warnings(loaded, log);
     admin::LogLines lines;
     master::MasterOptions options;
-    options.config_name = file;
+    options.config_name = name;
     options.format = [&lines](const config::LogRecord& record, bool json) {
         std::string text;
         if (json) {
@@ -54,6 +57,51 @@ int serve(const cli::CommandLine& command, const std::string& file) {
         return text;
     };
     return master::run_master(options, std::move(config), log);
+}
+
+/// A stack.yaml that stands in no file.
+int serve_text(const std::string& text, const std::string& name, bool print) {
+    if (print) {
+        std::cout << text;
+        return cli::exit_done;
+    }
+    return serve({}, cli::check_text(text, name, std::filesystem::current_path().string()), name);
+}
+
+int complain(const std::string& complaint, const std::string& hint) {
+    std::cerr << "edgeproxy: " << complaint << '\n';
+    if (!hint.empty()) std::cerr << hint << '\n';
+    return cli::exit_usage;
+}
+
+int dev(std::span<const std::string> words) {
+    const cli::ParsedDev parsed = cli::parse_dev(words);
+    if (!parsed.complaint.empty()) return complain(parsed.complaint, parsed.hint);
+    const cli::DevOptions& options = parsed.options;
+    if (options.help) {
+        std::cout << cli::dev_help;
+        return cli::exit_done;
+    }
+    const cli::DevPlace place = cli::DevPlace::here(options);
+    std::vector<std::string> worker = options.command;
+    if (worker.empty()) {
+        cli::AppChoice choice = cli::choose_app(cli::Project::at(place.folder), options.target);
+        if (choice.command.empty()) return complain(choice.complaint, choice.hint);
+        if (!options.print_config) std::cerr << "edgeproxy dev: " << choice.reason << '\n';
+        worker = std::move(choice.command);
+    }
+    return serve_text(cli::dev_stack(options, worker, place), "edgeproxy dev", options.print_config);
+}
+
+int run_command(std::span<const std::string> words) {
+    const cli::ParsedRun parsed = cli::parse_run(words);
+    if (!parsed.complaint.empty()) return complain(parsed.complaint, parsed.hint);
+    if (parsed.options.help) {
+        std::cout << cli::run_help;
+        return cli::exit_done;
+    }
+    const std::string text = cli::run_stack(parsed.options, std::filesystem::current_path().string());
+    return serve_text(text, "edgeproxy run", parsed.options.print_config);
 }
 
 int run(const cli::CommandLine& command) {
@@ -78,7 +126,7 @@ int run(const cli::CommandLine& command) {
         case cli::Verb::explain:
             return cli::run_explain(*file, std::cout, std::cerr);
         default:
-            return serve(command, *file);
+            return serve(command, cli::load_and_check(*file, true), *file);
     }
 }
 
@@ -89,12 +137,14 @@ int main(int argc, char** argv) {
         ::prctl(PR_SET_NAME, "edgeproxy");  // started from /proc/self/exe it would be called "exe"
         return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});
     }
+    // These two have words of their own, and a command that has its own behind them.
+    const std::string_view verb = argc > 1 ? argv[1] : "";
+    if (verb == "dev") return dev(std::vector<std::string>(argv + 2, argv + argc));
+    if (verb == "run") return run_command(std::vector<std::string>(argv + 2, argv + argc));
     const std::span<const char* const> arguments{argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)};
     const cli::ParsedCommandLine parsed = cli::parse_command_line(arguments);
     if (!parsed.value) {
-        std::cerr << "edgeproxy: " << parsed.complaint << '\n';
-        if (!parsed.hint.empty()) std::cerr << parsed.hint << '\n';
-        return cli::exit_usage;
+        return complain(parsed.complaint, parsed.hint);
     }
     return run(*parsed.value);
 }

@@ -74,12 +74,11 @@ void print_headlines(std::ostream& out, const config::LoadResult& loaded) {
 
 }  // namespace
 
-config::LoadResult load_and_check(const std::string& file, bool files, const Machine& machine) {
-    config::LoadOptions options;
-    options.read_env_files = files;
-    config::LoadResult loaded = config::load_file(file, options);
-    if (!files || !loaded.config) return loaded;
-    auto found = check_machine(*loaded.config, file, loaded.places, machine);
+namespace {
+
+config::LoadResult with_machine(config::LoadResult loaded, const std::string& name, const Machine& machine) {
+    if (!loaded.config) return loaded;
+    auto found = check_machine(*loaded.config, name, loaded.places, machine);
     if (count(found, Severity::error) != 0) loaded.config = nullptr;
     loaded.problems.insert(loaded.problems.end(), std::make_move_iterator(found.begin()),
                            std::make_move_iterator(found.end()));
@@ -87,6 +86,22 @@ config::LoadResult load_and_check(const std::string& file, bool files, const Mac
         return std::tie(a.line, a.column) < std::tie(b.line, b.column);
     });
     return loaded;
+}
+
+}  // namespace
+
+config::LoadResult load_and_check(const std::string& file, bool files, const Machine& machine) {
+    config::LoadOptions options;
+    options.read_env_files = files;
+    config::LoadResult loaded = config::load_file(file, options);
+    return files ? with_machine(std::move(loaded), file, machine) : loaded;
+}
+
+config::LoadResult check_text(const std::string& text, const std::string& name, const std::string& base_dir,
+                              const Machine& machine) {
+    config::LoadOptions options;
+    options.base_dir = base_dir;
+    return with_machine(config::load_text(text, name, options), name, machine);
 }
 
 std::string describe_problems(const config::LoadResult& loaded) {

@@ -14,6 +14,10 @@ namespace edgeproxy::cli {
 /// an error. What `serve` begins with and `check` is about.
 config::LoadResult load_and_check(const std::string& file, bool files, const Machine& machine = Machine::here());
 
+/// The same for a text that stands in no file; relative paths start from `base_dir`.
+config::LoadResult check_text(const std::string& text, const std::string& name, const std::string& base_dir,
+                              const Machine& machine = Machine::here());
+
 /// Every problem with its excerpt, then `4 errors, 2 warnings`; nothing when there is none.
 std::string describe_problems(const config::LoadResult& loaded);
 

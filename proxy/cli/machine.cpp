@@ -3,6 +3,8 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <fstream>
 #include <optional>
 
+#include "config/units.hpp"
 #include "tls/certificates.hpp"
 
 namespace edgeproxy::cli {
@@ -75,6 +78,7 @@ class MachineCheck {
         for (const config::Pool& pool : config_.pools) {
             if (pool.managed) worker(pool);
         }
+        termination_grace();
         output("logging.output", config_.logging.output);
         if (config_.logging.access.enabled) output("logging.access.output", config_.logging.access.output);
         return problems_.take();
@@ -167,12 +171,28 @@ class MachineCheck {
         // The server's own account has been looked at.
         if (command.user != config_.server.user || command.group != config_.server.group)
             account(path, command.user, command.group);
+        resources(path + ".resources", command.resources);
         if (!is_directory(command.working_dir)) {
             problems_.error(at(path + ".working_dir"), "no-directory",
                             "there is no directory " + in_quotes(command.working_dir));
             return;
         }
         program(command, at(path + ".command"));
+    }
+
+    void resources(const std::string& path, const config::WorkerResources& wanted) {
+        if (machine_.open_files != 0 && wanted.open_files > machine_.open_files) {
+            problems_.error(at(path + ".open_files"), "no-permission",
+                            "a worker may open at most " + std::to_string(machine_.open_files) + " files here",
+                            "raise the limit of edgeproxy itself first (LimitNOFILE of its unit, ulimit -Hn)");
+        }
+        for (const unsigned cpu : wanted.cpus) {
+            const auto& ours = machine_.cpus;
+            if (ours.empty() || std::find(ours.begin(), ours.end(), cpu) != ours.end()) continue;
+            problems_.error(at(path + ".cpus"), "no-cpu",
+                            "there is no CPU " + std::to_string(cpu) + " that we may use");
+            return;
+        }
     }
 
     void program(const config::Command& command, Place place) {
@@ -189,6 +209,23 @@ class MachineCheck {
         if (on_path(name, search, command.working_dir)) return;
         problems_.error(place, "no-program", "there is no program " + in_quotes(name) + " in PATH",
                         "write its whole path, for example of a virtual environment");
+    }
+
+    /// A platform that kills us in the middle of our stop cuts what we would have finished.
+    void termination_grace() {
+        if (machine_.termination_grace.empty()) return;
+        const auto limit = config::parse_duration(machine_.termination_grace);
+        const config::Shutdown& ours = config_.server.shutdown;
+        if (!limit.value) {
+            problems_.warn(
+                at("server.shutdown"), "termination-grace",
+                "EDGEPROXY_TERMINATION_GRACE is " + in_quotes(machine_.termination_grace) + ": " + limit.complaint);
+        } else if (ours.delay + ours.grace_period > *limit.value) {
+            problems_.warn(at("server.shutdown"), "termination-grace",
+                           "a stop may take " + config::format_duration(ours.delay + ours.grace_period) +
+                               ", but we are killed after " + config::format_duration(*limit.value),
+                           "shorten delay or grace_period, or raise terminationGracePeriodSeconds");
+        }
     }
 
     void output(const std::string& path, const std::string& target) {
@@ -210,6 +247,16 @@ Machine Machine::here() {
     Machine machine;
     machine.uid = ::geteuid();
     const char* path = std::getenv("PATH");
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max != RLIM_INFINITY) machine.open_files = files.rlim_max;
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    if (::sched_getaffinity(0, sizeof(cpus), &cpus) == 0) {
+        for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+            if (CPU_ISSET(cpu, &cpus)) machine.cpus.push_back(cpu);
+        }
+    }
+    if (const char* grace = std::getenv("EDGEPROXY_TERMINATION_GRACE")) machine.termination_grace = grace;
     machine.search_path = path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path;
     return machine;
 }

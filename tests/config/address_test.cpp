@@ -39,6 +39,19 @@ TEST_CASE("a unix path is an address", "[config][address]") {
     CHECK_FALSE(parse_address("unix:/" + std::string(107, 'x')));
 }
 
+TEST_CASE("what a service manager passed is an address by its name", "[config][address]") {
+    const auto address = parse_address("fd:https");
+    REQUIRE(address);
+    CHECK(address->is_inherited());
+    CHECK(address->host == "https");
+    CHECK_FALSE(address->is_loopback());
+    CHECK(address->is_literal());
+    CHECK(address->to_string() == "fd:https");
+    CHECK(parse_address("fd:edge-1.socket"));
+    CHECK(parse_address("fd:443")->kind == Address::Kind::tcp);  // a host called fd
+    for (const char* text : {"fd:", "fd:a b", "fd:a/b", "fd:a:b"}) CHECK_FALSE(parse_address(text));
+}
+
 TEST_CASE("what is no address is none", "[config][address]") {
     for (const char* text :
          {"",     ":",     "443",     "host",     "host:",        "host:x",      ":65536",       ":-1",

@@ -116,6 +116,31 @@ TEST_CASE("what is wrong with a plan is said at its place: addresses, TLS, pools
          "    endpoints: [\"127.0.0.1:8000\"]\n"
          "    workers: 2\n",
          "5:5+7 error no-effect: key \"workers\" needs \"command\": nothing is started for endpoints of others | \n"},
+        {"resources and watch for endpoints",
+         "listen: \":8080\"\n"
+         "app:\n"
+         "  endpoints: [\"127.0.0.1:8000\"]\n"
+         "  resources: { nice: 1 }\n"
+         "  watch: true\n",
+         "4:3+9 error no-effect: key \"resources\" needs \"command\": nothing is started for endpoints of others | \n"
+         "5:3+5 error no-effect: key \"watch\" needs \"command\": nothing is started for endpoints of others | \n"},
+        {"a pattern that leaves the folder",
+         "listen: \":8080\"\n"
+         "app: { command: prog, watch: [\"*.py\", ../x.py] }\n",
+         "2:39+7 error bad-pattern: \"../x.py\" is no pattern of files below the working directory | write true, or "
+         "patterns like **/*.py\n"},
+        {"CPUs the wrong way round",
+         "listen: \":8080\"\n"
+         "app: { command: prog, resources: { cpus: 3-1 } }\n",
+         "2:42+3 error bad-cpus: \"3-1\" is no list of CPUs | write it like 0-3,6, or auto\n"},
+        {"a nice that would need a right",
+         "listen: \":8080\"\n"
+         "app: { command: prog, resources: { nice: -5 } }\n",
+         "2:42+2 error bad-number: \"-5\" is not a whole number | a plain number without a sign\n"},
+        {"a passed socket as an endpoint",
+         "listen: \"fd:http\"\n"
+         "pools: { a: { endpoints: [\"fd:x\"] } }\n",
+         "2:27+6 error bad-address: \"fd:x\" is no endpoint: host and port are needed | \n"},
         {"braces without quotes",
          "listen: \":8080\"\n"
          "app:\n"

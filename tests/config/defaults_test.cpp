@@ -46,9 +46,36 @@ TEST_CASE("defaults of a listener", "[config][defaults]") {
     CHECK(listener.limits == ListenerLimits{8 * 1024, 32 * 1024, 100, 10'000, 240, 1024});
 }
 
+TEST_CASE("workers may use what we may, and nothing is watched", "[config][defaults]") {
+    const Command command = plan(smallest).pools[0].command;
+    CHECK(command.resources == WorkerResources{0, 0, 0, false, {}});
+    CHECK(command.watch.empty());
+}
+
+TEST_CASE("what is watched is written as true or as patterns", "[config][defaults]") {
+    using Patterns = std::vector<std::string>;
+    const auto [written, patterns] =
+        GENERATE(table<std::string, Patterns>({{"true", {"**/*.py"}},
+                                               {"false", {}},
+                                               {"app/*.py", {"app/*.py"}},
+                                               {"[a.py, \"**/*.html\"]", {"a.py", "**/*.html"}}}));
+    CHECK(plan("listen: \":8080\"\napp: { command: prog, watch: " + written + " }\n").pools[0].command.watch ==
+          patterns);
+}
+
+TEST_CASE("CPUs are a sorted list without repetition, or one for each worker", "[config][defaults]") {
+    using Cpus = std::vector<unsigned>;
+    const auto [written, spread, cpus] = GENERATE(table<std::string, bool, Cpus>(
+        {{"auto", true, {}}, {"\"0\"", false, {0}}, {"\"6,0-2,1\"", false, {0, 1, 2, 6}}}));
+    const auto command =
+        plan("listen: \":8080\"\napp: { command: prog, resources: { cpus: " + written + " } }\n").pools[0].command;
+    CHECK(command.resources.spread_cpus == spread);
+    CHECK(command.resources.cpus == cpus);
+}
+
 TEST_CASE("defaults of a managed pool", "[config][defaults]") {
     const Pool pool = plan(smallest).pools[0];
-    CHECK(pool.command == Command{{"prog"}, Kind::generic, false, Bind::tcp, {}, "/srv", "", "", "TERM"});
+    CHECK(pool.command == Command{{"prog"}, Kind::generic, false, Bind::tcp, {}, "/srv", "", "", "TERM", {}, {}});
     CHECK(pool.workers == 1);
     CHECK(pool.required);
     CHECK(pool.balance == Balance::least_requests);

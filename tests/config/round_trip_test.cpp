@@ -38,6 +38,8 @@ pools:
     group: staff
     workers: 3
     stop_signal: INT
+    resources: { memory: 1GiB, open_files: 4096, nice: 5, cpus: "7,0-2,4" }
+    watch: ["**/*.py", "templates/*.html"]
     start_timeout: 3s
     start_parallel: 9
     stop_grace_period: 0s
@@ -111,12 +113,13 @@ TEST_CASE("the proxy's copy has no command, no secret, no user, and is the same 
           "[config][round_trip]") {
     Config config = plan(rich);
     const std::string yaml = to_yaml(config, {.for_proxy = true});
-    for (const char* word : {"hunter2", "command", "environment", "working_dir", "uvicorn,", "shop", "stop_signal"}) {
+    for (const char* word : {"hunter2", "command", "environment", "working_dir", "uvicorn,", "shop", "stop_signal",
+                             "watch", "open_files"}) {
         INFO(word);
         CHECK(yaml.find(word) == std::string::npos);
     }
     Command& command = config.pools[0].command;
-    command = Command{{}, command.kind, command.sync_worker, command.bind, {}, {}, {}, {}, {}};
+    command = Command{{}, command.kind, command.sync_worker, command.bind, {}, {}, {}, {}, {}, {}, {}};
     CHECK(load_again(yaml, true) == config);
     CHECK(to_yaml(load_again(yaml, true)) == yaml);
     CHECK_FALSE(load(yaml).config);

@@ -78,8 +78,10 @@ class Edge:
     """One running edgeproxy. `stack` is laid over a base of two listeners, a certificate, metrics and JSON logs; every
     port of the base is free, and `{port:NAME}` in any text of it stands for another free one."""
 
-    def __init__(self, certificate, stack, *, cwd=None, env=None, arguments=(), wrapper=()):
+    def __init__(self, certificate, stack, *, cwd=None, env=None, arguments=(), wrapper=(),
+                 wrapper_becomes=False):
         self.certificate, self.given, self.cwd, self.wrapper = certificate, stack, cwd, wrapper
+        self.wrapper_becomes = wrapper_becomes  # it execs us: its pid is the master's
         self.env, self.arguments = env or {}, arguments
         self.folder = Path(tempfile.mkdtemp(prefix="ep-"))
         self.mark = uuid.uuid4().hex
@@ -151,7 +153,7 @@ class Edge:
     @property
     def master(self):
         """The process that was started, or the one that its wrapper started."""
-        return procs.children(self.process.pid)[0] if self.wrapper else self.process.pid
+        return procs.children(self.process.pid)[0] if self.wrapper and not self.wrapper_becomes else self.process.pid
 
     def own(self, pid):
         return Path(procs.executable(pid).removesuffix(" (deleted)")).name == BINARY.name

@@ -134,7 +134,7 @@ constexpr unsigned count_of(DrainReason) {
     return 6;
 }
 constexpr unsigned count_of(config::Address::Kind) {
-    return 2;
+    return 3;
 }
 
 class Writer {

@@ -166,6 +166,7 @@ void Crew::became_ready(Seat& seat, IncarnationProcess& worker) {
     const std::string name = worker_name(pool().name, worker.slot);
     worker.journey.answered = now();
     ever_ready_ = true;
+    broken_ = false;
     proven_ = worker.plan;
     seat.slot.on_ready();
     workplace_.log.info("worker_ready", fmt::format("{} ready: {}", name, worker.journey.text(now())),
@@ -242,6 +243,7 @@ bool Crew::on_exit(pid_t pid, int status) {
     if (place == nullptr) return false;
     (seats_[slot].*place)->machine.on(WorkerEvent::exited, now());
     bury(slot, place, status);
+    renew_on();
     shrink();
     start_due();
     publish();
@@ -276,11 +278,16 @@ void Crew::bury(std::uint32_t slot, Place place, int status) {
 
 void Crew::plan_next(std::uint32_t slot, const Ending& ending, const std::string& how) {
     Seat& seat = seats_[slot];
-    const milliseconds wait = seat.slot.on_end(ending, now(), workplace_.jitter());
+    milliseconds wait = seat.slot.on_end(ending, now(), workplace_.jitter());
     const std::string name = worker_name(pool().name, slot);
     if (is_failure(ending.end)) {
         last_reason_ = name + ": " + how;
         news_ = true;
+    }
+    if (is_failure(ending.end) && !ending.was_ready && !pool().command.watch.empty()) {
+        // The next change is what will mend it; it is tried now and then in case that something else was wrong.
+        broken_ = true;
+        wait = pool().restart.backoff_max;
     }
     if (!ever_ready_ && seat.slot.failed_starts() >= first_tries && start_failure_.empty())
         start_failure_ = last_reason_;

@@ -23,7 +23,8 @@ namespace edgeproxy::master {
 /// Decides with Worker, Slot and Rolling, and does: starts processes, sends signals, tells the proxy, keeps the last
 /// lines. One timer serves all deadlines of the pool. Runs on the loop's thread; destroy only when `is_empty`.
 ///
-/// crew.cpp starts and ends workers; crew_roll.cpp replaces them and changes their number; crew_report.cpp tells.
+/// crew.cpp starts and ends workers; crew_roll.cpp replaces them and changes their number; crew_renew.cpp follows
+/// changed files; crew_report.cpp tells.
 class Crew {
  public:
     Crew(const Workplace& workplace, CrewPlan plan);
@@ -46,6 +47,10 @@ class Crew {
     void roll(control::RestartReason reason, RollTold told = {});
     /// The same for one worker. False when there is no such slot.
     bool roll_one(std::uint32_t slot, control::RestartReason reason, RollTold told = {});
+    /// What workers are started from has changed on the disk. All of them at once: no more requests for the old ones,
+    /// and the new ones start beside them while requests wait. Pools with `watch` only: one that does not come up is
+    /// told to requests at once, instead of letting them wait for it.
+    void renew();
     /// From now on so many workers (1 to 1024): further ones start, the last ones drain and go.
     void scale(unsigned workers);
     unsigned wanted() const { return wanted_; }
@@ -147,6 +152,11 @@ class Crew {
     void shrink();
     void look_at_age(std::uint32_t slot);
 
+    // crew_renew.cpp
+    void dismiss(Seat& seat);
+    void replace_dismissed();
+    void renew_on();
+
     // crew_report.cpp
     void log_end(const IncarnationProcess& worker, const Ending& ending, int status);
     void log_word(const IncarnationProcess& worker, WorkerEvent event, WorkerState before, const std::string& why);
@@ -164,7 +174,9 @@ class Crew {
     TimePoint recycle_again_{};
     boost::asio::steady_timer timer_;
     bool proxy_ready_ = false, started_ = false, stopping_ = false, retired_ = false, ever_ready_ = false;
-    bool news_ = false;  // the reason or the last lines changed
+    bool broken_ = false;       // watched, and what is on the disk did not come up
+    bool renew_waits_ = false;  // for a place of those who leave
+    bool news_ = false;         // the reason or the last lines changed
     std::string start_failure_, last_reason_;
     std::vector<std::string> last_lines_;
     std::optional<control::PoolState> published_;

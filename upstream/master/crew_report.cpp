@@ -96,7 +96,7 @@ control::PoolState Crew::state() const {
     const auto end = seats_.begin() + wanted_;
     if (std::all_of(seats_.begin(), end, is_ready)) return control::PoolState::ok;
     const bool looping = std::any_of(seats_.begin(), end, [](const Seat& s) { return s.slot.is_looping(now()); });
-    if (looping) return control::PoolState::crash_looping;
+    if (looping || broken_) return control::PoolState::crash_looping;
     return ever_ready_ ? control::PoolState::degraded : control::PoolState::starting;
 }
 

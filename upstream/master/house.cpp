@@ -32,6 +32,7 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
       workplace_(make_workplace(core)),
       fleet_(workplace_),
       proxy_(loop_, log_, proxy_request(), proxy_events()),
+      notifier_(loop_, ServiceManager::of(own_environment(), ::getpid())),
       signals_(loop_, SIGTERM, SIGINT, SIGQUIT),
       phase_timer_(loop_),
       force_timer_(loop_),
@@ -183,6 +184,7 @@ void House::config_result(const control::ConfigResult& result) {
     if (crews_started_ || phase_ != Phase::running) return;
     crews_started_ = true;
     fleet_.start(proxy_.is_ready());
+    start_watches();
     look_at_crews();
 }
 

@@ -11,10 +11,12 @@
 
 #include "upstream/master/fleet.hpp"
 #include "upstream/master/guard.hpp"
+#include "upstream/master/notify.hpp"
 #include "upstream/master/output.hpp"
 #include "upstream/master/proxy_process.hpp"
 #include "upstream/master/resources.hpp"
 #include "upstream/master/supervisor.hpp"
+#include "upstream/master/watch.hpp"
 
 namespace edgeproxy::master {
 
@@ -65,12 +67,17 @@ class House {
     void drain_overdue();
     void stop_workers();
     void look_at_crews();
+    void tell_service_manager();
     void leave_if_empty();
     void force(const std::string& why);
     void give_up_later();
     void fail(int code, const std::string& why);
     void end_adopted();
     void after(milliseconds wait, void (House::*next)());
+
+    // Files. Again after each change of the configuration.
+    void start_watches();
+    void files_changed(const std::string& pool, const std::vector<std::string>& files);
 
     // Log.
     void write_log();
@@ -90,13 +97,15 @@ class House {
     Fleet fleet_;
     Guard guard_;
     ProxyProcess proxy_;
+    Notifier notifier_;
+    std::vector<std::unique_ptr<Watch>> watches_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer phase_timer_, force_timer_, usage_timer_, flush_timer_;
     Phase phase_ = Phase::running;
     TimePoint close_at_{}, drain_until_{}, deadline_{};
     int exit_code_ = ExitCode::done;
     std::uint64_t left_over_ = 0;
-    bool crews_started_ = false, told_ready_ = false, flushing_ = false, interrupted_ = false;
+    bool crews_started_ = false, told_ready_ = false, told_manager_ = false, flushing_ = false, interrupted_ = false;
 };
 
 }  // namespace edgeproxy::master

@@ -73,10 +73,33 @@ void House::look_at_crews() {
         for (const std::string& line : crew->last_lines()) why += "\n    " + line;
         return fail(ExitCode::pool_failed, why);
     }
+    tell_service_manager();
     const auto serving = std::count_if(crews.begin(), crews.end(), [](const auto& crew) { return can_serve(*crew); });
     if (told_ready_ || !proxy_.is_ready() || static_cast<std::size_t>(serving) < crews.size()) return;
     told_ready_ = true;
     log_.info("ready", fmt::format("ready: {0} of {0} managed pools can serve", crews.size()));
+}
+
+// Ready means that every pool that has to be there can serve; a pool may be ill later without us being any less ready.
+void House::tell_service_manager() {
+    if (!proxy_.is_ready()) return notifier_.status("the proxy process starts");
+    const auto& crews = fleet_.crews();
+    std::size_t serving = 0;
+    bool all_required = true;
+    std::string ill;
+    for (const auto& crew : crews) {
+        const bool serves = can_serve(*crew);
+        serving += serves ? 1 : 0;
+        all_required = all_required && (serves || !crew->pool().required);
+        if (!serves && told_manager_) ill += fmt::format("; pool {} is {}", crew->pool().name, word(crew->state()));
+    }
+    const std::string status =
+        crews.empty() ? std::string("ready")
+                      : fmt::format("{}: {} of {} managed pools can serve{}",
+                                    told_manager_ || all_required ? "ready" : "starting", serving, crews.size(), ill);
+    if (told_manager_ || !all_required) return notifier_.status(status);
+    told_manager_ = true;
+    notifier_.ready(status);
 }
 
 // ---- the end
@@ -90,6 +113,7 @@ void House::begin_stop(const std::string& why) {
               fmt::format("stopping ({}): {} ms delay, then at most {} ms", why, shutdown.delay.count(),
                           shutdown.grace_period.count()),
               {{"signal", why}});
+    notifier_.stopping(fmt::format("stopping ({})", why));
     close_at_ = now() + shutdown.delay;
     deadline_ = close_at_ + shutdown.grace_period;
     // A short grace period is shared, so that neither half is left without time.

@@ -20,6 +20,16 @@ LineSplitter::Take line_taker(const Workplace& workplace, IncarnationProcess& wo
     };
 }
 
+void limit(ProcessRequest& request, const config::WorkerResources& resources, std::uint32_t slot) {
+    if (resources.open_files != 0) request.open_files = resources.open_files;
+    if (resources.memory != 0) request.memory = resources.memory;
+    request.nice = static_cast<int>(resources.nice);
+    request.cpus = resources.cpus;
+    if (!resources.spread_cpus) return;
+    const std::vector<unsigned> ours = allowed_cpus();
+    if (!ours.empty()) request.cpus = {ours[slot % ours.size()]};
+}
+
 ProcessRequest request_for(const Workplace& workplace, const IncarnationProcess& worker) {
     const config::Pool& pool = *worker.plan.pool;
     const WorkerSocket& socket = *worker.socket;
@@ -28,12 +38,14 @@ ProcessRequest request_for(const Workplace& workplace, const IncarnationProcess&
     ProcessRequest request;
     request.argv = worker_arguments(pool, place);
     request.environment = worker_environment(pool, place, workplace.environment);
+    if (worker.plan.identity) adopt_account(request.environment, pool, *worker.plan.identity);
     request.working_dir = pool.command.working_dir;
     request.identity = worker.plan.identity;
     if (socket.listener() >= 0) request.pass = {socket.listener()};
     request.death_signal = SIGTERM;
     request.core = workplace.core;
     request.oom_score_adj = worker_oom_score;
+    limit(request, pool.command.resources, worker.slot);
     return request;
 }
 
@@ -42,6 +54,7 @@ ProcessRequest request_for(const Workplace& workplace, const IncarnationProcess&
 bool CrewPlan::starts_like(const CrewPlan& other) const {
     config::Command command = pool->command;
     command.stop_signal = other.pool->command.stop_signal;  // said at the end, not at the start
+    command.watch = other.pool->command.watch;
     return command == other.pool->command && identity == other.identity;
 }
 

@@ -211,11 +211,34 @@ std::optional<std::vector<ListenSocket>> bind_address(const std::string& name, c
     return out;
 }
 
-std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, std::string& error) {
+namespace {
+
+std::optional<std::vector<ListenSocket>> take_passed(const std::string& name, const config::Address& address,
+                                                     InheritedSockets& inherited, std::string& error) {
+    std::vector<ListenSocket> out;
+    for (io::UniqueFd& fd : inherited.claim(address.host)) {
+        ListenSocket socket{name, address, std::move(fd)};
+        socket.address.port = port_of(socket.fd.get());
+        out.push_back(std::move(socket));
+    }
+    if (!out.empty()) return out;
+    error = fmt::format(
+        "cannot listen on {}: no listening socket of that name was passed (LISTEN_FDNAMES). Start it by its socket "
+        "unit "
+        "with FileDescriptorName={}",
+        address.to_string(), address.host);
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, InheritedSockets& inherited,
+                                                  std::string& error) {
     constexpr unsigned metrics_backlog = 128;
     std::vector<ListenSocket> all;
     const auto add = [&](const std::string& name, const config::Address& address, unsigned backlog) {
-        auto bound = bind_address(name, address, backlog, error);
+        auto bound = address.is_inherited() ? take_passed(name, address, inherited, error)
+                                            : bind_address(name, address, backlog, error);
         if (!bound) return false;
         for (ListenSocket& socket : *bound) all.push_back(std::move(socket));
         return true;

@@ -6,6 +6,7 @@
 
 #include "config/config.hpp"
 #include "tls/io/fd.hpp"
+#include "upstream/master/inherited.hpp"
 
 namespace edgeproxy::master {
 
@@ -25,8 +26,10 @@ struct ListenSocket {
 std::optional<std::vector<ListenSocket>> bind_address(const std::string& name, const config::Address& address,
                                                       unsigned backlog, std::string& error);
 
-/// All of them: every listener's addresses, and metrics. Already bound ones are closed again on failure.
-std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, std::string& error);
+/// All of them: every listener's addresses, and metrics. Addresses `fd:NAME` take what was passed under that name,
+/// once. Already bound ones are closed again on failure.
+std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, InheritedSockets& inherited,
+                                                  std::string& error);
 
 /// Removes the paths of unix listeners.
 void unlink_paths(const std::vector<ListenSocket>& sockets);

@@ -6,6 +6,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 extern "C" {  // glibc 2.36 leaves it out
 }
@@ -14,39 +15,26 @@ extern "C" {  // glibc 2.36 leaves it out
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
+
+#include "upstream/master/environment.hpp"
 
 namespace edgeproxy::master {
 namespace {
 
 constexpr int exec_wait_ms = 10000;  // a start that has not executed by then is given up (a dead network drive, say)
 
-std::optional<unsigned> number_in(const std::string& text) {
-    unsigned value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
 // Everything the child needs, made before the fork: after it nothing is allocated.
 struct Prepared {
     std::vector<std::string> programs;  // tried in this order
     std::vector<char*> argv, envp;
     std::string oom;
+    cpu_set_t cpus{};
 };
-
-std::string_view value_of(const std::vector<std::string>& environment, std::string_view name) {
-    for (const std::string& entry : environment) {
-        if (entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=') {
-            return std::string_view(entry).substr(name.size() + 1);
-        }
-    }
-    return {};
-}
 
 std::vector<std::string> programs_of(const ProcessRequest& request) {
     const std::string& program = request.program.empty() ? request.argv.front() : request.program;
@@ -70,6 +58,8 @@ Prepared prepare(const ProcessRequest& request) {
     for (const std::string& entry : request.environment) out.envp.push_back(const_cast<char*>(entry.c_str()));
     out.argv.push_back(nullptr);
     out.envp.push_back(nullptr);
+    CPU_ZERO(&out.cpus);
+    for (const unsigned cpu : request.cpus) CPU_SET(cpu, &out.cpus);
     if (request.oom_score_adj != 0) out.oom = std::to_string(request.oom_score_adj);
     return out;
 }
@@ -94,6 +84,25 @@ void set_oom_score(const std::string& text) {
     if (fd < 0) return;
     [[maybe_unused]] const ssize_t n = ::write(fd, text.data(), text.size());
     ::close(fd);
+}
+
+bool set_limit(__rlimit_resource resource, std::optional<rlim_t> soft) {
+    if (!soft) return true;
+    rlimit now{};
+    if (::getrlimit(resource, &now) != 0) return false;
+    const rlimit wanted{*soft, std::max(now.rlim_max, *soft)};
+    return ::setrlimit(resource, &wanted) == 0;
+}
+
+bool set_limits(const ProcessRequest& request) {
+    if (request.core && ::setrlimit(RLIMIT_CORE, &*request.core) != 0) return false;
+    return set_limit(RLIMIT_NOFILE, request.open_files) && set_limit(RLIMIT_AS, request.memory);
+}
+
+bool set_priority(const ProcessRequest& request, const Prepared& prepared) {
+    errno = 0;  // a new nice of -1 is no error
+    if (request.nice != 0 && ::nice(request.nice) == -1 && errno != 0) return false;
+    return request.cpus.empty() || ::sched_setaffinity(0, sizeof(prepared.cpus), &prepared.cpus) == 0;
 }
 
 bool take_identity(const Identity& who) {
@@ -129,7 +138,8 @@ bool place_descriptors(const ProcessRequest& request) {
 [[noreturn]] void become(const ProcessRequest& request, const Prepared& prepared, int report, pid_t parent) {
     report = ::fcntl(report, F_DUPFD_CLOEXEC, 3 + static_cast<int>(request.pass.size()));
     if (request.own_session && ::setsid() < 0) give_up(report, StartStep::session);
-    if (request.core && ::setrlimit(RLIMIT_CORE, &*request.core) != 0) give_up(report, StartStep::limits);
+    if (!set_limits(request)) give_up(report, StartStep::limits);
+    if (!set_priority(request, prepared)) give_up(report, StartStep::priority);
     set_oom_score(prepared.oom);
     if (request.identity && !take_identity(*request.identity)) give_up(report, StartStep::identity);
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -176,8 +186,9 @@ bool executed(int report, StartFailure& failure) {
 }  // namespace
 
 const char* word(StartStep step) {
-    static constexpr std::array<const char*, 9> words{
-        "pipe", "fork", "session", "limits", "identity", "death signal", "working_dir", "descriptors", "exec"};
+    static constexpr std::array<const char*, 10> words{"pipe",        "fork",     "session",      "limits",
+                                                       "priority",    "identity", "death signal", "working_dir",
+                                                       "descriptors", "exec"};
     return words[static_cast<std::size_t>(step)];
 }
 
@@ -224,7 +235,7 @@ std::optional<Identity> find_identity(const std::string& user, const std::string
     Identity who{::getuid(), ::getgid(), {}};
     std::string name;
     if (!user.empty()) {
-        const auto number = number_in(user);
+        const auto number = whole_number<unsigned>(user);
         const passwd* entry = number ? ::getpwuid(*number) : ::getpwnam(user.c_str());
         if (entry == nullptr && !number) {
             error = "there is no user \"" + user + "\"";
@@ -232,10 +243,13 @@ std::optional<Identity> find_identity(const std::string& user, const std::string
         }
         who.uid = entry != nullptr ? entry->pw_uid : *number;
         who.gid = entry != nullptr ? entry->pw_gid : who.gid;
-        if (entry != nullptr) name = entry->pw_name;
+        if (entry != nullptr) {
+            who.name = name = entry->pw_name;
+            who.home = entry->pw_dir;
+        }
     }
     if (!group.empty()) {
-        const auto number = number_in(group);
+        const auto number = whole_number<unsigned>(group);
         const ::group* entry = number ? ::getgrgid(*number) : ::getgrnam(group.c_str());
         if (entry == nullptr && !number) {
             error = "there is no group \"" + group + "\"";
@@ -251,6 +265,17 @@ std::optional<Identity> find_identity(const std::string& user, const std::string
         who.groups.resize(static_cast<std::size_t>(count));
     }
     return who;
+}
+
+std::vector<unsigned> allowed_cpus() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    std::vector<unsigned> out;
+    if (::sched_getaffinity(0, sizeof(set), &set) != 0) return out;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (CPU_ISSET(cpu, &set)) out.push_back(cpu);
+    }
+    return out;
 }
 
 // By number, since the header of glibc 2.36 cannot be linked from C++.

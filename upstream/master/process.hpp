@@ -16,7 +16,8 @@ namespace edgeproxy::master {
 struct Identity {
     uid_t uid = 0;
     gid_t gid = 0;
-    std::vector<gid_t> groups;  ///< supplementary
+    std::vector<gid_t> groups{};  ///< supplementary
+    std::string name{}, home{};   ///< of the user's entry; empty for a number that has none
     bool operator==(const Identity&) const = default;
 };
 
@@ -31,6 +32,7 @@ enum class StartStep : std::uint8_t {
     fork,
     session,
     limits,
+    priority,
     identity,
     death_signal,
     working_dir,
@@ -50,6 +52,10 @@ struct ProcessRequest {
     int out = -1, err = -1;                ///< standard output and error; -1 = ours
     int death_signal = 0;                  ///< sent to it when we die; 0 = none
     std::optional<rlimit> core;            ///< RLIMIT_CORE, since ours is zero
+    std::optional<rlim_t> open_files;      ///< RLIMIT_NOFILE; above our hard limit only with the right to raise it
+    std::optional<rlim_t> memory;          ///< RLIMIT_AS, bytes
+    int nice = 0;                          ///< added to ours
+    std::vector<unsigned> cpus;            ///< where it may run; empty = where we may
     int oom_score_adj = 0;                 ///< added to the chance to be chosen when memory runs out
     bool own_session = true;               ///< own session and process group, so that Ctrl-C reaches only us
 };
@@ -70,6 +76,9 @@ struct StartFailure {
 /// default signal actions (SIGPIPE too) and an empty mask, no ambient capabilities. Call from the main thread of a
 /// single-threaded process: the death signal is bound to the thread.
 std::optional<Process> start_process(const ProcessRequest& request, StartFailure& failure);
+
+/// The CPUs that we may run on, in order; empty when the kernel does not say.
+std::vector<unsigned> allowed_cpus();
 
 /// A descriptor that stands for a process, readable when it has ended. Empty when there is no such process.
 io::UniqueFd open_pidfd(pid_t pid);

@@ -13,6 +13,7 @@
 
 #include "upstream/control/channel.hpp"
 #include "upstream/master/privilege.hpp"
+#include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
 namespace {
@@ -92,6 +93,19 @@ bool try_logs(const config::Config& config, std::string& error) {
     return true;
 }
 
+// A socket that nobody serves would take connections into a backlog without end.
+void tell_unused(InheritedSockets& inherited, config::Log& log) {
+    for (const std::string& name : inherited.unclaimed()) {
+        log.warn("socket_unused",
+                 fmt::format("the socket {} was passed to us, but no listener has the address fd:{}; it is "
+                             "closed",
+                             name, name));
+        inherited.claim(name);
+    }
+    for (const std::string& name : inherited.refused())
+        log.warn("socket_unusable", fmt::format("what was passed to us as {} is no listening stream socket", name));
+}
+
 bool is_managed(const config::Pool& pool) {
     return pool.managed;
 }
@@ -120,12 +134,14 @@ std::optional<Resources> Resources::acquire(const config::Config& config, config
     }
     if (!out.runtime_dir) log.warn("runtime_dir_unusable", error + "; going on without it, since no pool has workers");
     error.clear();
-    auto sockets = bind_all(config, error);
+    out.inherited = InheritedSockets::take(own_environment(), ::getpid());
+    auto sockets = bind_all(config, out.inherited, error);
     if (!sockets) {
         log.error("cannot_listen", error);
         return std::nullopt;
     }
     out.sockets = std::move(*sockets);
+    tell_unused(out.inherited, log);
     if (!read_keys(config, out, error)) {
         log.error("key_unreadable", error);
         return std::nullopt;

@@ -35,6 +35,9 @@ struct Resources {
     std::optional<Identity> proxy;                           ///< empty = as we are
     std::map<std::string, std::optional<Identity>> workers;  ///< by pool
 
+    /// What a service manager passed and no listener has taken yet.
+    InheritedSockets inherited;
+
     /// Empty on failure: logged with its remedy, `exit_code` says how to end. Warnings are logged.
     static std::optional<Resources> acquire(const config::Config& config, config::Log& log, int& exit_code);
 

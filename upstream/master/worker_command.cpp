@@ -109,6 +109,18 @@ std::vector<std::string> worker_environment(const config::Pool& pool, const Plac
     return out;
 }
 
+void adopt_account(std::vector<std::string>& environment, const config::Pool& pool, const Identity& identity) {
+    if (identity.name.empty()) return;
+    const std::array<std::pair<const char*, const std::string*>, 3> account{
+        {{"HOME", &identity.home}, {"LOGNAME", &identity.name}, {"USER", &identity.name}}};
+    for (const auto& [name, value] : account) {
+        if (pool.command.environment.count(name) != 0) continue;
+        const std::string start = std::string(name) + "=";
+        std::erase_if(environment, [&](const std::string& entry) { return entry.starts_with(start); });
+        environment.push_back(start + *value);
+    }
+}
+
 std::vector<std::string> proxy_environment(const std::vector<std::string>& inherited) {
     static constexpr std::array names{"PATH", "HOME",      "USER",     "LANG",   "TZ",
                                       "TERM", "COLORTERM", "NO_COLOR", "TMPDIR", "HOSTNAME"};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "upstream/master/process.hpp"
 
 namespace edgeproxy::master {
 
@@ -30,6 +31,10 @@ std::vector<std::string> worker_arguments(const config::Pool& pool, const Place&
 /// front of what stood there. Taken away: LISTEN_FDS, LISTEN_PID, NOTIFY_SOCKET and the like, which speak to us.
 std::vector<std::string> worker_environment(const config::Pool& pool, const Place& place,
                                             const std::vector<std::string>& inherited);
+
+/// Gives a worker of another user HOME, USER and LOGNAME of that user, unless the pool sets them: in an inherited HOME
+/// it could not write. Changes nothing for a number without an entry.
+void adopt_account(std::vector<std::string>& environment, const config::Pool& pool, const Identity& identity);
 
 /// What of our environment the proxy gets: it reads bytes from the network, and the secrets that an environment may
 /// hold are none of its business. Kept: PATH, locale, time zone, terminal, what libraries and sanitizers are steered

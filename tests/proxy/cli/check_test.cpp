@@ -48,6 +48,8 @@ class Folder {
         Machine machine;
         machine.uid = uid;
         machine.search_path = "/nowhere:" + path_;
+        machine.open_files = 1024;
+        machine.cpus = {0, 1};
         return machine;
     }
 
@@ -90,6 +92,9 @@ TEST_CASE("check looks at what the plan needs of the machine, and points at it",
         {plain + app + "server: { group: nobody-at-all }\n", "3:18 error no-group\n"},
         {plain + "app: { command: prog, user: nobody-at-all }\n", "2:29 error no-user\n"},
         {plain + "app: { command: prog, user: \"12345\" }\n", ""},
+        {plain + "app: { command: prog, resources: { open_files: 1024, cpus: 0-1 } }\n", ""},
+        {plain + "app: { command: prog, resources: { open_files: 1025 } }\n", "2:48 error no-permission\n"},
+        {plain + "app: { command: prog, resources: { cpus: 1-2 } }\n", "2:42 error no-cpu\n"},
         {plain + app + "logging: { output: /nowhere/x.log }\n", "3:20 error no-directory\n"},
         {listen + "tls: { cert: one.pem, key: one.key }\n" + app, ""},
         {listen + "tls: { cert: no.pem, key: no.key }\n" + app, "2:14 error no-file\n2:27 error no-file\n"},
@@ -102,6 +107,19 @@ TEST_CASE("check looks at what the plan needs of the machine, and points at it",
     INFO(text << describe_problems(loaded));
     CHECK(places(loaded) == expected);
     CHECK((loaded.config == nullptr) == (expected.find("error") != std::string::npos));
+}
+
+TEST_CASE("a stop that may take longer than the platform waits is a warning", "[cli][check]") {
+    Folder folder;
+    const std::string stack = "listen: \":81\"\napp: prog\nserver: { shutdown: { delay: 5s, grace_period: 25s } }\n";
+    const auto [grace, expected] =
+        GENERATE(table<std::string, std::string>({{"", ""},
+                                                  {"30s", ""},
+                                                  {"29s", "3:11 warning termination-grace\n"},
+                                                  {"30", "3:11 warning termination-grace\n"}}));
+    Machine machine = folder.machine();
+    machine.termination_grace = grace;
+    CHECK(places(load_and_check(folder.write("stack.yaml", stack), true, machine)) == expected);
 }
 
 TEST_CASE("only root may start workers as somebody else", "[cli][check]") {
