@@ -30,14 +30,19 @@ void Forwarding::cut() {
     if (connection_) connection_->socket().cancel();
 }
 
+/// Sent, and nothing came back. Not once a body is on its way: then a worker may stop reading on purpose.
+bool Forwarding::is_pending() const {
+    return connection_ && endpoint_ && !endpoint_->begun() && !body_started_;
+}
+
 bool Forwarding::is_unread(io::TimePoint now, io::Duration patience) const {
-    // Once a body is on its way a worker may stop reading on purpose.
-    if (!connection_ || !endpoint_ || endpoint_->begun() || body_started_ || sent_at_ + patience > now) return false;
+    if (!is_pending() || sent_at_ + patience > now) return false;
     return upstream::unread_bytes(connection_->socket().fd()) > 0;
 }
 
-void Forwarding::go_elsewhere() {
-    if (!http::is_idempotent(request().method) || !is_unread(precise_now(), {})) return;
+void Forwarding::go_elsewhere(bool stopped) {
+    if (!http::is_idempotent(request().method) || !is_pending()) return;
+    if (!stopped && !is_unread(precise_now(), {})) return;
     moved_ = true;
     connection_->socket().cancel();
 }

@@ -60,10 +60,11 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     io::TimePoint precise_now() const { return lane_.reactor.precise_now(); }
     ResponseExtras extras() const { return {lane_.wall.date(), work_.request_id, client_.stream().is_tls()}; }
 
+    bool is_pending() const;
     void client_gone() override;
     void cut() override;
     bool is_unread(io::TimePoint now, io::Duration patience) const override;
-    void go_elsewhere() override;
+    void go_elsewhere(bool stopped) override;
 
     Connection& client_;
     Lane& lane_;

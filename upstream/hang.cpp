@@ -5,6 +5,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <fstream>
+#include <string>
 #include <utility>
 
 namespace edgeproxy::upstream {
@@ -14,6 +16,14 @@ std::size_t unread_bytes(int fd) {
     socklen_t size = sizeof(domain);
     if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_UNIX) return 0;
     return ::ioctl(fd, SIOCOUTQ, &unread) == 0 && unread > 0 ? static_cast<std::size_t>(unread) : 0;
+}
+
+bool is_stopped(std::int32_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string line;
+    std::getline(file, line);
+    const std::size_t name_end = line.rfind(')');  // the name may hold anything
+    return name_end != std::string::npos && name_end + 2 < line.size() && line[name_end + 2] == 'T';
 }
 
 HangWatch::Verdict HangWatch::look(const Look& look, io::TimePoint now, const config::Hang& policy) {

@@ -15,6 +15,9 @@ namespace edgeproxy::upstream {
 /// where the kernel cannot tell.
 std::size_t unread_bytes(int fd);
 
+/// A signal (STOP, TSTP) holds the process. False when it cannot be told.
+bool is_stopped(std::int32_t pid);
+
 /// Whether one worker reads what it is sent. Pure; asked at each look.
 ///
 ///   reads --unread for `suspect_after`--> suspect --unread for `kill_after`--> hung (said again each `kill_after`)

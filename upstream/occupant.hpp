@@ -34,9 +34,9 @@ class Occupant {
     virtual void cut() = 0;
     /// Your request was sent `patience` ago or longer, and the worker has read nothing of it.
     virtual bool is_unread(io::TimePoint, io::Duration /*patience*/) const { return false; }
-    /// The worker does not read. If your request is unread and may be sent twice, end this attempt and make another.
-    /// As `cut`, but stays linked.
-    virtual void go_elsewhere() {}
+    /// The worker does not read. If your request is unread and may be sent twice, end this attempt and make another; if
+    /// the worker is `stopped` by a signal, also if it was read. As `cut`, but stays linked.
+    virtual void go_elsewhere(bool /*stopped*/) {}
 
     EndpointId at_ = 0;
     Occupant* next_ = nullptr;
@@ -80,9 +80,9 @@ class Occupants {
         }
         return found;
     }
-    void move_unread(EndpointId at) {
+    void move_unread(EndpointId at, bool stopped) {
         for (Occupant* occupant = first_; occupant != nullptr; occupant = occupant->next_) {
-            if (occupant->at_ == at) occupant->go_elsewhere();
+            if (occupant->at_ == at) occupant->go_elsewhere(stopped);
         }
     }
 

@@ -129,10 +129,10 @@ void Pool::look_for_unread(std::uint64_t round, io::Duration patience) {
     }
 }
 
-void Pool::move_unread(EndpointId endpoint) {
+void Pool::move_unread(EndpointId endpoint, bool stopped) {
     for (std::size_t home = 0; home < reactors_.size(); ++home) {
-        reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, endpoint] {
-            if (!alive.expired()) share(home).occupants.move_unread(endpoint);
+        reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, endpoint, stopped] {
+            if (!alive.expired()) share(home).occupants.move_unread(endpoint, stopped);
         });
     }
 }

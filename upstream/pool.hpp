@@ -146,8 +146,9 @@ class Pool {
     /// Every reactor looks for requests that were sent `patience` ago or longer and of which the worker has read
     /// nothing, and tells those that it finds by `reports.unread`.
     void look_for_unread(std::uint64_t round, io::Duration patience);
-    /// Requests at this endpoint that are unread and may be sent twice go elsewhere.
-    void move_unread(EndpointId endpoint);
+    /// Requests at this endpoint that are unread and may be sent twice go elsewhere; if its process is `stopped` by a
+    /// signal, those that it has read as well: none of them can be what makes it hang.
+    void move_unread(EndpointId endpoint, bool stopped);
 
  private:
     friend class Admission;

@@ -26,7 +26,7 @@ void Roster::judge(const EndpointStatus& status, HangWatch::Verdict verdict) {
     if (verdict == HangWatch::Verdict::same) return;
     if (verdict == HangWatch::Verdict::suspect) {
         worker_hung(who, true);
-        pool_.move_unread(status.identity.id);
+        pool_.move_unread(status.identity.id, is_stopped(status.identity.pid));
         if (events_.suspect) events_.suspect(status.identity);
         return;
     }

@@ -92,6 +92,25 @@ def test_a_worker_that_goes_on_again_is_kept_and_nothing_ran_twice(start_edge, t
     assert edge.workers() == before and "reads again" in edge.log()
 
 
+def test_what_a_stopped_worker_has_read_is_answered_by_another(start_edge, tmp_path):
+    """Long before it is ended: a signal holds it, so no request of its can be the reason."""
+    edge = start_edge({"pools": {"app": work(tmp_path, hang={"suspect_after": "400ms", "kill_after": "60s"})}})
+    before = edge.workers()
+    with edge.wire(deadline=30) as first, edge.wire(deadline=30) as second:
+        for wire in (first, second):
+            wire.send(request("/wait?s=1"))
+        within(10, lambda: edge.metric("edgeproxy_http_requests_in_flight") == 2)
+        time.sleep(0.3)  # both are asleep in their worker
+        os.kill(before[0], signal.SIGSTOP)
+        try:
+            with Load(edge, "/wait", clients=4, pause=0.02) as load:  # bytes that it does not read
+                within(30, lambda: ready(edge) == 1, "suspicion")
+                assert {wire.answer().body for wire in (first, second)} == {b"%d\n" % before[1]}
+        finally:
+            os.kill(before[0], signal.SIGCONT)
+    load.assert_none_failed()
+
+
 def test_a_blocked_event_loop_tells_where_it_stands(start_edge, tmp_path):
     edge = start_edge({"pools": {"app": work(tmp_path, hang=QUICK)}})
     before = set(edge.workers())

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/hang.hpp"
 
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -33,6 +35,22 @@ TEST_CASE("bytes that the other end has not read are counted on a unix socket, a
     CHECK(unread_bytes(tcp) == 0);
     ::close(tcp);
     CHECK(unread_bytes(-1) == 0);
+}
+
+TEST_CASE("a process that a signal holds is told from one that runs", "[upstream][hang]") {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::raise(SIGSTOP);
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, WUNTRACED) == child);
+    CHECK(is_stopped(child));
+    CHECK_FALSE(is_stopped(::getpid()));
+    CHECK_FALSE(is_stopped(-1));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    CHECK_FALSE(is_stopped(child));
 }
 
 TEST_CASE("whoever reads is never suspect, however long its requests take", "[upstream][hang]") {
@@ -109,7 +127,7 @@ struct Sent final : Occupant {
     explicit Sent(io::TimePoint when) : at(when) {}
     void cut() override {}
     bool is_unread(io::TimePoint now, io::Duration patience) const override { return !read && at + patience <= now; }
-    void go_elsewhere() override { moved = !read; }
+    void go_elsewhere(bool stopped) override { moved = stopped || !read; }
 };
 
 struct Shop : test::Workshop {
