@@ -144,9 +144,12 @@ bool Crew::hear(control::Incarnation incarnation, WorkerEvent event, const std::
     if (place == nullptr) return false;
     Seat& seat = seats_[slot];
     IncarnationProcess& worker = *(seat.*place);
-    if (event == WorkerEvent::hung && is_traced(worker.process.pid)) {
-        const std::string name = worker_name(pool().name, slot);
-        workplace_.log.warn("worker_traced", name + " looks hung, but a debugger is attached: left alone");
+    // `breakpoint()` blocks as well, so a pool that follows its files is under somebody's eyes.
+    const bool watched = !pool().command.watch.empty();
+    if (event == WorkerEvent::hung && (watched || is_traced(worker.process.pid))) {
+        workplace_.log.warn("worker_traced",
+                            fmt::format("{} looks hung, but {}: left alone", worker_name(pool().name, slot),
+                                        watched ? "its files are watched" : "a debugger is attached"));
         return true;
     }
     const WorkerState before = worker.machine.state();

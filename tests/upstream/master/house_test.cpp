@@ -359,6 +359,16 @@ TEST_CASE("a hung worker is aborted, so that it tells where it stands, and repla
     CHECK(stage.exit_code() == 0);
 }
 
+TEST_CASE("a hung worker whose files somebody is editing is left alone", "[house]") {
+    Stage stage({"at-once", "hang"});
+    stage.add_script("app", lasting).command.watch = {"*.py"};
+    stage.start();
+    REQUIRE(stage.logged("app-1 looks hung, but its files are watched: left alone"));
+    CHECK(is_running(stage.worker(1)));
+    stage.signal(SIGTERM);
+    CHECK(stage.exit_code() == 0);
+}
+
 TEST_CASE("log files are opened again at USR1, by master and proxy", "[house]") {
     Stage stage({"at-once"});
     stage.start();
