@@ -48,14 +48,28 @@ struct ClientIp {
 // ---- tls
 // ----------------------------------------------------------------------------------------------------------------
 
+enum class ClientAuthMode : std::uint8_t { none, request, require };
+
+/// What is asked of clients in the handshake.
+struct ClientAuth {
+    ClientAuthMode mode = ClientAuthMode::none;
+    std::string ca;      ///< path of the PEM file with the authorities that are believed, absolute
+    std::string crl;     ///< path of the PEM file with their revocation lists; empty = not looked at
+    unsigned depth = 0;  ///< intermediates between a client's certificate and an authority of `ca`
+    bool operator==(const ClientAuth&) const = default;
+};
+
 struct Certificate {
-    std::string cert;                ///< path of the PEM chain, absolute
-    std::string key;                 ///< path of the PEM key, absolute
-    std::vector<std::string> hosts;  ///< names it serves; empty = its own SANs
+    std::string cert;                       ///< path of the PEM chain, absolute
+    std::string key;                        ///< path of the PEM key, absolute
+    std::vector<std::string> hosts;         ///< names it serves; empty = its own SANs
+    std::string ocsp;                       ///< path of the OCSP answer to staple, DER, absolute; empty = none
+    std::optional<ClientAuth> client_auth;  ///< instead of the one of all
     bool operator==(const Certificate&) const = default;
 };
 
 enum class TlsProfile : std::uint8_t { modern, intermediate };
+enum class TlsVersion : std::uint8_t { tls12, tls13 };
 enum class UnknownHost : std::uint8_t { use_default, reject };
 
 struct Tls {
@@ -65,6 +79,11 @@ struct Tls {
     UnknownHost unknown_host = UnknownHost::use_default;
     Duration hsts{};      ///< off = no Strict-Transport-Security
     bool tickets = true;  ///< `session.tickets`; keys rotate every 12 h
+    TlsVersion min_version = TlsVersion::tls12;
+    std::vector<std::string> ciphers;  ///< OpenSSL's names, TLS 1.2 and 1.3 together; empty = by profile
+    std::vector<std::string> groups;   ///< of the key exchange; empty = by profile
+    ClientAuth client_auth;            ///< of every certificate that has none of its own
+    Duration reload{};                 ///< how often the files are looked at; zero = never
     bool operator==(const Tls&) const = default;
 };
 
@@ -91,8 +110,10 @@ struct ListenerLimits {
     ByteSize header_size = 0;   ///< all fields, 431 beyond
     unsigned headers = 0;       ///< fields of a head, 431 beyond
     unsigned requests_per_connection = 0;
-    ByteSize body_rate = 0;      ///< bytes a second that a request body must come with
-    ByteSize response_rate = 0;  ///< bytes a second that a client must take
+    ByteSize body_rate = 0;       ///< bytes a second that a request body must come with
+    ByteSize response_rate = 0;   ///< bytes a second that a client must take
+    unsigned handshakes = 0;      ///< of one source (/32, /64) at once, ...
+    Duration handshake_window{};  ///< ... and this long until it has them all again; zero handshakes = no limit
     bool operator==(const ListenerLimits&) const = default;
 };
 

@@ -32,10 +32,20 @@ void fields(Io& io, ClientIp& v) {
 }
 
 template <class Io>
+void fields(Io& io, ClientAuth& v) {
+    io("mode", v.mode);
+    io("ca", v.ca);
+    io("crl", v.crl);
+    io("depth", v.depth);
+}
+
+template <class Io>
 void fields(Io& io, Certificate& v) {
     io("cert", v.cert);
     io("key", v.key);
     io("hosts", v.hosts);
+    io("ocsp", v.ocsp);
+    io.optional("client_auth", v.client_auth);
 }
 
 template <class Io>
@@ -43,9 +53,15 @@ void fields(Io& io, Tls& v) {
     io.list("certificates", v.certificates);
     io("dev", v.dev);
     io("profile", v.profile);
+    io.trait("modern", v.profile == TlsProfile::modern);
+    io("min_version", v.min_version);
+    io("ciphers", v.ciphers);
+    io("groups", v.groups);
     io("unknown_host", v.unknown_host);
     io("hsts", v.hsts);
+    io("reload", v.reload);
     io.nest("session", [&](auto& session) { session("tickets", v.tickets); });
+    io.section("client_auth", v.client_auth);
 }
 
 template <class Io>
@@ -71,6 +87,14 @@ void fields(Io& io, ListenerLimits& v) {
     io("requests_per_connection", v.requests_per_connection);
     io("body_rate", v.body_rate);
     io("response_rate", v.response_rate);
+    io.custom(
+        "handshakes_per_source",
+        [&](const Field& field, std::string_view text) {
+            if (text != "off") return read_failures(field, text, v.handshakes, v.handshake_window);
+            v.handshakes = 0;
+            return Complaint{};
+        },
+        [&](const Field&) { return v.handshakes == 0 ? "off" : write_failures(v.handshakes, v.handshake_window); });
 }
 
 /// `redirect: https` leaves the port to be found: 0 until then.

@@ -104,6 +104,36 @@ void validate_protocols(const Listener& listener, const std::string& path, Scope
     }
 }
 
+void validate_client_auth(const ClientAuth& wanted, const std::string& path, Scope& scope) {
+    if (wanted.mode != ClientAuthMode::none && wanted.ca.empty() && !scope.written(path + ".ca")) {
+        scope.problems.error(scope.place_of(path), "missing-key", in_quotes(scope.shown_path(path)) + " needs \"ca\"",
+                             "write the PEM file of the authorities whose clients are believed");
+    }
+    if (wanted.mode == ClientAuthMode::none && (!wanted.ca.empty() || !wanted.crl.empty())) {
+        scope.problems.warn(scope.place_of(path), "unused-client-auth", "no client is asked for a certificate",
+                            "write mode: require, or mode: request");
+    }
+}
+
+/// Clients that must show a certificate, and a door beside where nobody asks.
+void validate_client_auth(const Config& config, Scope& scope) {
+    validate_client_auth(config.tls.client_auth, "tls.client_auth", scope);
+    bool required = config.tls.client_auth.mode == ClientAuthMode::require;
+    for (std::size_t i = 0; i < config.tls.certificates.size(); ++i) {
+        const auto& own = config.tls.certificates[i].client_auth;
+        if (!own) continue;
+        validate_client_auth(*own, "tls.certificates[" + std::to_string(i) + "].client_auth", scope);
+        required = required || own->mode == ClientAuthMode::require;
+    }
+    for (const Listener& listener : config.listeners) {
+        if (!required || listener.tls || listener.redirect_https) continue;
+        scope.problems.warn(
+            scope.place_of("listeners." + listener.name), "open-door",
+            "client certificates are required, but " + in_quotes(listener.name) + " serves the same routes without TLS",
+            "write redirect: https, or tls: true");
+    }
+}
+
 }  // namespace
 
 void validate(const Config& config, Scope& scope) {
@@ -172,6 +202,7 @@ void validate_tls(const Config& config, Scope& scope) {
                                  in_quotes(scope.shown_path(path)) + " needs " + (no_cert ? "\"cert\"" : "\"key\""));
         }
     }
+    validate_client_auth(config, scope);
     const auto& all = config.listeners;
     const bool used = std::any_of(all.begin(), all.end(), [](const Listener& l) { return l.tls; });
     const bool serves = std::any_of(all.begin(), all.end(), [](const Listener& l) { return !l.redirect_https; });

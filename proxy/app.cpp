@@ -51,6 +51,7 @@ class App {
     void on(control::LogFiles& files);
     void on(control::Listeners& listeners);
     void on(control::KeyMaterial& material);
+    void on(control::KeysChanged& changed);
     void on(control::ConfigMessage& message);
     void on(control::WorkerUp& up);
     void on(control::WorkerDrain& drain);
@@ -65,6 +66,7 @@ class App {
 
     void build(std::shared_ptr<const config::Config> config);
     std::shared_ptr<const tls::Identities> load_identities(const config::Config& config);
+    void swap_identities(std::shared_ptr<const tls::Identities> identities);
     std::vector<Door> take_doors(const config::Config& config);
     void tick();
     void resolve_names();
@@ -125,9 +127,44 @@ void App::on(control::Listeners& listeners) {
 }
 
 void App::on(control::KeyMaterial& material) {
-    const auto chain = control::read_sealed(material.cert, largest_pem);
-    const auto key = control::read_sealed(material.key, largest_pem);
-    if (chain && key) pems_[material.index] = {*chain, *key};
+    const auto text = [](const io::UniqueFd& fd) {
+        if (!fd) return std::string();
+        auto read = control::read_sealed(fd, largest_pem);
+        return read ? std::move(*read) : std::string();
+    };
+    pems_[material.index] = {text(material.cert), text(material.key), text(material.ocsp), text(material.client_ca),
+                             text(material.client_crl)};
+}
+
+/// Certificates that changed: what can be served is served from now on, the rest stays as it is.
+void App::on(control::KeysChanged& changed) {
+    std::vector<tls::Replacement> fresh;
+    for (auto& [index, pem] : pems_) fresh.push_back({index, std::move(pem)});
+    pems_.clear();
+    std::vector<tls::CertificateError> refused;
+    const auto identities = run_.identities ? run_.identities->replaced(fresh, refused) : nullptr;
+    control::KeysResult result{changed.number, {}, {}};
+    for (const tls::CertificateError& error : refused)
+        result.refused.push_back({static_cast<std::uint32_t>(error.index), error.message});
+    for (const tls::Replacement& one : fresh) {
+        const bool kept_old =
+            std::any_of(refused.begin(), refused.end(), [&](const auto& r) { return r.index == one.index; });
+        if (kept_old || !identities) continue;
+        const tls::CertificateInfo& info = identities->infos()[one.index];
+        for (const std::string& warning : info.warnings)
+            result.warnings.push_back("certificate " + info.subject + ": " + warning);
+    }
+    if (identities) swap_identities(identities);
+    run_.keys_refused += refused.size() + changed.unreadable;
+    run_.keys_replaced += fresh.size() - refused.size();
+    tell(std::move(result));
+}
+
+/// New handshakes use these; who has shaken hands keeps what it has.
+void App::swap_identities(std::shared_ptr<const tls::Identities> identities) {
+    run_.identities = std::move(identities);
+    run_.snapshot = with_identities(*run_.snapshot, run_.identities);
+    run_.lanes->adopt(run_.snapshot);
 }
 
 void App::on(control::ConfigMessage& message) {
@@ -234,10 +271,10 @@ void App::build(std::shared_ptr<const config::Config> config) {
     const SnapshotParts parts{run_.registry, run_.identities,
                               [this](const std::string& name) { return run_.pools->find(name); },
                               [this](const std::string& name) { return &run_.desks.at(name).notes; }};
-    const auto snapshot = make_snapshot(config, parts);
+    run_.snapshot = make_snapshot(config, parts);
     const std::vector<Door> doors = take_doors(*config);
     reports_.serve(io_, sockets_);
-    run_.lanes->start(snapshot, doors);
+    run_.lanes->start(run_.snapshot, doors);
     run_.serving = true;
     tick();
 }

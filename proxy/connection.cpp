@@ -6,6 +6,7 @@
 #include "proxy/http1_server.hpp"
 #include "proxy/http2_server.hpp"
 #include "proxy/tunnel.hpp"
+#include "tls/client_identity.hpp"
 #include "tls/error.hpp"
 
 namespace edgeproxy::proxy {
@@ -45,6 +46,33 @@ Connection::~Connection() {
     if (next_ != nullptr) next_->prev_ = prev_;
     if (lane_.connections == this) lane_.connections = next_;
     --lane_.open;
+    handshake(std::nullopt);
+    if (stream_.flooded()) lane_.cells->listener(plan_.index).tls_floods.add();
+}
+
+std::string_view Connection::certificate_subject() const {
+    return certificate_ ? std::string_view(certificate_->subject) : std::string_view();
+}
+
+bool Connection::meet_client() {
+    asks_certificate_ = stream_.asks_client();
+    if (!asks_certificate_ || !stream_.has_client_certificate()) return true;
+    certificate_ = stream_.client_identity();
+    return certificate_ != nullptr;
+}
+
+void Connection::handshake(std::optional<io::TimePoint> since) {
+    if (handshake_since_) --lane_.handshakes;
+    handshake_since_ = since;
+    if (handshake_since_) ++lane_.handshakes;
+}
+
+void Lane::hurry_handshakes() {
+    for (Connection* one = connections; one != nullptr; one = one->next()) {
+        if (!one->handshake_since() || reactor.now() - *one->handshake_since() < handshake_patience) continue;
+        cells->listener(one->plan().index).refuse(admin::Refusal::handshake_limit);
+        one->socket().cancel();
+    }
 }
 
 void Connection::drain() {
@@ -77,6 +105,20 @@ admin::HandshakeResult handshake_result(const io::error_code& error) {
             return HandshakeResult::alert_received;
         case tls::errc::truncated:
             return HandshakeResult::closed;
+        case tls::errc::nothing_shared:
+            return HandshakeResult::nothing_shared;
+        case tls::errc::too_large:
+            return HandshakeResult::too_large;
+        case tls::errc::no_client_certificate:
+            return HandshakeResult::no_client_certificate;
+        case tls::errc::client_revoked:
+            return HandshakeResult::client_revoked;
+        case tls::errc::client_expired:
+            return HandshakeResult::client_expired;
+        case tls::errc::client_unknown_ca:
+            return HandshakeResult::client_unknown_ca;
+        case tls::errc::client_invalid:
+            return HandshakeResult::client_invalid;
         default:
             return HandshakeResult::protocol_error;
     }
@@ -92,12 +134,16 @@ io::Task<bool> shake_hands(Connection& connection) {
     const auto spoke = co_await connection.socket().wait_readable();
     connection.idle(false);
     if (!spoke && spoke.error() == io::errc::cancelled) co_return false;
+    connection.handshake(lane.reactor.now());
     const auto done = co_await connection.stream().accept(*connection.plan().context, lane.windows);
+    connection.handshake(std::nullopt);
     admin::ListenerCells& cells = lane.cells->listener(connection.plan().index);
-    const auto result = done ? admin::HandshakeResult::ok : handshake_result(done.error());
+    auto result = done ? admin::HandshakeResult::ok : handshake_result(done.error());
+    if (done && !connection.meet_client()) result = admin::HandshakeResult::client_invalid;
     cells.count_handshake(connection.stream().tls_version(), connection.stream().tls_resumed(), result,
                           lane.reactor.precise_now() - begin);
-    if (done) co_return true;
+    if (result == admin::HandshakeResult::ok) co_return true;
+    if (done) co_return false;
     if (done.error() == tls::errc::plain_http) co_await refuse_plain_http(connection);
     co_return false;
 }

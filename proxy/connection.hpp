@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "proxy/identity.hpp"
 #include "proxy/lane.hpp"
@@ -24,7 +25,16 @@ class Connection {
     tls::Stream& stream() { return stream_; }
     io::Socket& socket() const { return stream_.socket(); }
     const io::Peer& peer() const { return peer_; }
-    Arrival arrival() const { return {peer_, stream_.is_tls(), {port_.data(), port_size_}}; }
+    Arrival arrival() const {
+        return {peer_, stream_.is_tls(), {port_.data(), port_size_}, asks_certificate_, certificate_.get()};
+    }
+    /// Of the client's certificate; empty without one.
+    std::string_view certificate_subject() const;
+    /// The handshake is done: notes who the client is. False: its certificate cannot be told.
+    bool meet_client();
+    /// A TLS handshake is under way, counted in the lane, from `since` on; nothing = it is not.
+    void handshake(std::optional<io::TimePoint> since);
+    std::optional<io::TimePoint> handshake_since() const { return handshake_since_; }
     io::TimePoint now() const { return lane_.reactor.now(); }
     /// From then on it is asked to end. Connections that began together do not end together.
     io::TimePoint old_at() const { return old_at_; }
@@ -57,6 +67,9 @@ class Connection {
     bool idle_ = false;
     std::uint8_t port_size_ = 0;
     std::array<char, 5> port_;
+    bool asks_certificate_ = false;
+    std::unique_ptr<const tls::ClientIdentity> certificate_;  ///< null without one
+    std::optional<io::TimePoint> handshake_since_;
     admin::ConnectionMark mark_;
     tls::Stream stream_;
     Drainable* drainable_ = nullptr;

@@ -27,6 +27,7 @@ void begin(Connection& connection, Exchange& exchange, Workspace& work) {
     record.protocol = request.version;
     record.tls_version = connection.stream().tls_version();
     record.tls_resumed = connection.stream().tls_resumed();
+    record.client_cert = connection.certificate_subject();
     record.method = request.method;
     record.method_text = request.method_text;
     record.scheme = work.identity.proto;
@@ -138,6 +139,14 @@ io::Task<void> act(Connection& connection, Exchange& exchange, Workspace& work, 
     return forward(connection, exchange, plan, work);
 }
 
+/// The name in the request belongs to a certificate with other rules about clients than those that this connection was
+/// made under (RFC 9110, section 7.4).
+bool is_misdirected(Connection& connection, const http::Request& request) {
+    const tls::Identities* const identities = connection.lane().snapshot->identities.get();
+    if (identities == nullptr || !connection.stream().is_tls()) return false;
+    return !identities->admits(connection.stream().tls_rules(), request.host);
+}
+
 /// Chooses the route and notes it; null (and answered) when there is none.
 const RoutePlan* choose_route(Connection& connection, Workspace& work, const Reason*& why) {
     Lane& lane = connection.lane();
@@ -169,7 +178,9 @@ io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& w
     const io::TimePoint began = lane.reactor.precise_now();
     begin(connection, exchange, work);
     bool logged = true;
-    if (connection.listener().redirect_https) {
+    if (is_misdirected(connection, work.request)) {
+        co_await answer_locally(connection, exchange, work, reason(Refusal::misdirected));
+    } else if (connection.listener().redirect_https) {
         co_await redirect_to_https(connection, exchange, work);
     } else if (work.request.path == "*" || max_forwards(work.request) == 0u) {
         // OPTIONS * asks about the server as a whole, and one that may not go further about us.

@@ -84,6 +84,13 @@ bool is_request_id(std::string_view text) {
     return !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), allowed);
 }
 
+bool is_trusted(const config::ClientIp& rules, const io::Peer& peer) {
+    if (rules.trusted_proxies.empty() || !peer.is_ip) return false;
+    std::uint8_t ip[16];
+    std::copy(peer.ip.begin(), peer.ip.end(), ip);
+    return trusts(rules, ip);
+}
+
 void identify(const http::Request& request, const Arrival& arrival, const config::ClientIp& rules,
               std::string_view request_id_field, Identity& out) {
     out.client_ip = {out.ip_text.data(), arrival.peer.write(out.ip_text.data())};
@@ -93,10 +100,9 @@ void identify(const http::Request& request, const Arrival& arrival, const config
     out.proto = arrival.tls ? "https" : "http";
     out.host = request.authority;
     out.port = arrival.local_port;
-    if (rules.trusted_proxies.empty() || !arrival.peer.is_ip) return;
-    std::uint8_t ip[16];
-    std::copy(arrival.peer.ip.begin(), arrival.peer.ip.end(), ip);
-    out.trusted = trusts(rules, ip);
+    out.asks_certificate = arrival.asks_certificate;
+    out.certificate = arrival.certificate;
+    out.trusted = is_trusted(rules, arrival.peer);
     if (out.trusted) believe(request, rules, request_id_field, out);
 }
 

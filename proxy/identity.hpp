@@ -8,6 +8,10 @@
 #include "proxy/http/message.hpp"
 #include "tls/io/ip.hpp"
 
+namespace edgeproxy::tls {
+struct ClientIdentity;
+}  // namespace edgeproxy::tls
+
 namespace edgeproxy::proxy {
 
 /// Who asks, as the application is to see it. Views into the request, into this object, or literals; not movable for
@@ -17,12 +21,14 @@ struct Identity {
     Identity(const Identity&) = delete;
     Identity& operator=(const Identity&) = delete;
 
-    std::string_view client_ip;   ///< one address, or "unix"
-    std::string_view proto;       ///< "http" or "https"
-    std::string_view host;        ///< what the client put into Host, or a trusted peer's X-Forwarded-Host
-    std::string_view port;        ///< decimal; empty on a unix listener
-    std::string_view request_id;  ///< a trusted peer's; empty when one is to be made
-    bool trusted = false;         ///< the peer itself is in `client_ip.trusted_proxies`
+    std::string_view client_ip;     ///< one address, or "unix"
+    std::string_view proto;         ///< "http" or "https"
+    std::string_view host;          ///< what the client put into Host, or a trusted peer's X-Forwarded-Host
+    std::string_view port;          ///< decimal; empty on a unix listener
+    std::string_view request_id;    ///< a trusted peer's; empty when one is to be made
+    bool trusted = false;           ///< the peer itself is in `client_ip.trusted_proxies`
+    bool asks_certificate = false;  ///< the handshake asked for a client certificate
+    const tls::ClientIdentity* certificate = nullptr;  ///< whom it names; null when the client showed none
 
     /// The connection's own address, with port.
     std::string_view peer() const { return {peer_text.data(), peer_size}; }
@@ -37,7 +43,12 @@ struct Arrival {
     io::Peer peer;
     bool tls = false;
     std::string_view local_port;  ///< of the listener, decimal; empty on a unix listener
+    bool asks_certificate = false;
+    const tls::ClientIdentity* certificate = nullptr;  ///< lives as long as the connection
 };
+
+/// The peer is in `client_ip.trusted_proxies`.
+bool is_trusted(const config::ClientIp& rules, const io::Peer& peer);
 
 /// Hops of X-Forwarded-For that are looked at, from the right.
 inline constexpr unsigned max_forwarded_hops = 16;

@@ -5,6 +5,7 @@
 
 #include "proxy/admin/access_log.hpp"
 #include "proxy/admin/cells.hpp"
+#include "proxy/handshake_rate.hpp"
 #include "proxy/http/message.hpp"
 #include "proxy/identity.hpp"
 #include "proxy/object_pool.hpp"
@@ -48,11 +49,20 @@ struct Lane {
 
     Connection* connections = nullptr;  ///< all of this lane, linked
     std::size_t open = 0;
-    Tunnel* tunnels = nullptr;  ///< all of this lane, linked
-    bool draining = false;      ///< answer with `Connection: close` / GOAWAY, keep nobody
+    std::size_t handshakes = 0;               ///< TLS, under way: the client has begun to speak
+    HandshakeRate* handshake_rate = nullptr;  ///< of all lanes
+    Tunnel* tunnels = nullptr;                ///< all of this lane, linked
+    bool draining = false;                    ///< answer with `Connection: close` / GOAWAY, keep nobody
 
     /// Serves what is in flight and then closes; idle connections close now, tunnels with a close frame.
     void drain();
+
+    /// Handshakes under way; beyond it accepting pauses, and who dawdles is closed.
+    static constexpr std::size_t max_handshakes = 256;
+    static constexpr io::Duration handshake_patience = std::chrono::seconds(1);
+    /// Closes the connections whose handshake takes longer than `handshake_patience`: half-open ones must not keep the
+    /// others out.
+    void hurry_handshakes();
 };
 
 }  // namespace edgeproxy::proxy

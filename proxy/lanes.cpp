@@ -22,6 +22,7 @@ struct Lanes::Room {
     admin::LaneCells cells;
     Lane lane;
     std::vector<std::unique_ptr<Listener>> listeners;
+    std::vector<std::size_t> plans;  ///< of each of `listeners`, into Snapshot::listeners
     std::size_t told_open = 0;
     bool ending = false;
     std::jthread thread;
@@ -32,6 +33,7 @@ Lanes::Lanes(unsigned count, io::Clock& clock, admin::AccessLog* access_log) {
         rooms_.push_back(std::make_unique<Room>(i, clock));
         rooms_.back()->lane.cells = &rooms_.back()->cells;
         rooms_.back()->lane.access_log = access_log;
+        rooms_.back()->lane.handshake_rate = &handshake_rate_;
     }
 }
 
@@ -83,10 +85,23 @@ void Lanes::start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Do
     for (const auto& owned : rooms_) {
         Room& room = *owned;
         room.lane.snapshot = snapshot;
-        for (const Door& door : doors)
+        for (const Door& door : doors) {
             room.listeners.push_back(
                 std::make_unique<Listener>(room.lane, snapshot->listeners[door.plan], door.socket, door.port, most));
+            room.plans.push_back(door.plan);
+        }
         room.thread = std::jthread([this, &room] { run(room); });
+    }
+}
+
+void Lanes::adopt(std::shared_ptr<const Snapshot> snapshot) {
+    for (const auto& owned : rooms_) {
+        Room& room = *owned;
+        room.lane.reactor.post([&room, snapshot] {
+            room.lane.snapshot = snapshot;
+            for (std::size_t i = 0; i < room.listeners.size(); ++i)
+                room.listeners[i]->adopt(snapshot->listeners[room.plans[i]]);
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -33,6 +34,9 @@ class Lanes {
 
     /// Starts the threads: each adopts the snapshot, opens the doors and serves.
     void start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Door>& doors);
+    /// The lanes serve with this one from now on, over the same doors: the listeners must be the same. Connections keep
+    /// the one that they were accepted with.
+    void adopt(std::shared_ptr<const Snapshot> snapshot);
     /// Closes the doors (after accepting who waits), answers with `Connection: close`, closes idle connections.
     void drain();
     /// Connections still open, as each lane said last. Zero once all have been told to drain and are empty.
@@ -45,6 +49,7 @@ class Lanes {
     void run(Room& room);
     static io::Task<void> tick(Lanes& lanes, Room& room);
 
+    HandshakeRate handshake_rate_{std::random_device{}() | std::uint64_t{std::random_device{}()} << 32};
     std::vector<std::unique_ptr<Room>> rooms_;
     std::atomic<std::size_t> open_{0};
     bool stopped_ = false;

@@ -13,7 +13,7 @@ namespace edgeproxy::proxy {
 
 Listener::Listener(Lane& lane, const ListenerPlan& plan, std::shared_ptr<const io::UniqueFd> socket, std::uint16_t port,
                    std::size_t most)
-    : lane_(lane), plan_(plan), socket_(std::move(socket)), port_(port), most_(most) {
+    : lane_(lane), plan_(&plan), socket_(std::move(socket)), port_(port), most_(most) {
     registered_ = !lane_.reactor.add_listener(*this, socket_->get());
     if (!registered_) rest();
 }
@@ -32,7 +32,12 @@ void Listener::ready(Events) {
 
 Listener::Accepted Listener::accept_one() {
     if (lane_.open >= most_) {
-        lane_.cells->listener(plan_.index).refuse(admin::Refusal::connection_limit);
+        lane_.cells->listener(plan_->index).refuse(admin::Refusal::connection_limit);
+        return Accepted::exhausted;
+    }
+    if (plan_->context != nullptr && lane_.handshakes >= Lane::max_handshakes) {
+        lane_.cells->listener(plan_->index).refuse(admin::Refusal::handshake_limit);
+        lane_.hurry_handshakes();
         return Accepted::exhausted;
     }
     sockaddr_storage from{};
@@ -40,7 +45,7 @@ Listener::Accepted Listener::accept_one() {
     io::UniqueFd fd{::accept4(socket_->get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     if (!fd) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            lane_.cells->listener(plan_.index).refuse(admin::Refusal::descriptor_limit);
+            lane_.cells->listener(plan_->index).refuse(admin::Refusal::descriptor_limit);
             return Accepted::exhausted;
         }
         // A client that left the backlog again is no reason to stop.
@@ -51,9 +56,20 @@ Listener::Accepted Listener::accept_one() {
         const int on = 1;
         ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    lane_.cells->listener(plan_.index).accepted.add();
-    lane_.reactor.spawn(serve_connection(std::make_unique<Connection>(lane_, plan_, std::move(fd), peer, port_)));
+    lane_.cells->listener(plan_->index).accepted.add();
+    if (plan_->context != nullptr && !may_shake_hands(peer)) {
+        lane_.cells->listener(plan_->index).refuse(admin::Refusal::handshake_rate);
+        return Accepted::one;
+    }
+    lane_.reactor.spawn(serve_connection(std::make_unique<Connection>(lane_, *plan_, std::move(fd), peer, port_)));
     return Accepted::one;
+}
+
+bool Listener::may_shake_hands(const io::Peer& peer) {
+    const config::ListenerLimits& limits = plan_->listener->limits;
+    const HandshakeRate::Limit limit{limits.handshakes, limits.handshake_window};
+    if (limit.burst == 0 || is_trusted(lane_.snapshot->config->client_ip, peer)) return true;
+    return lane_.handshake_rate->take(peer, plan_->index, limit, lane_.reactor.now());
 }
 
 void Listener::rest() {

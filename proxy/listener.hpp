@@ -22,6 +22,8 @@ class Listener final : io::Source, io::Timer {
              std::size_t most);
     ~Listener();
 
+    /// Newcomers get this plan, of the lane's new snapshot.
+    void adopt(const ListenerPlan& plan) { plan_ = &plan; }
     /// Accepts until nobody waits any more, then takes no more. The socket closes with the last lane's listener.
     void close();
 
@@ -30,10 +32,11 @@ class Listener final : io::Source, io::Timer {
     void ready(Events events) override;
     void expired(io::TimePoint now) override;
     Accepted accept_one();
+    bool may_shake_hands(const io::Peer& peer);
     void rest();
 
     Lane& lane_;
-    const ListenerPlan& plan_;
+    const ListenerPlan* plan_;
     std::shared_ptr<const io::UniqueFd> socket_;
     std::uint16_t port_;
     std::size_t most_;

@@ -68,8 +68,9 @@ std::vector<admin::CertificateSample> Reports::certificates() const {
     if (!running_.identities) return all;
     for (const tls::CertificateInfo& info : running_.identities->infos()) {
         const auto not_after = duration_cast<seconds>(info.not_after.time_since_epoch()).count();
+        const auto stapled_until = duration_cast<seconds>(info.stapled_until.time_since_epoch()).count();
         all.push_back({info.names.empty() ? info.subject : info.names.front(),
-                       running_.config->tls.dev ? "dev" : "file", not_after});
+                       running_.config->tls.dev ? "dev" : "file", not_after, stapled_until});
     }
     return all;
 }
@@ -90,6 +91,8 @@ admin::MetricSources Reports::sources() {
         return all;
     };
     sources.certificates = [this] { return certificates(); };
+    sources.keys_replaced = [this] { return running_.keys_replaced; };
+    sources.keys_refused = [this] { return running_.keys_refused; };
     sources.access_dropped = [this] { return running_.log_writer->access_dropped(); };
     sources.log_dropped = [this] { return running_.log_writer->log_dropped(); };
     return sources;

@@ -4,6 +4,7 @@
 #include "proxy/http/framing.hpp"
 #include "proxy/http/target.hpp"
 #include "proxy/http/text.hpp"
+#include "tls/client_identity.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -112,6 +113,23 @@ void write_forwarded(http::HeadWriter& out, const RewriteRules& rules, const Ide
     }
 }
 
+void optional_field(http::HeadWriter& out, std::string_view name, std::string_view value) {
+    if (!value.empty()) out.field(name, value);
+}
+
+/// Whom the client's certificate names, where one is asked for. What the client itself says in these fields never
+/// passes.
+void write_certificate(http::HeadWriter& out, const Identity& identity) {
+    if (!identity.asks_certificate) return;
+    out.field("X-Client-Cert-Verify", identity.certificate != nullptr ? "SUCCESS" : "NONE");
+    if (identity.certificate == nullptr) return;
+    optional_field(out, "X-Client-Cert-Subject", identity.certificate->subject);
+    optional_field(out, "X-Client-Cert-Issuer", identity.certificate->issuer);
+    optional_field(out, "X-Client-Cert-Serial", identity.certificate->serial);
+    optional_field(out, "X-Client-Cert-Fingerprint", identity.certificate->fingerprint);
+    optional_field(out, "X-Client-Cert-Names", identity.certificate->names);
+}
+
 bool passes_to_client(const Field& field, const http::Response& response, const RewriteRules& rules) {
     if (field.id == FieldId::other)
         return response.connection.names().empty() || !response.connection.nominates(field.name);
@@ -166,6 +184,7 @@ void write_request_head(http::HeadWriter& out, const http::Request& request, con
         out.put("Connection: te\r\nTE: trailers\r\n");
     }
     write_forwarded(out, rules, identity);
+    write_certificate(out, identity);
     if (!rules.request_id.empty()) out.field(rules.request_id, request_id);
     if (const auto hops = max_forwards(request); hops && *hops > 0) out.field("Max-Forwards", *hops - 1);
     if (!rules.via.empty()) out.field("Via", rules.via);

@@ -40,8 +40,10 @@ struct UpstreamBody {
 /// form where a prefix is changed), Host, every field that may pass, then what edgeproxy says itself.
 ///
 /// Left out: hop-by-hop fields and what Connection names, fields that only a server may set, and, unless the peer is
-/// trusted, everything that claims to know the client (RFC 9110, section 7.6). `endpoint_authority` is for
-/// `host_header: endpoint`. `scratch` holds at least request.path.size() bytes. Check `out.overflowed()`.
+/// trusted, everything that claims to know the client (RFC 9110, section 7.6). X-Client-Cert-* (Verify: SUCCESS or
+/// NONE, Subject, Issuer, Serial, Fingerprint, Names) is ours alone, and there where a certificate is asked for.
+/// `endpoint_authority` is for `host_header: endpoint`. `scratch` holds at least request.path.size() bytes. Check
+/// `out.overflowed()`.
 void write_request_head(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
                         const Identity& identity, std::string_view request_id, std::string_view endpoint_authority,
                         const UpstreamBody& body, std::span<char> scratch);

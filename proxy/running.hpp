@@ -36,8 +36,10 @@ struct Running {
     std::unique_ptr<admin::LogThread> log_thread;
     admin::Registry registry;
     std::unique_ptr<tls::TicketKeys> tickets;
-    std::shared_ptr<const tls::Identities> identities;                             ///< null when no listener has TLS
-    std::map<std::string, PoolDesk> desks;                                         ///< by pool
+    std::shared_ptr<const tls::Identities> identities;  ///< null when no listener has TLS
+    std::shared_ptr<const Snapshot> snapshot;           ///< what the lanes serve
+    std::uint64_t keys_replaced = 0, keys_refused = 0;  ///< certificates that changed on disk
+    std::map<std::string, PoolDesk> desks;              ///< by pool
     std::map<std::pair<std::string, std::uint32_t>, control::WorkerUsage> usages;  ///< by pool and slot
     std::unique_ptr<Lanes> lanes;
     std::unique_ptr<upstream::Pools> pools;

@@ -15,9 +15,24 @@ http::Limits limits_of(const config::ListenerLimits& from) {
 
 }  // namespace
 
+std::shared_ptr<const Snapshot> with_identities(const Snapshot& from,
+                                                std::shared_ptr<const tls::Identities> identities) {
+    auto snapshot = std::make_shared<Snapshot>(from);
+    snapshot->identities = std::move(identities);
+    snapshot->contexts.clear();
+    for (ListenerPlan& plan : snapshot->listeners) {
+        if (plan.context == nullptr) continue;
+        snapshot->contexts.push_back(
+            std::make_shared<const tls::Context>(snapshot->identities, plan.listener->protocols));
+        plan.context = snapshot->contexts.back().get();
+    }
+    return snapshot;
+}
+
 std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Config> config,
                                               const SnapshotParts& parts) {
     auto snapshot = std::make_shared<Snapshot>(std::move(config));
+    snapshot->identities = parts.identities;
     const config::Config& plan = *snapshot->config;
     for (const config::Route& route : plan.routes) {
         RoutePlan made;

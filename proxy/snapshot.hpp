@@ -70,6 +70,7 @@ struct Snapshot {
     std::vector<RoutePlan> routes;
     std::vector<ListenerPlan> listeners;
     std::vector<std::shared_ptr<const tls::Context>> contexts;
+    std::shared_ptr<const tls::Identities> identities;  ///< null when no listener has TLS
 };
 
 /// What a snapshot is made of besides the configuration; all of it outlives the snapshot.
@@ -82,5 +83,9 @@ struct SnapshotParts {
 
 /// Every pool that a route names must be there.
 std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Config> config, const SnapshotParts& parts);
+
+/// The same with other certificates.
+std::shared_ptr<const Snapshot> with_identities(const Snapshot& from,
+                                                std::shared_ptr<const tls::Identities> identities);
 
 }  // namespace edgeproxy::proxy

@@ -11,7 +11,8 @@ checks with ctest, then tests/scenario and tests/stack with pytest against the r
 
   -R NAME           only tests whose name fits: ctest -R NAME, pytest -k NAME
   --preset NAME     which build is tested: release (default), dev, asan, tsan
-  --only WHAT       unit, scenario or stack; may be given more than once
+  --only WHAT       unit, scenario or stack; may be given more than once; scan (testssl.sh against the TLS front, about three
+                    minutes) runs only when it is asked for
   --jobs N          unit tests run at the same time (default: the number of cores)
   --differential N  N mutants (3000) and every value of every byte, in the comparison with other parsers: 100000 take
                     about two minutes
@@ -47,12 +48,13 @@ done
 [[ ${#only[@]} -gt 0 ]] || only=(unit scenario stack)
 for what in "${only[@]}"; do
     case $what in
-        unit | scenario | stack) ;;
-        *) printf 'run.sh: --only takes unit, scenario or stack, not %s\n' "$what" >&2; exit 2 ;;
+        unit | scenario | stack | scan) ;;
+        *) printf 'run.sh: --only takes unit, scenario, stack or scan, not %s\n' "$what" >&2; exit 2 ;;
     esac
 done
 
 groups=(build demo tests)
+if [[ " ${only[*]} " == *" scan "* ]]; then groups+=(scan); fi
 case $preset in
     release | dev) ;;
     asan | tsan) groups+=(sanitizers) ;;
@@ -106,11 +108,11 @@ run_pytest() {
         return 0
     fi
     files+=("$reports/$suite.xml")
-    limited 20 "$EDGEPROXY_PYTHON" -m pytest "tests/$suite" -q -ra --junitxml="$reports/$suite.xml" \
+    limited 20 "$EDGEPROXY_PYTHON" -m pytest "tests/$suite" -q -ra -o "faulthandler_timeout=$([[ $suite == scan ]] && echo 900 || echo 150)" --junitxml="$reports/$suite.xml" \
         ${filter:+-k "$filter"}
 }
 
-for what in unit scenario stack; do
+for what in unit scenario stack scan; do
     [[ " ${only[*]} " == *" $what "* ]] || continue
     if [[ $what == unit ]]; then run_unit; else run_pytest "$what"; fi
 done

@@ -54,21 +54,6 @@ std::string text_of(const ASN1_STRING* string) {
     return text;
 }
 
-std::string ip_of(const ASN1_OCTET_STRING* bytes) {
-    io::Peer peer;
-    peer.is_ip = true;
-    const std::uint8_t* data = ASN1_STRING_get0_data(bytes);
-    if (ASN1_STRING_length(bytes) == 4) {
-        peer.ip[10] = peer.ip[11] = 0xff;
-        std::copy_n(data, 4, peer.ip.begin() + 12);
-    } else if (ASN1_STRING_length(bytes) == 16) {
-        std::copy_n(data, 16, peer.ip.begin());
-    } else {
-        return {};
-    }
-    return peer.to_string();
-}
-
 std::vector<std::string> alternative_names(X509* leaf) {
     std::vector<std::string> found;
     const Names names{static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(leaf, NID_subject_alt_name, nullptr, nullptr))};
@@ -76,7 +61,7 @@ std::vector<std::string> alternative_names(X509* leaf) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
         std::string text;
         if (name->type == GEN_DNS) text = text_of(name->d.dNSName);
-        if (name->type == GEN_IPADD) text = ip_of(name->d.iPAddress);
+        if (name->type == GEN_IPADD) text = address_text(name->d.iPAddress);
         if (!text.empty()) found.push_back(std::move(text));
     }
     return found;
@@ -194,6 +179,21 @@ std::string mismatch(const std::vector<UniqueX509>& chain, EVP_PKEY* key) {
 
 void throw_exception_from_error(const CertificateError& error, const boost::source_location&) {
     throw std::runtime_error(error.message);
+}
+
+std::string address_text(const ASN1_OCTET_STRING* bytes) {
+    io::Peer peer;
+    peer.is_ip = true;
+    const std::uint8_t* data = ASN1_STRING_get0_data(bytes);
+    if (ASN1_STRING_length(bytes) == 4) {
+        peer.ip[10] = peer.ip[11] = 0xff;
+        std::copy_n(data, 4, peer.ip.begin() + 12);
+    } else if (ASN1_STRING_length(bytes) == 16) {
+        std::copy_n(data, 16, peer.ip.begin());
+    } else {
+        return {};
+    }
+    return peer.to_string();
 }
 
 long CertificateInfo::days_left(Time now) const {

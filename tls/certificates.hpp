@@ -10,15 +10,18 @@
 
 namespace edgeproxy::tls {
 
-/// The contents of a certificate's two files. Key material: never log.
+/// The contents of the files of a certificate. Key material: never log.
 struct Pem {
     std::string chain;  ///< the certificate first, then its intermediates
     std::string key;
+    std::string ocsp{};        ///< an answer to staple, DER; empty = none
+    std::string client_ca{};   ///< authorities of its clients; used where `client_auth` asks for a certificate
+    std::string client_crl{};  ///< their revocation lists
 };
 
 /// Why a certificate cannot be served, as a sentence without file names that continues "CERT: ...".
 struct CertificateError {
-    enum class Where { chain, key, both };
+    enum class Where { chain, key, both, client_ca, client_crl, settings };
     std::string message;
     Where where = Where::both;  ///< which file to name
     std::size_t index = 0;      ///< of the certificate in the configuration
@@ -37,7 +40,8 @@ struct CertificateInfo {
     Time not_before{};
     Time not_after{};
     bool self_signed = false;
-    std::vector<std::string> warnings;  ///< sentences: a gap in the chain, no intermediate, no SAN
+    std::vector<std::string> warnings;  ///< sentences: a gap in the chain, no intermediate, no SAN, no good OCSP answer
+    Time stapled_until{};               ///< nextUpdate of the OCSP answer that is stapled; the epoch = none
 
     /// Whole days until it expires; negative when it has.
     long days_left(Time now) const;
@@ -55,6 +59,9 @@ struct Certificate {
 /// enough for today's clients (RSA from 2,048 bits). An expired certificate loads: `info` tells. Blocking only for CPU;
 /// any thread.
 CertificateResult<Certificate> load_certificate(std::string_view chain_pem, std::string_view key_pem);
+
+/// An IP address of a SAN as people write it; empty when it has neither 4 nor 16 bytes.
+std::string address_text(const ASN1_OCTET_STRING* bytes);
 
 /// A fresh self-signed certificate for localhost, *.localhost, 127.0.0.1 and ::1, EC P-256, valid from an hour before
 /// `now` for 30 days. Empty strings only when OpenSSL has no randomness. Any thread.

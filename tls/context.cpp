@@ -3,6 +3,9 @@
 
 #include <openssl/err.h>
 
+#include "tls/client_auth.hpp"
+#include "tls/ocsp.hpp"
+#include "tls/overrides.hpp"
 #include "tls/session.hpp"
 #include "tls/tickets.hpp"
 
@@ -16,7 +19,6 @@ constexpr const char* tls12_ciphers =
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 constexpr const char* tls13_ciphers = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* groups = "X25519:P-256:P-384";
-constexpr std::string_view session_context = "edgeproxy";
 /// A ticket lives no longer than its key surely does.
 constexpr auto ticket_lifetime =
     std::chrono::duration_cast<std::chrono::seconds>(TicketKeys::lifetime - TicketKeys::rotation);
@@ -39,13 +41,15 @@ bool set_policy(SSL_CTX* ctx, const config::Tls& tls) {
            SSL_CTX_set1_groups_list(ctx, groups) == 1;
 }
 
-bool set_sessions(SSL_CTX* ctx, bool tickets) {
+bool set_sessions(SSL_CTX* ctx, bool tickets, std::span<const unsigned char> session_context) {
+    SSL_CTX_set_max_early_data(ctx, 0);
+    SSL_CTX_set_recv_max_early_data(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     if (!tickets) SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_set_timeout(ctx, static_cast<long>(ticket_lifetime.count()));
     return SSL_CTX_set_num_tickets(ctx, tickets ? 1 : 0) == 1 &&
-           SSL_CTX_set_session_id_context(ctx, reinterpret_cast<const unsigned char*>(session_context.data()),
-                                          static_cast<unsigned>(session_context.size())) == 1;
+           SSL_CTX_set_session_id_context(ctx, session_context.data(), static_cast<unsigned>(session_context.size())) ==
+               1;
 }
 
 bool set_certificate(SSL_CTX* ctx, const Certificate& certificate) {
@@ -57,13 +61,26 @@ bool set_certificate(SSL_CTX* ctx, const Certificate& certificate) {
     return true;
 }
 
-CertificateResult<UniqueSslCtx> make_ctx(const Certificate& certificate, const config::Tls& tls) {
+CertificateResult<UniqueSslCtx> make_ctx(const Certificate& certificate, const config::Tls& tls,
+                                         const ClientPolicy& policy) {
     UniqueSslCtx ctx{SSL_CTX_new(TLS_server_method())};
-    if (!ctx || !set_policy(ctx.get(), tls) || !set_sessions(ctx.get(), tls.tickets))
+    if (!ctx || !set_policy(ctx.get(), tls) || !set_sessions(ctx.get(), tls.tickets, policy.session))
         return refused("OpenSSL refused the settings");
+    if (std::string why = set_overrides(ctx.get(), tls); !why.empty())
+        return CertificateError{std::move(why), CertificateError::Where::settings};
     if (!set_certificate(ctx.get(), certificate)) return refused("OpenSSL refused the certificate");
     Session::set_callbacks(ctx.get());
     return ctx;
+}
+
+/// Staples the answer while it is young enough (RFC 8446, section 4.4.2.1).
+int staple(SSL* ssl, void* argument) {
+    const auto& answer = *static_cast<const Staple*>(argument);
+    if (answer.der.empty() || answer.until <= std::chrono::system_clock::now()) return SSL_TLSEXT_ERR_NOACK;
+    auto* const copy = static_cast<unsigned char*>(OPENSSL_memdup(answer.der.data(), answer.der.size()));
+    if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(answer.der.size()));
+    return SSL_TLSEXT_ERR_OK;
 }
 
 std::string_view alpn_name(config::Protocol protocol) {
@@ -72,31 +89,106 @@ std::string_view alpn_name(config::Protocol protocol) {
 
 }  // namespace
 
+/// One certificate with everything that its handshakes need. Handshakes that use it keep the Identities alive.
+struct Identities::Served {
+    UniqueSslCtx ctx;
+    CertificateInfo info;
+    Staple staple;
+    std::uint64_t rules = 0;
+};
+
+CertificateResult<std::shared_ptr<const Identities::Served>> Identities::serve(const config::Tls& tls,
+                                                                               std::size_t index, const Pem& pem) {
+    auto certificate = load_certificate(pem.chain, pem.key);
+    if (!certificate) return CertificateError{certificate.error().message, certificate.error().where, index};
+    const config::ClientAuth& client_auth = client_auth_of(tls, index);
+    const bool told = index < tls.certificates.size();
+    const ClientPolicy policy = client_policy(client_auth, pem, told ? tls.certificates[index].cert : "dev");
+    auto ctx = make_ctx(*certificate, tls, policy);
+    if (!ctx) return CertificateError{ctx.error().message, ctx.error().where, index};
+    auto made = std::make_shared<Served>();
+    made->ctx = std::move(*ctx);
+    made->rules = policy.rules;
+    made->info = std::move(certificate->info);
+    if (std::string why = set_client_auth(made->ctx.get(), client_auth, pem, made->info.warnings); !why.empty()) {
+        const bool crl = why.starts_with("client_auth.crl");
+        return CertificateError{std::move(why),
+                                crl ? CertificateError::Where::client_crl : CertificateError::Where::client_ca, index};
+    }
+    if (!pem.ocsp.empty()) {
+        std::string why;
+        made->staple = check_staple(pem.ocsp, *certificate, std::chrono::system_clock::now(), why);
+        if (!why.empty()) made->info.warnings.push_back("the OCSP answer is not stapled: " + why);
+        made->info.stapled_until = made->staple.until;
+    }
+    SSL_CTX_set_tlsext_status_cb(made->ctx.get(), staple);
+    SSL_CTX_set_tlsext_status_arg(made->ctx.get(), const_cast<Staple*>(&made->staple));
+    return std::shared_ptr<const Served>(std::move(made));
+}
+
 CertificateResult<std::shared_ptr<const Identities>> Identities::load(const config::Tls& tls, std::span<const Pem> pems,
                                                                       const TicketKeys& tickets) {
-    if (pems.empty()) return CertificateError{"no certificate is configured"};
-    std::shared_ptr<Identities> made{new Identities(tickets)};
-    made->unknown_host_ = tls.unknown_host;
+    std::shared_ptr<Identities> made{new Identities(tls, tickets)};
+    if (pems.empty()) return CertificateError{"there is no certificate"};
     for (std::size_t i = 0; i < pems.size(); ++i) {
-        auto certificate = load_certificate(pems[i].chain, pems[i].key);
-        if (!certificate) return CertificateError{certificate.error().message, certificate.error().where, i};
-        auto ctx = make_ctx(*certificate, tls);
-        if (!ctx) return CertificateError{ctx.error().message, ctx.error().where, i};
-        const bool told = i < tls.certificates.size() && !tls.certificates[i].hosts.empty();
-        for (const std::string& name : told ? tls.certificates[i].hosts : certificate->info.names)
-            made->names_.add(name, i);
-        made->contexts_.push_back(std::move(*ctx));
-        made->infos_.push_back(std::move(certificate->info));
+        auto served = serve(tls, i, pems[i]);
+        if (!served) return served.error();
+        made->served_.push_back(std::move(*served));
     }
-    made->names_.finish();
+    made->finish();
     return std::shared_ptr<const Identities>(std::move(made));
+}
+
+std::shared_ptr<const Identities> Identities::replaced(std::span<const Replacement> replacements,
+                                                       std::vector<CertificateError>& refused) const {
+    std::shared_ptr<Identities> made{new Identities(tls_, tickets_)};
+    made->served_ = served_;
+    bool changed = false;
+    for (const Replacement& replacement : replacements) {
+        if (replacement.index >= served_.size()) continue;
+        auto served = serve(tls_, replacement.index, replacement.pem);
+        if (!served) {
+            refused.push_back(served.error());
+        } else {
+            made->served_[replacement.index] = std::move(*served);
+            changed = true;
+        }
+    }
+    if (!changed) return nullptr;
+    made->finish();
+    return made;
+}
+
+void Identities::finish() {
+    only_rules_ = served_.front()->rules;
+    for (std::size_t i = 0; i < served_.size(); ++i) {
+        infos_.push_back(served_[i]->info);
+        if (served_[i]->rules != only_rules_) only_rules_ = 0;
+        const bool told = i < tls_.certificates.size() && !tls_.certificates[i].hosts.empty();
+        for (const std::string& name : told ? tls_.certificates[i].hosts : infos_[i].names) names_.add(name, i);
+    }
+    names_.finish();
+}
+
+SSL_CTX* Identities::ssl_ctx(std::size_t index) const {
+    return served_[index]->ctx.get();
+}
+
+std::uint64_t Identities::rules(std::size_t index) const {
+    return served_[index]->rules;
+}
+
+bool Identities::admits(std::uint64_t rules, std::string_view host) const {
+    if (rules == only_rules_) return true;
+    const std::size_t index = names_.find(host);
+    return rules == served_[index == NameIndex::none ? 0 : index]->rules;
 }
 
 std::size_t Identities::choose(std::string_view host) const {
     if (host.empty()) return 0;
     const std::size_t found = names_.find(host);
     if (found != NameIndex::none) return found;
-    return unknown_host_ == config::UnknownHost::reject ? NameIndex::none : 0;
+    return tls_.unknown_host == config::UnknownHost::reject ? NameIndex::none : 0;
 }
 
 Context::Context(std::shared_ptr<const Identities> identities, std::span<const config::Protocol> protocols)

@@ -16,11 +16,19 @@ namespace edgeproxy::tls {
 
 class TicketKeys;
 
+/// New contents of the files of a certificate that is being served.
+struct Replacement {
+    std::size_t index = 0;  ///< of the certificate in the configuration
+    Pem pem;
+};
+
 /// The certificates of a configuration, ready to serve: one SSL_CTX each, the index of their names, the policy.
 ///
 /// Built off the reactors, immutable after that, shared by all listeners and reactors; connections keep what they use
 /// alive by themselves. Versions, ciphers and groups are Mozilla's `modern` (TLS 1.3) or `intermediate` (TLS 1.2 and
-/// 1.3, forward secret AEAD suites, the client's order). No session cache; stateless tickets, one a handshake.
+/// 1.3, forward secret AEAD suites), unless the configuration has others. No session cache;
+/// stateless tickets, one a handshake, which resume for the same certificate and the same rules about clients only
+/// (ClientPolicy::session), also after a replacement. No early data.
 class Identities {
  public:
     /// `pems` are the contents of `tls.certificates` in the same order, or the development certificate alone when
@@ -28,21 +36,37 @@ class Identities {
     static CertificateResult<std::shared_ptr<const Identities>> load(const config::Tls& tls, std::span<const Pem> pems,
                                                                      const TicketKeys& tickets);
 
+    /// The same with other contents for some; the rest is shared. A certificate that cannot be served stays what it
+    /// was, and `refused` says why. The names are found anew. Null when nothing changed.
+    std::shared_ptr<const Identities> replaced(std::span<const Replacement> replacements,
+                                               std::vector<CertificateError>& refused) const;
+
     /// What was loaded, for the API and metrics; the first is the default.
     const std::vector<CertificateInfo>& infos() const { return infos_; }
     /// Which of `infos` serves that SNI name: the default's 0 when it is empty or unknown, `NameIndex::none` when an
     /// unknown one is rejected.
     std::size_t choose(std::string_view host) const;
-    SSL_CTX* ssl_ctx(std::size_t index) const { return contexts_[index].get(); }
+    SSL_CTX* ssl_ctx(std::size_t index) const;
+    /// The rules about clients (ClientPolicy::rules) under which it is served.
+    std::uint64_t rules(std::size_t index) const;
+    /// Whether a request for `host` (a name without port, any case) may come over a connection that was made under
+    /// `rules`: those of the certificate that serves the name are the same. Else 421 (RFC 9110, section 15.5.20).
+    bool admits(std::uint64_t rules, std::string_view host) const;
     const TicketKeys& tickets() const { return tickets_; }
 
  private:
-    explicit Identities(const TicketKeys& tickets) : tickets_(tickets) {}
+    struct Served;
+    Identities(const config::Tls& tls, const TicketKeys& tickets) : tls_(tls), tickets_(tickets) {}
+    static CertificateResult<std::shared_ptr<const Served>> serve(const config::Tls& tls, std::size_t index,
+                                                                  const Pem& pem);
+    void finish();
+
+    const config::Tls tls_;
     const TicketKeys& tickets_;
-    std::vector<UniqueSslCtx> contexts_;
+    std::vector<std::shared_ptr<const Served>> served_;
     std::vector<CertificateInfo> infos_;
     NameIndex names_;
-    config::UnknownHost unknown_host_ = config::UnknownHost::use_default;
+    std::uint64_t only_rules_ = 0;  ///< of all certificates; 0 = they differ
 };
 
 /// What a listener needs to become the server side of TLS: the identities and its own ALPN list. Immutable; must live

@@ -31,6 +31,16 @@ class Category final : public boost::system::error_category {
                 return "broken TLS";
             case errc::out_of_memory:
                 return "out of memory in TLS";
+            case errc::no_client_certificate:
+                return "the client showed no certificate";
+            case errc::client_revoked:
+                return "the client's certificate has been revoked";
+            case errc::client_expired:
+                return "the client's certificate is not valid now";
+            case errc::client_unknown_ca:
+                return "the client's certificate is from an unknown authority";
+            case errc::client_invalid:
+                return "the client's certificate is not valid";
         }
         return "unknown";
     }
@@ -60,6 +70,16 @@ std::string_view reason(errc error) {
             return "protocol";
         case errc::out_of_memory:
             return "out_of_memory";
+        case errc::no_client_certificate:
+            return "no_client_certificate";
+        case errc::client_revoked:
+            return "client_revoked";
+        case errc::client_expired:
+            return "client_expired";
+        case errc::client_unknown_ca:
+            return "client_unknown_ca";
+        case errc::client_invalid:
+            return "client_invalid";
     }
     return "unknown";
 }

@@ -28,6 +28,8 @@ errc meaning(unsigned long error) {
     switch (reason) {
         case SSL_R_NO_APPLICATION_PROTOCOL:
             return errc::no_alpn;
+        case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+            return errc::no_client_certificate;
         case SSL_R_NO_SHARED_CIPHER:
         case SSL_R_UNSUPPORTED_PROTOCOL:
         case SSL_R_VERSION_TOO_LOW:
@@ -38,6 +40,25 @@ errc meaning(unsigned long error) {
             return errc::nothing_shared;
         default:
             return errc::protocol;
+    }
+}
+
+/// Why a client's certificate did not pass, by the result of its verification.
+errc meaning_of_verdict(long verdict) {
+    switch (verdict) {
+        case X509_V_ERR_CERT_REVOKED:
+            return errc::client_revoked;
+        case X509_V_ERR_CERT_HAS_EXPIRED:
+        case X509_V_ERR_CERT_NOT_YET_VALID:
+            return errc::client_expired;
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+        case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+        case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+            return errc::client_unknown_ca;
+        default:
+            return errc::client_invalid;
     }
 }
 
@@ -75,7 +96,7 @@ bool Session::refill() {
     const io::Socket::Raw got = socket_.receive(window);
     receive_error_ = got.error;
     if (got.bytes == 0) return false;
-    if (!established_ && (received_ += got.bytes) > max_handshake) {
+    if (!established_ && (received_ += got.bytes) > most_received_) {
         refusal_ = errc::too_large;
         return false;
     }
@@ -96,7 +117,7 @@ void Session::keep_rest() {
 
 bool Session::begin(io::error_code& error) {
     if (!refill()) {
-        error = receive_error_;
+        error = refusal_ ? refusal_ : receive_error_;
         return false;
     }
     if (begins_like_http(input_)) {
@@ -132,12 +153,20 @@ Session::Step Session::handshake(io::error_code& error) {
     io::error_code send_error;
     send_output(send_error);
     if (!error) error = send_error;
+    if (!error && result == 1 && !client_is_valid_still()) error = errc::client_expired;
     if (error) return Step::failed;
     if (result != 1) return Step::wait;
     established_ = true;
     context_ = nullptr;
     received_ = 0;
     return Step::done;
+}
+
+/// A resumed handshake looks at no certificate; what has been revoked or is no longer believed cannot resume anyway.
+bool Session::client_is_valid_still() const {
+    if (SSL_is_server(ssl_.get()) != 1 || SSL_session_reused(ssl_.get()) != 1) return true;
+    const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
+    return certificate == nullptr || X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
 }
 
 bool Session::has_input() const {
@@ -298,6 +327,10 @@ bool Session::truncated() const {
     return ssl_ && receive_error_ == io::errc::eof && (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) == 0;
 }
 
+bool Session::flooded() const {
+    return refusal_ == errc::flood;
+}
+
 void Session::glitch() {
     if (!established_) return;
     if (++glitches_ > free_glitches + received_ / bytes_per_glitch) refusal_ = errc::flood;
@@ -318,7 +351,9 @@ io::error_code Session::failure(int result) {
     } else {
         unsigned long first = ERR_get_error();
         while (first != 0 && ERR_GET_LIB(first) != ERR_LIB_SSL && ERR_peek_error() != 0) first = ERR_get_error();
-        why = meaning(first);
+        const bool verdict =
+            ERR_GET_LIB(first) == ERR_LIB_SSL && ERR_GET_REASON(first) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+        why = verdict ? meaning_of_verdict(SSL_get_verify_result(ssl_.get())) : meaning(first);
     }
     ERR_clear_error();
     return why;

@@ -19,12 +19,14 @@ class Context;
 /// Neither copied nor moved (OpenSSL points at it).
 class Session {
  public:
+    static constexpr std::size_t max_hello = 16 * 1024;      ///< bytes of the client until its ClientHello is whole
     static constexpr std::size_t max_handshake = 32 * 1024;  ///< bytes of the client until it is done
+    static constexpr std::size_t max_with_certificate = 64 * 1024;  ///< the same where it is asked for a certificate
     static constexpr std::size_t small_record = 1400;  ///< fits a TCP segment, so the first bytes can be used at once
     static constexpr std::size_t small_records = 64 * 1024;        ///< bytes in small records after ...
     static constexpr io::Duration idle = std::chrono::seconds(1);  ///< ... so long without a write
     static constexpr std::uint64_t free_glitches =
-        16;  ///< messages without data (KeyUpdate ...) that a client has free
+        16;  ///< messages without data (KeyUpdate, warning alerts ...) that a client has free
     static constexpr std::uint64_t bytes_per_glitch = 1024 * 1024;  ///< and one more for so much data
 
     /// `socket` and `windows` must outlive it, `context` its handshake.
@@ -58,6 +60,10 @@ class Session {
     bool truncated() const;
     /// Null before the first byte came.
     SSL* ssl() const { return ssl_.get(); }
+    /// The rules about clients under which the handshake went (ClientPolicy::rules); 0 before the ClientHello.
+    std::uint64_t rules() const { return rules_; }
+    /// Ended by us, because of too many messages without data.
+    bool flooded() const;
 
     // For the BIO.
     std::size_t pull(char* out, std::size_t size);
@@ -67,6 +73,7 @@ class Session {
  private:
     struct Callbacks;
     bool begin(io::error_code& error);
+    bool client_is_valid_still() const;
     bool refill();
     void keep_rest();
     bool send_output(io::error_code& error);
@@ -82,7 +89,9 @@ class Session {
     io::Socket& socket_;
     Windows& windows_;
     const Context* context_;  ///< null after the handshake
-    UniqueSsl ssl_;           ///< null until the first byte came
+    std::uint64_t rules_ = 0;
+    std::size_t most_received_ = max_hello;  ///< raw bytes, of the part of the handshake that goes on
+    UniqueSsl ssl_;                          ///< null until the first byte came
 
     std::string_view input_;  ///< received, not yet read by OpenSSL; lies in the window or, between calls, in `rest_`
     io::Buffer rest_;

@@ -23,6 +23,18 @@ bool set_mac_key(EVP_MAC_CTX* mac, TicketKeys::Key& key) {
     return EVP_MAC_CTX_set_params(mac, parameters) == 1;
 }
 
+/// The host name of the ClientHello's SNI (RFC 6066, section 3); empty when there is none, or nonsense, which OpenSSL
+/// refuses itself later.
+std::string_view server_name(SSL* ssl) {
+    constexpr std::size_t head = 5;  // bytes of the list, type, bytes of the name
+    const unsigned char* data = nullptr;
+    std::size_t size = 0;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) != 1 || size <= head) return {};
+    const auto number = [data](std::size_t at) { return std::size_t{data[at]} << 8 | data[at + 1]; };
+    if (number(0) != size - 2 || data[2] != TLSEXT_NAMETYPE_host_name || number(3) != size - head) return {};
+    return {reinterpret_cast<const char*>(data) + head, size - head};
+}
+
 /// The results of OpenSSL's ticket callback.
 enum Answer : int { broken = -1, unknown_key = 0, accepted = 1, accepted_but_renew = 2 };
 
@@ -31,19 +43,32 @@ enum Answer : int { broken = -1, unknown_key = 0, accepted = 1, accepted_but_ren
 struct Session::Callbacks {
     static Session& session(const SSL* ssl) { return *static_cast<Session*>(SSL_get_app_data(ssl)); }
 
-    static int certificate(SSL* ssl, int* alert, void*) {
+    /// Chooses the certificate and its rules before OpenSSL looks at anything else of the ClientHello: at its ticket,
+    /// say, which must be one of these rules.
+    static int hello(SSL* ssl, int* alert, void*) {
         Session& self = session(ssl);
-        if (self.context_ == nullptr) return SSL_TLSEXT_ERR_NOACK;
-        const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+        if (self.context_ == nullptr) return SSL_CLIENT_HELLO_ERROR;
         const Identities& identities = self.context_->identities();
-        const std::size_t index = identities.choose(name != nullptr ? name : std::string_view());
+        const std::size_t index = identities.choose(server_name(ssl));
         if (index == NameIndex::none) {
             self.refusal_ = errc::unknown_host;
             *alert = SSL_AD_UNRECOGNIZED_NAME;
-            return SSL_TLSEXT_ERR_ALERT_FATAL;
+            return SSL_CLIENT_HELLO_ERROR;
         }
-        if (SSL_set_SSL_CTX(ssl, identities.ssl_ctx(index)) == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
-        return name != nullptr ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+        SSL_CTX* const chosen = identities.ssl_ctx(index);
+        // The context of sessions comes with it; what is asked of clients does not.
+        if (SSL_set_SSL_CTX(ssl, chosen) == nullptr) return SSL_CLIENT_HELLO_ERROR;
+        const int mode = SSL_CTX_get_verify_mode(chosen);
+        SSL_set_verify(ssl, mode, nullptr);
+        SSL_set_verify_depth(ssl, SSL_CTX_get_verify_depth(chosen));
+        self.rules_ = identities.rules(index);
+        self.most_received_ = mode == SSL_VERIFY_NONE ? max_handshake : max_with_certificate;
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+
+    /// Says that the name was understood (RFC 6066, section 3).
+    static int named(SSL* ssl, int*, void*) {
+        return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nullptr ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
     }
 
     static int protocol(SSL* ssl, const unsigned char** out, unsigned char* size, const unsigned char* offered,
@@ -84,15 +109,19 @@ struct Session::Callbacks {
         return answer;
     }
 
-    /// Counts what makes work without carrying data: KeyUpdate, and a renegotiation of TLS 1.2 (refused by OpenSSL).
-    static void state_changed(const SSL* ssl, int where, int) {
+    /// Counts what makes work without carrying data: KeyUpdate, warning alerts, and a renegotiation of TLS 1.2 (refused
+    /// by OpenSSL).
+    static void state_changed(const SSL* ssl, int where, int value) {
         const bool key_update = (where & SSL_CB_LOOP) != 0 && SSL_get_state(ssl) == TLS_ST_SR_KEY_UPDATE;
-        if (key_update || where == SSL_CB_HANDSHAKE_START) session(ssl).glitch();
+        const bool warning =
+            where == SSL_CB_READ_ALERT && (value >> 8) == SSL3_AL_WARNING && (value & 0xff) != SSL_AD_CLOSE_NOTIFY;
+        if (key_update || warning || where == SSL_CB_HANDSHAKE_START) session(ssl).glitch();
     }
 };
 
 void Session::set_callbacks(SSL_CTX* ctx) {
-    SSL_CTX_set_tlsext_servername_callback(ctx, Callbacks::certificate);
+    SSL_CTX_set_client_hello_cb(ctx, Callbacks::hello, nullptr);
+    SSL_CTX_set_tlsext_servername_callback(ctx, Callbacks::named);
     SSL_CTX_set_alpn_select_cb(ctx, Callbacks::protocol, nullptr);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, Callbacks::ticket);
     SSL_CTX_set_info_callback(ctx, Callbacks::state_changed);

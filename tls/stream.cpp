@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls/stream.hpp"
 
+#include "tls/client_identity.hpp"
 #include "tls/error.hpp"
 #include "tls/session.hpp"
 
@@ -74,6 +75,26 @@ bool Stream::tls_resumed() const {
 std::string_view Stream::server_name() const {
     const char* name = has_ssl() ? SSL_get_servername(session_->ssl(), TLSEXT_NAMETYPE_host_name) : nullptr;
     return name != nullptr ? name : std::string_view();
+}
+
+std::uint64_t Stream::tls_rules() const {
+    return session_ ? session_->rules() : 0;
+}
+
+bool Stream::asks_client() const {
+    return has_ssl() && (SSL_get_verify_mode(session_->ssl()) & SSL_VERIFY_PEER) != 0;
+}
+
+bool Stream::has_client_certificate() const {
+    return has_ssl() && SSL_get0_peer_certificate(session_->ssl()) != nullptr;
+}
+
+std::unique_ptr<const ClientIdentity> Stream::client_identity() const {
+    return has_ssl() ? tls::client_identity(session_->ssl()) : nullptr;
+}
+
+bool Stream::flooded() const {
+    return session_ && session_->flooded();
 }
 
 io::Read Stream::read_some(std::span<char> into) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 namespace edgeproxy::tls {
 
+struct ClientIdentity;
 class Context;
 class Session;
 class Windows;
@@ -45,6 +47,17 @@ class Stream {
     bool tls_resumed() const;
     /// The name that the client asked for (SNI), valid as long as this; empty when none.
     std::string_view server_name() const;
+
+    /// The rules about clients under which the handshake went (ClientPolicy::rules); 0 when plain.
+    std::uint64_t tls_rules() const;
+    /// The handshake asked for a client certificate.
+    bool asks_client() const;
+    /// The peer showed a certificate, now or when the session began; it has been verified.
+    bool has_client_certificate() const;
+    /// Whom it names; null without one, or when it is beyond ClientIdentity's bounds.
+    std::unique_ptr<const ClientIdentity> client_identity() const;
+    /// Ended by us: too many TLS messages without data.
+    bool flooded() const;
 
     /// Up to `into.size()` decrypted bytes, at least one; `io::errc::eof` at the end (close_notify or FIN).
     io::Read read_some(std::span<char> into);

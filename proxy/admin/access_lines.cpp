@@ -82,6 +82,7 @@ void append_request_members(Members& members, const ExchangeRecord& record, std:
     members.text("protocol", log_word(record.protocol));
     members.optional("tls", record.tls_version);
     if (!record.tls_version.empty()) members.flag("tls_resumed", record.tls_resumed);
+    members.optional("client_cert", record.client_cert);
     members.text("method", record.method_text);
     members.text("scheme", record.scheme);
     members.text("host", record.host);

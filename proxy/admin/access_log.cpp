@@ -22,9 +22,10 @@ struct CopiedText {
 };
 
 /// The views that do not live as long as the program.
-constexpr std::array<CopiedText, 11> copied_texts{{{&ExchangeRecord::endpoint, AccessLog::longest_name},
+constexpr std::array<CopiedText, 12> copied_texts{{{&ExchangeRecord::endpoint, AccessLog::longest_name},
                                                    {&ExchangeRecord::client_ip, AccessLog::longest_name},
                                                    {&ExchangeRecord::peer, AccessLog::longest_name},
+                                                   {&ExchangeRecord::client_cert, AccessLog::longest_text},
                                                    {&ExchangeRecord::method_text, AccessLog::longest_name},
                                                    {&ExchangeRecord::host, AccessLog::longest_name},
                                                    {&ExchangeRecord::path, AccessLog::longest_text},

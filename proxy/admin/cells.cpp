@@ -13,15 +13,28 @@ std::size_t index_of_version(std::string_view version) {
 }  // namespace
 
 std::string_view word(Refusal reason) {
-    constexpr std::array<std::string_view, refusals> words{"connection_limit_reached", "descriptor_limit_reached",
-                                                           "memory", "overload", "draining"};
+    constexpr std::array<std::string_view, refusals> words{
+        "connection_limit_reached", "descriptor_limit_reached", "memory", "overload", "draining",
+        "handshake_rate",           "handshake_limit"};
     return words[static_cast<std::size_t>(reason)];
 }
 
 std::string_view word(HandshakeResult result) {
-    constexpr std::array<std::string_view, handshake_results> words{
-        "ok",         "timeout",     "closed",      "tls_alert_received", "tls_protocol_error",
-        "plain_http", "no_protocol", "unknown_host"};
+    constexpr std::array<std::string_view, handshake_results> words{"ok",
+                                                                    "timeout",
+                                                                    "closed",
+                                                                    "tls_alert_received",
+                                                                    "tls_protocol_error",
+                                                                    "plain_http",
+                                                                    "no_protocol",
+                                                                    "unknown_host",
+                                                                    "nothing_shared",
+                                                                    "too_large",
+                                                                    "no_client_certificate",
+                                                                    "client_revoked",
+                                                                    "client_expired",
+                                                                    "client_unknown_ca",
+                                                                    "client_invalid"};
     return words[static_cast<std::size_t>(result)];
 }
 

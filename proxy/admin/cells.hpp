@@ -44,7 +44,16 @@ class Level {
 // ---- connections
 
 /// Why an accepted connection was closed unserved.
-enum class Refusal : std::uint8_t { connection_limit, descriptor_limit, memory, overload, draining, count_ };
+enum class Refusal : std::uint8_t {
+    connection_limit,
+    descriptor_limit,
+    memory,
+    overload,
+    draining,
+    handshake_rate,   ///< too many TLS handshakes of one source
+    handshake_limit,  ///< too many under way: accepting paused, or one that dawdled was closed
+    count_
+};
 inline constexpr std::size_t refusals = static_cast<std::size_t>(Refusal::count_);
 std::string_view word(Refusal reason);
 
@@ -58,6 +67,13 @@ enum class HandshakeResult : std::uint8_t {
     plain_http,      ///< an HTTP request came instead
     no_protocol,     ///< no protocol of ALPN in common
     unknown_host,    ///< SNI refused
+    nothing_shared,  ///< no version, cipher suite or group in common
+    too_large,       ///< the ClientHello, or all of the handshake
+    no_client_certificate,
+    client_revoked,
+    client_expired,
+    client_unknown_ca,
+    client_invalid,
     count_
 };
 inline constexpr std::size_t handshake_results = static_cast<std::size_t>(HandshakeResult::count_);
@@ -75,6 +91,7 @@ struct ListenerCells {
     std::array<std::array<Level, 2>, protocols> open;  ///< by protocol, then [0] active [1] idle
     std::array<std::array<std::array<Cell, handshake_results>, 2>, tls_versions> handshakes;  ///< version, resumed
     HandshakeHistogram handshake_duration;                                                    ///< of those that were ok
+    Cell tls_floods;  ///< connections that were ended because of TLS messages without data
 
     void refuse(Refusal reason) { refused[static_cast<std::size_t>(reason)].add(); }
     /// `version`: what `tls::Stream::tls_version` says, empty when it did not come so far.

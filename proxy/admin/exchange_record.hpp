@@ -39,8 +39,9 @@ struct ExchangeRecord {
     http::Version protocol = http::Version::http11;
     std::string_view tls_version;  ///< static: "TLSv1.3"; empty when plain
     bool tls_resumed = false;
-    bool websocket = false;  ///< became a tunnel (status 101, or 200 on HTTP/2)
-    bool begun = false;      ///< `LaneCells::began` was called for this route
+    std::string_view client_cert;  ///< subject of the client's certificate; empty without one
+    bool websocket = false;        ///< became a tunnel (status 101, or 200 on HTTP/2)
+    bool begun = false;            ///< `LaneCells::began` was called for this route
     bool has_query = false;
     http::Method method = http::Method::other;
     std::string_view method_text;  ///< the token as it came; empty when the head was not readable

@@ -62,6 +62,18 @@ class Metrics::Collector final : public prometheus::Collectable {
         for (const auto& [labels, end] : earliest) {
             not_after.add({labels.first, labels.second}, static_cast<double>(end));
         }
+        Family& stapled = families.gauge("edgeproxy_tls_ocsp_next_update_timestamp_seconds",
+                                         "End of the OCSP answer that is stapled, Unix time.", {"name"});
+        for (const CertificateSample& certificate : sources_.certificates()) {
+            if (certificate.stapled_until != 0)
+                stapled.add({certificate.name}, static_cast<double>(certificate.stapled_until));
+        }
+        if (!sources_.keys_replaced || !sources_.keys_refused) return;
+        Family& reloads =
+            families.counter("edgeproxy_tls_certificate_reloads_total",
+                             "Certificates that changed on disk; refused = the old one stays.", {"result"});
+        reloads.add({"ok"}, static_cast<double>(sources_.keys_replaced()));
+        reloads.add({"refused"}, static_cast<double>(sources_.keys_refused()));
     }
 
     void add_process(Families& families) const {

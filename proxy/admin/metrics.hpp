@@ -52,9 +52,10 @@ struct PoolSample {
 PoolSample sample(const upstream::Pool& pool, const upstream::Roster& roster, const StartHistogram* starts);
 
 struct CertificateSample {
-    std::string name;            ///< first host name
-    std::string source;          ///< "file", "dev"
-    std::int64_t not_after = 0;  ///< seconds since 1970
+    std::string name;                ///< first host name
+    std::string source;              ///< "file", "dev"
+    std::int64_t not_after = 0;      ///< seconds since 1970
+    std::int64_t stapled_until = 0;  ///< of the OCSP answer; 0 = none is stapled
 };
 
 /// What the metrics are made of. Pointers must outlive `Metrics`; functions are called at each scrape, on its thread;
@@ -69,6 +70,7 @@ struct MetricSources {
     std::function<std::vector<PoolSample>()> pools;
     std::function<std::vector<control::WorkerUsage>()> workers;  ///< the last message of each slot
     std::function<std::vector<CertificateSample>()> certificates;
+    std::function<std::uint64_t()> keys_replaced, keys_refused;  ///< certificates that changed on disk
     std::function<std::uint64_t()> access_dropped, log_dropped;  ///< lines lost
 };
 

@@ -37,7 +37,7 @@ double level(const Cell& up, const Cell& down) {
 }
 
 struct ConnectionFamilies {
-    Family &open, &accepted, &refused, &handshakes, &handshake_duration;
+    Family &open, &accepted, &refused, &handshakes, &handshake_duration, &floods;
 
     explicit ConnectionFamilies(Families& all)
         : open(all.gauge("edgeproxy_connections", "Open client connections; protocol is none during the TLS handshake.",
@@ -48,7 +48,10 @@ struct ConnectionFamilies {
           handshakes(all.counter("edgeproxy_tls_handshakes_total", "TLS handshakes by how they ended.",
                                  {"listener", "version", "resumed", "result"})),
           handshake_duration(all.histogram("edgeproxy_tls_handshake_duration_seconds",
-                                           "Duration of TLS handshakes that succeeded.", {"listener"})) {}
+                                           "Duration of TLS handshakes that succeeded.", {"listener"})),
+          floods(all.counter("edgeproxy_tls_floods_total",
+                             "Connections ended because of KeyUpdates, alerts or renegotiations without data.",
+                             {"listener"})) {}
 
     /// Makes the series that are always there.
     void begin(std::string_view listener) {
@@ -88,6 +91,7 @@ struct ConnectionFamilies {
             }
         }
         if (some) handshake_duration.add({listener}, cells.handshake_duration);
+        floods.add_seen({listener}, cells.tls_floods.value());
     }
 };
 

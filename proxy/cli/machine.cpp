@@ -19,6 +19,9 @@
 
 #include "config/units.hpp"
 #include "tls/certificates.hpp"
+#include "tls/client_auth.hpp"
+#include "tls/context.hpp"
+#include "tls/tickets.hpp"
 
 namespace edgeproxy::cli {
 
@@ -117,15 +120,56 @@ class MachineCheck {
         const Place cert_place = at(path + ".cert"), key_place = at(path + ".key");
         const auto chain = pem(wanted.cert, cert_place), key = pem(wanted.key, key_place);
         if (!chain || !key) return;
-        const auto loaded = tls::load_certificate(*chain, *key);
-        if (!loaded) {
-            const bool in_key = loaded.error().where == tls::CertificateError::Where::key;
-            problems_.error(in_key ? key_place : cert_place, "bad-certificate",
-                            (in_key ? wanted.key : wanted.cert) + ": " + loaded.error().message);
-            return;
-        }
+        tls::Pem files{*chain, *key};
+        if (!extras(index, path, files)) return;
+        config::Tls alone = config_.tls;
+        alone.client_auth = tls::client_auth_of(config_.tls, index);
+        alone.certificates = {wanted};
+        const auto loaded = tls::Identities::load(alone, {&files, 1}, tickets_);
+        if (loaded.has_error()) return refused(index, loaded.error());
         key_mode(wanted.key, key_place);
-        describe(loaded->info, cert_place);
+        describe((*loaded)->infos().front(), cert_place);
+    }
+
+    /// What goes with a certificate. False, and told, when a file that is needed is missing.
+    bool extras(std::size_t index, const std::string& path, tls::Pem& files) {
+        const config::Certificate& wanted = config_.tls.certificates[index];
+        const config::ClientAuth& client = tls::client_auth_of(config_.tls, index);
+        const std::string from = wanted.client_auth ? path + ".client_auth" : "tls.client_auth";
+        std::error_code ignored;
+        if (!wanted.ocsp.empty() && std::filesystem::exists(wanted.ocsp, ignored)) {
+            files.ocsp = pem(wanted.ocsp, at(path + ".ocsp")).value_or("");
+        } else if (!wanted.ocsp.empty()) {
+            problems_.warn(at(path + ".ocsp"), "no-file",
+                           "there is no " + in_quotes(wanted.ocsp) + ": nothing is stapled");
+        }
+        if (client.mode == config::ClientAuthMode::none) return true;
+        const auto ca = pem(client.ca, at(from + ".ca"));
+        const auto crl = client.crl.empty() ? std::optional<std::string>("") : pem(client.crl, at(from + ".crl"));
+        files.client_ca = ca.value_or("");
+        files.client_crl = crl.value_or("");
+        return ca && crl;
+    }
+
+    void refused(std::size_t index, const tls::CertificateError& error) {
+        using Where = tls::CertificateError::Where;
+        const config::Certificate& wanted = config_.tls.certificates[index];
+        const std::string path = "tls.certificates[" + std::to_string(index) + "]";
+        const std::string client = wanted.client_auth ? path + ".client_auth" : "tls.client_auth";
+        switch (error.where) {
+            case Where::key:
+                return problems_.error(at(path + ".key"), "bad-certificate", wanted.key + ": " + error.message);
+            case Where::settings:
+                return problems_.error(
+                    at(error.message.find("group") == std::string::npos ? "tls.ciphers" : "tls.groups"), "bad-value",
+                    error.message);
+            case Where::client_ca:
+                return problems_.error(at(client + ".ca"), "bad-certificate", error.message);
+            case Where::client_crl:
+                return problems_.error(at(client + ".crl"), "bad-certificate", error.message);
+            default:
+                return problems_.error(at(path + ".cert"), "bad-certificate", wanted.cert + ": " + error.message);
+        }
     }
 
     void key_mode(const std::string& path, Place place) {
@@ -239,6 +283,7 @@ class MachineCheck {
     const std::map<std::string, Place, std::less<>>& places_;
     const Machine& machine_;
     config::Problems problems_;
+    tls::TicketKeys tickets_{io::Clock::real().now()};
 };
 
 }  // namespace

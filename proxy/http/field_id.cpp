@@ -58,6 +58,12 @@ FieldId detail::family_of(std::string_view name) {
         case 'l':
             family = FieldId::ssl_client_any;
             break;
+        case 'c':
+            family = FieldId::x_client_cert_any;
+            break;
+        case 'i':
+            family = FieldId::client_cert_any;
+            break;
         default:
             return FieldId::other;
     }

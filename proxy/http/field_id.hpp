@@ -50,6 +50,8 @@ enum class FieldId : std::uint8_t {
     x_request_id,
     x_edgeproxy_any,
     ssl_client_any,
+    x_client_cert_any,
+    client_cert_any,
     traceparent,
     tracestate,
     // private to application servers

@@ -65,6 +65,8 @@ inline constexpr std::array<FieldRow, field_id_count> field_rows{{
     {FieldId::x_request_id, "x-request-id", identity},
     {FieldId::x_edgeproxy_any, "x-edgeproxy-", identity},
     {FieldId::ssl_client_any, "ssl-client-", identity},
+    {FieldId::x_client_cert_any, "x-client-cert", server_private},
+    {FieldId::client_cert_any, "client-cert", server_private},
     {FieldId::traceparent, "traceparent", no_traits},
     {FieldId::tracestate, "tracestate", no_traits},
     {FieldId::proxy, "proxy", server_private},

@@ -37,7 +37,8 @@ constexpr std::size_t hash(const char* name, std::size_t size) {
 
 constexpr bool is_family(FieldId id) {
     return id == FieldId::x_forwarded_any || id == FieldId::x_edgeproxy_any || id == FieldId::ssl_client_any ||
-           id == FieldId::x_sendfile_any || id == FieldId::x_accel_any;
+           id == FieldId::x_client_cert_any || id == FieldId::client_cert_any || id == FieldId::x_sendfile_any ||
+           id == FieldId::x_accel_any;
 }
 
 struct KnownName {

@@ -24,7 +24,17 @@ TEST_CASE("defaults of the server", "[config][defaults]") {
     CHECK(config.logging ==
           Logging{LogLevel::info, LogFormat::automatic, "stderr", {true, "stdout", LogFormat::automatic, {}}});
     CHECK(config.metrics == Metrics{true, {Address::Kind::tcp, "127.0.0.1", 9900}, "/metrics"});
-    CHECK(config.tls == Tls{{}, false, TlsProfile::intermediate, UnknownHost::use_default, 0s, true});
+    CHECK(config.tls == Tls{{},
+                            false,
+                            TlsProfile::intermediate,
+                            UnknownHost::use_default,
+                            0s,
+                            true,
+                            TlsVersion::tls12,
+                            {},
+                            {},
+                            ClientAuth{ClientAuthMode::none, "", "", 1},
+                            10s});
 }
 
 TEST_CASE("the default of max_connections follows the file limit, within bounds", "[config][defaults]") {
@@ -43,7 +53,7 @@ TEST_CASE("defaults of a listener", "[config][defaults]") {
     CHECK(listener.backlog == 4096);
     CHECK(listener.http2_max_streams == 100);
     CHECK(listener.timeouts == ListenerTimeouts{5s, 10s, 10s, 30s, 60s, 60s, 1h, 1h, 10s, 60s, 10s});
-    CHECK(listener.limits == ListenerLimits{8 * 1024, 32 * 1024, 100, 10'000, 240, 1024});
+    CHECK(listener.limits == ListenerLimits{8 * 1024, 32 * 1024, 100, 10'000, 240, 1024, 100, 2s});
 }
 
 TEST_CASE("workers may use what we may, and nothing is watched", "[config][defaults]") {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "tests/proxy/requests.hpp"
+#include "tls/client_identity.hpp"
 
 using namespace edgeproxy;
 using namespace edgeproxy::proxy;
@@ -16,7 +17,8 @@ config::Cidr loopback() {
 }
 
 /// What the endpoint gets for a request from 127.0.0.1, over TLS, on port 8443.
-std::string rewritten(const std::string& head, const RewriteRules& rules, bool trusted = false) {
+std::string rewritten(const std::string& head, const RewriteRules& rules, bool trusted = false, bool asks = false,
+                      const tls::ClientIdentity* certificate = nullptr) {
     const ParsedRequest parsed{head};
     config::ClientIp client_ip;
     if (trusted) client_ip.trusted_proxies.push_back(loopback());
@@ -25,6 +27,8 @@ std::string rewritten(const std::string& head, const RewriteRules& rules, bool t
     arrival.peer.ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
     arrival.tls = true;
     arrival.local_port = "8443";
+    arrival.asks_certificate = asks;
+    arrival.certificate = certificate;
     Identity identity;
     identify(parsed, arrival, client_ip, "X-Request-ID", identity);
     std::array<char, 16384> space;
@@ -169,4 +173,40 @@ TEST_CASE("an answer without a body may tell the length that it would have", "[p
     REQUIRE(filter_response(response, rules, {"", "", false}, *out));
     CHECK(out->body.kind == http::Body::Kind::none);
     CHECK(out->fields.find("Content-Length")->value == "300");
+}
+
+TEST_CASE("the identity of a client certificate is told by us alone", "[proxy][rewrite]") {
+    const std::string claim =
+        "X-Client-Cert-Verify: SUCCESS\r\nX-Client-Cert-Subject: CN=admin\r\nClient-Cert: :AAAA:\r\n"
+        "X_Client_Cert_Subject: CN=admin\r\nClient-Cert-Chain: :AAAA:\r\nx-client-cert: pem\r\n";
+    const bool trusted = GENERATE(false, true);
+    RewriteRules rules = usual();
+    rules.pass_underscores = true;
+    SECTION("where none is asked for, nobody says anything") {
+        const std::string head = rewritten(get("/", "a.example", claim), rules, trusted);
+        CHECK(head.find("Cert") == std::string::npos);
+        CHECK(head.find("cert") == std::string::npos);
+    }
+    SECTION("asked for and not shown") {
+        const std::string head = rewritten(get("/", "a.example", claim), rules, trusted, true);
+        CHECK(has_line(head, "X-Client-Cert-Verify: NONE"));
+        CHECK(head.find("admin") == std::string::npos);
+        CHECK_FALSE(has_name(head, "X-Client-Cert-Subject"));
+        CHECK_FALSE(has_name(head, "Client-Cert"));
+    }
+    SECTION("shown") {
+        tls::ClientIdentity who;
+        who.subject = "CN=device 7,O=Example";
+        who.issuer = "CN=ca";
+        who.serial = "04D2";
+        who.fingerprint = "ab12";
+        const std::string head = rewritten(get("/", "a.example", claim), rules, trusted, true, &who);
+        CHECK(has_line(head, "X-Client-Cert-Verify: SUCCESS"));
+        CHECK(has_line(head, "X-Client-Cert-Subject: CN=device 7,O=Example"));
+        CHECK(has_line(head, "X-Client-Cert-Issuer: CN=ca"));
+        CHECK(has_line(head, "X-Client-Cert-Serial: 04D2"));
+        CHECK(has_line(head, "X-Client-Cert-Fingerprint: ab12"));
+        CHECK_FALSE(has_name(head, "X-Client-Cert-Names"));
+        CHECK(head.find("admin") == std::string::npos);
+    }
 }

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import yaml
 
+from authority import Authority
 from edge import ROOT, run
 from origin import echoes_target
 from wire import request
@@ -27,6 +28,9 @@ def machine(tmp_path, make_certificate):
         made = make_certificate(*hosts)
         shutil.copy(made.cert, tls / f"{name}.crt")
         shutil.copy(made.key, tls / f"{name}.key")
+    devices = Authority(tmp_path / "devices")
+    shutil.copy(devices.cert, tls / "devices.crt")
+    shutil.copy(devices.crl, tls / "devices.crl")
     shutil.copy(tls / "tls.crt", tmp_path / "examples/fullchain.pem")
     shutil.copy(tls / "tls.key", tmp_path / "examples/privkey.pem")
     return tmp_path / "examples", {"TLS_DIR": str(tls), "APP_DIR": str(ROOT / "examples/fastapi"),

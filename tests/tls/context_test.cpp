@@ -114,6 +114,7 @@ TEST_CASE("the profile decides the versions and ciphers", "[tls][context]") {
     INFO(c.version << " " << c.ciphers);
     config::Tls tls;
     tls.profile = c.profile;
+    tls.min_version = c.profile == TlsProfile::modern ? config::TlsVersion::tls13 : config::TlsVersion::tls12;
     World world{tls};
     const auto connection = world.connected({.lowest = c.version, .highest = c.version, .tls12_ciphers = c.ciphers});
     const std::string result = c.result;

@@ -14,6 +14,8 @@ struct Wanted {
     enum class Key { ec, rsa1024, rsa2048, ed25519 } key = Key::ec;
     long days = 90;
     const Pem* issuer = nullptr;  ///< null = self-signed
+    bool authority = false;       ///< may issue others
+    long serial = 1;
 };
 
 /// A certificate and its key, made on the spot.
@@ -23,5 +25,11 @@ Pem issue(const Wanted& wanted);
 std::string with_passphrase(const Pem& pem);
 
 std::string to_der(const Pem& pem);
+
+/// A revocation list of `authority` with these serial numbers, PEM; until `days` from now.
+std::string revoke(const Pem& authority, const std::vector<long>& serials, long days = 1);
+
+/// An OCSP answer of `authority` about `pem`, DER; `seconds`: until its nextUpdate.
+std::string ocsp_answer(const Pem& pem, const Pem& authority, bool good = true, long seconds = 3600);
 
 }  // namespace edgeproxy::tls

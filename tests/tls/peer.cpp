@@ -19,6 +19,13 @@ int keep_session(SSL* ssl, SSL_SESSION* session) {
     return 1;
 }
 
+void use(SSL_CTX* ctx, const Pem& pem) {
+    const Certificate own = load_certificate(pem.chain, pem.key).value();
+    SSL_CTX_use_certificate(ctx, own.leaf.get());
+    SSL_CTX_use_PrivateKey(ctx, own.key.get());
+    for (const UniqueX509& intermediate : own.intermediates) SSL_CTX_add1_chain_cert(ctx, intermediate.get());
+}
+
 void see_alert(const SSL* ssl, int where, int value) {
     if (where == SSL_CB_READ_ALERT && (value >> 8) == SSL3_AL_FATAL) client_of(ssl).alert = value & 0xff;
 }
@@ -32,7 +39,9 @@ Client::Client(io::UniqueFd fd, const Wishes& wishes) : fd_(std::move(fd)), ctx_
     SSL_CTX_sess_set_new_cb(ctx_.get(), keep_session);
     SSL_CTX_set_info_callback(ctx_.get(), see_alert);
     if (!wishes.tls12_ciphers.empty()) SSL_CTX_set_cipher_list(ctx_.get(), wishes.tls12_ciphers.c_str());
+    if (wishes.own != nullptr) use(ctx_.get(), *wishes.own);
     ssl_.reset(SSL_new(ctx_.get()));
+    if (wishes.status) SSL_set_tlsext_status_type(ssl_.get(), TLSEXT_STATUSTYPE_ocsp);
     in_ = BIO_new(BIO_s_mem());
     out_ = BIO_new(BIO_s_mem());
     BIO_set_mem_eof_return(in_, -1);
@@ -119,6 +128,12 @@ std::string Client::alpn() const {
     unsigned size = 0;
     SSL_get0_alpn_selected(ssl_.get(), &name, &size);
     return {reinterpret_cast<const char*>(name), size};
+}
+
+std::string Client::staple() const {
+    unsigned char* data = nullptr;
+    const long size = SSL_get_tlsext_status_ocsp_resp(ssl_.get(), &data);
+    return size > 0 ? std::string(reinterpret_cast<char*>(data), static_cast<std::size_t>(size)) : std::string();
 }
 
 std::string Client::certificate_name() const {

@@ -23,6 +23,8 @@ struct Wishes {
     int lowest = TLS1_2_VERSION, highest = TLS1_3_VERSION;
     std::string tls12_ciphers{};
     SSL_SESSION* session = nullptr;  ///< to resume
+    const Pem* own = nullptr;        ///< the client's certificate
+    bool status = false;             ///< asks for an OCSP answer
 };
 
 /// A TLS client in the test's hand: OpenSSL with memory BIOs at the far end of a socket pair. Moves only in `pump`.
@@ -45,6 +47,7 @@ class Client {
     bool done() const { return done_; }  ///< the handshake
     SSL* ssl() const { return ssl_.get(); }
     std::string alpn() const;
+    std::string staple() const;            ///< the OCSP answer that came, DER
     std::string certificate_name() const;  ///< common name of the server's certificate
 
     std::size_t cut = static_cast<std::size_t>(-1);

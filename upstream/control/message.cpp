@@ -23,6 +23,23 @@ void fields(A& a, ListenerSocket& m) {
 template <class A>
 void fields(A& a, KeyMaterial& m) {
     a(m.index, m.cert, m.key);
+    a.optional_fd(m.ocsp);
+    a.optional_fd(m.client_ca);
+    a.optional_fd(m.client_crl);
+}
+template <class A>
+void fields(A& a, KeysChanged& m) {
+    a(m.number, m.unreadable);
+}
+template <class A>
+void fields(A& a, KeyRefusal& m) {
+    a(m.index, m.why);
+}
+template <class A>
+void fields(A& a, KeysResult& m) {
+    a(m.number);
+    a.list(m.refused, max_refusals);
+    a.lines(m.warnings);
 }
 template <class A>
 void fields(A& a, ConfigMessage& m) {

@@ -60,6 +60,10 @@
 /// once. WorkerUsage is for metrics and status. LogFiles comes again at USR1: write to the new descriptors from then
 /// on.
 ///
+/// Certificates that changed on disk: KeyMaterial for each of them, then KeysChanged, all at once. The proxy swaps
+/// those that can be served into its listeners, without touching a connection, and answers KeysResult; the master keeps
+/// what was accepted for later proxies.
+///
 /// Stop. DrainAll{delay, timeout}: `/readyz` says 503 from now on, everything else goes on. When `delay` is over the
 /// master closes its copies of the listeners and sends ListenersClosed: accept until empty, close them, answer with
 /// `Connection: close` / GOAWAY, finish what is in flight, close tunnels, fail the queue; `timeout` bounds it, counted
@@ -120,10 +124,19 @@ struct Listeners {
     bool last = true;
 };
 
-/// Chain and key of `tls.certificates[index]` as sealed memfds holding PEM.
+/// Chain and key of `tls.certificates[index]` as sealed memfds holding PEM. The rest as far as the configuration names
+/// it.
 struct KeyMaterial {
     std::uint32_t index = 0;
     io::UniqueFd cert, key;
+    io::UniqueFd ocsp{}, client_ca{}, client_crl{};  ///< DER, PEM, PEM
+};
+
+/// The KeyMaterial that came since the last message of another kind are new contents of certificates that are being
+/// served. Answered by KeysResult.
+struct KeysChanged {
+    std::uint64_t number = 0;      ///< counts from 1
+    std::uint32_t unreadable = 0;  ///< further ones whose files cannot be read; for the metrics
 };
 
 struct ConfigMessage {
@@ -193,6 +206,19 @@ struct Ready {
     std::uint64_t generation = 0;
 };
 
+/// A certificate whose new files cannot be served; it goes on with the old ones.
+struct KeyRefusal {
+    std::uint32_t index = 0;
+    std::string why;  ///< names no contents
+};
+constexpr std::size_t max_refusals = 1024;  ///< entries of one message
+
+struct KeysResult {
+    std::uint64_t number = 0;
+    std::vector<KeyRefusal> refused;    ///< all others are served from now on
+    std::vector<std::string> warnings;  ///< about those that are served, `max_lines`
+};
+
 struct WorkerReady {
     Incarnation incarnation = 0;
     std::uint32_t status = 0;  ///< of the probe's answer
@@ -244,10 +270,10 @@ struct Pong {
     std::uint64_t number = 0;
 };
 
-using Message =
-    std::variant<Hello, LogFiles, Listeners, KeyMaterial, ConfigMessage, WorkerUp, WorkerDrain, WorkerGone, PoolStatus,
-                 WorkerUsage, DrainAll, ListenersClosed, Ping, ConfigResult, Ready, WorkerReady, StartRejected,
-                 WorkerDrained, Suspect, Resumed, Hung, Unhealthy, Healthy, Stats, Drained, Pong>;
+using Message = std::variant<Hello, LogFiles, Listeners, KeyMaterial, ConfigMessage, WorkerUp, WorkerDrain, WorkerGone,
+                             PoolStatus, WorkerUsage, DrainAll, ListenersClosed, Ping, KeysChanged, ConfigResult,
+                             KeysResult, Ready, WorkerReady, StartRejected, WorkerDrained, Suspect, Resumed, Hung,
+                             Unhealthy, Healthy, Stats, Drained, Pong>;
 
 // ---- bytes
 // --------------------------------------------------------------------------------------------------------------

@@ -37,7 +37,9 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
       phase_timer_(loop_),
       force_timer_(loop_),
       usage_timer_(loop_),
-      flush_timer_(loop_) {
+      flush_timer_(loop_),
+      keys_timer_(loop_),
+      key_watch_(config_->tls, resources_.keys) {
     for (const int number : {SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
     log_.on_records([this] { boost::asio::post(loop_, [this] { write_log(); }); });
     make_fleet();
@@ -100,6 +102,7 @@ int House::run() {
     write_log();  // what was said before there was a loop
     wait_for_signals();
     tick_usage();
+    watch_keys(config_->tls.reload);
     if (!proxy_.start()) {
         write_log();
         return ExitCode::failed;
@@ -120,6 +123,7 @@ int House::run() {
 // ----------------------------------------------------------------------------------------------------------
 
 void House::greet() {
+    offer_keys_again();
     proxy_.send(control::Hello{control::version, proxy_.epoch(), ::getpid()});
     send_log_files();
     for (control::Listeners& chunk : resources_.listeners()) proxy_.send(std::move(chunk));
@@ -145,6 +149,7 @@ void House::send_log_files() {
 
 void House::heard(control::Message message) {
     if (const auto* m = std::get_if<control::ConfigResult>(&message)) return config_result(*m);
+    if (const auto* m = std::get_if<control::KeysResult>(&message)) return keys_result(*m);
     if (const auto* m = std::get_if<control::WorkerReady>(&message)) {
         return fleet_.hear(m->incarnation, WorkerEvent::answered, {});
     }

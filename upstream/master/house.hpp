@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -79,6 +80,12 @@ class House {
     void start_watches();
     void files_changed(const std::string& pool, const std::vector<std::string>& files);
 
+    // Certificates that change.
+    void watch_keys(milliseconds wait);
+    void look_at_keys();
+    void keys_result(const control::KeysResult& result);
+    void offer_keys_again();
+
     // Log.
     void write_log();
     void flush_log();
@@ -100,7 +107,10 @@ class House {
     Notifier notifier_;
     std::vector<std::unique_ptr<Watch>> watches_;
     boost::asio::signal_set signals_;
-    boost::asio::steady_timer phase_timer_, force_timer_, usage_timer_, flush_timer_;
+    boost::asio::steady_timer phase_timer_, force_timer_, usage_timer_, flush_timer_, keys_timer_;
+    KeyWatch key_watch_;
+    std::map<std::size_t, CertificateFiles> offered_keys_;  // to the proxy, by certificate, until it has answered
+    std::uint64_t keys_number_ = 0;                         // of the last KeysChanged
     Phase phase_ = Phase::running;
     TimePoint close_at_{}, drain_until_{}, deadline_{};
     int exit_code_ = ExitCode::done;

@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "upstream/control/channel.hpp"
 #include "upstream/master/privilege.hpp"
@@ -19,6 +17,7 @@ namespace edgeproxy::master {
 namespace {
 
 io::UniqueFd copy_of(const io::UniqueFd& fd) {
+    if (!fd) return {};
     return io::UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
 }
 
@@ -49,34 +48,11 @@ bool resolve_all(const config::Config& config, Resources& out, std::string& erro
     return true;
 }
 
-std::optional<io::UniqueFd> sealed_file(const std::string& path, const char* name, std::string& error) {
-    constexpr std::size_t largest = 1024 * 1024;
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file) {
-        error = fmt::format("cannot read {}: {}", path, std::strerror(errno));
-        return std::nullopt;
-    }
-    if (text.str().size() > largest) {
-        error = fmt::format("{} is too large for a certificate or a key", path);
-        return std::nullopt;
-    }
-    auto fd = control::make_sealed(name, text.str());
-    if (!fd) {
-        error = fmt::format("cannot keep {}: {}", path, fd.error().message());
-        return std::nullopt;
-    }
-    return std::move(*fd);
-}
-
 bool read_keys(const config::Config& config, Resources& out, std::string& error) {
-    for (const config::Certificate& certificate : config.tls.certificates) {
-        auto cert = sealed_file(certificate.cert, "certificate", error);
-        if (!cert) return false;
-        auto key = sealed_file(certificate.key, "key", error);
-        if (!key) return false;
-        out.keys.push_back({std::move(*cert), std::move(*key)});
+    for (std::size_t i = 0; i < config.tls.certificates.size(); ++i) {
+        auto files = read_certificate_files(config.tls, i, error);
+        if (!files) return false;
+        out.keys.push_back(std::move(*files));
     }
     return true;
 }
@@ -165,10 +141,13 @@ std::vector<control::Listeners> Resources::listeners() const {
 
 std::vector<control::KeyMaterial> Resources::key_material() const {
     std::vector<control::KeyMaterial> out;
-    for (const KeyPair& pair : keys) {
-        out.push_back({static_cast<std::uint32_t>(out.size()), copy_of(pair.cert), copy_of(pair.key)});
-    }
+    for (const CertificateFiles& files : keys) out.push_back(key_material(out.size(), files));
     return out;
+}
+
+control::KeyMaterial Resources::key_material(std::size_t index, const CertificateFiles& files) {
+    return {static_cast<std::uint32_t>(index), copy_of(files.cert),      copy_of(files.key), copy_of(files.ocsp),
+            copy_of(files.client_ca),          copy_of(files.client_crl)};
 }
 
 bool is_log_file(const std::string& output) {

@@ -11,6 +11,7 @@
 #include "config/config.hpp"
 #include "config/log.hpp"
 #include "upstream/control/message.hpp"
+#include "upstream/master/key_watch.hpp"
 #include "upstream/master/listen.hpp"
 #include "upstream/master/process.hpp"
 #include "upstream/master/runtime_dir.hpp"
@@ -25,13 +26,9 @@ struct ExitCode {
 /// Everything that must be had before anything is started: users, directory, sockets, keys. Got once; kept while we
 /// run.
 struct Resources {
-    struct KeyPair {
-        io::UniqueFd cert, key;  ///< sealed memfds
-    };
-
     std::unique_ptr<RuntimeDir> runtime_dir;  ///< null: not to be had, and not needed
     std::vector<ListenSocket> sockets;
-    std::vector<KeyPair> keys;                               ///< as `tls.certificates`
+    std::vector<CertificateFiles> keys;                      ///< as `tls.certificates`
     std::optional<Identity> proxy;                           ///< empty = as we are
     std::map<std::string, std::optional<Identity>> workers;  ///< by pool
 
@@ -44,6 +41,8 @@ struct Resources {
     /// Messages with copies of the listening sockets, in chunks.
     std::vector<control::Listeners> listeners() const;
     std::vector<control::KeyMaterial> key_material() const;
+    /// The same of one certificate, with copies of these files.
+    static control::KeyMaterial key_material(std::size_t index, const CertificateFiles& files);
 };
 
 /// Opens a log file for appending; `path` may be "stdout" or "stderr". Empty on failure (errno).

@@ -49,6 +49,10 @@ TEST_CASE("families of names are known by their prefix", "[http][fields]") {
     CHECK(lookup("X-Sendfile-Type") == FieldId::x_sendfile_any);
     CHECK(lookup("X-Edgeproxy-Trace") == FieldId::x_edgeproxy_any);
     CHECK(lookup("SSL-Client-Verify") == FieldId::ssl_client_any);
+    CHECK(lookup("X-Client-Cert-Subject") == FieldId::x_client_cert_any);
+    CHECK(lookup("Client-Cert") == FieldId::client_cert_any);
+    CHECK(lookup("client-cert-chain") == FieldId::client_cert_any);
+    CHECK(lookup("X_Client_Cert_Subject") == FieldId::odd_alias);
     CHECK(lookup("X-Forwarded") == FieldId::other);
 }
 
