@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-ANSWER_WITHIN = 20  # seconds; later counts as lost
+ANSWER_WITHIN = 30  # seconds; later counts as lost
 
 
 @dataclass

@@ -25,7 +25,7 @@ def new_generation(chain, before, seconds=60):
         pass  # what came of it stands in the figures
 
 
-@fault("hup", "deploys", Bars(gap=0.1), CAN_HUP, quick=True)
+@fault("hup", "deploys", Bars(gap=0.1), CAN_HUP)
 def hup(chain, client):
     """HUP: new workers under load"""
     before = chain.workers()
@@ -60,7 +60,7 @@ def hup_slow(chain, client):
     new_generation(chain, before, 90)
 
 
-@fault("hup-broken-code", "deploys", Bars(gap=0.2), CAN_HUP, quick=True)
+@fault("hup-broken-code", "deploys", Bars(gap=0.2), CAN_HUP)
 def hup_broken(chain, client):
     """HUP with code that does not import: the old code serves on, the error is told"""
     before = set(chain.workers())
@@ -137,7 +137,7 @@ def changed(chain, number):
                                "pools": {"app": {"queue": {"size": 1000 + number}}}})
 
 
-@fault("reload-20", "deploys", Bars(gap=0.1), quick=True)
+@fault("reload-20", "deploys", Bars(gap=0.1))
 def reload_some(chain, client):
     """20 configuration reloads under load: one proxy process, workers untouched"""
     reload_often(chain, 20)
@@ -169,7 +169,7 @@ BROKEN = {
 }
 
 
-@fault("reload-broken", "deploys", Bars(gap=0.1), quick=True)
+@fault("reload-broken", "deploys", Bars(gap=0.1))
 def reload_broken(chain, client):
     """reloads of files with a mistake: refused with a reason, nothing changes"""
     from edge import merge

@@ -54,7 +54,7 @@ def with_small_disk():
     return chain
 
 
-@fault("log-disk-full", "host", Bars(gap=0.2), make=with_small_disk, quick=True)
+@fault("log-disk-full", "host", Bars(gap=0.2), make=with_small_disk)
 def log_disk_full(chain, client):
     """the disk of the access log is full: lines are dropped and counted, requests do not wait"""
     try:
@@ -97,7 +97,7 @@ def with_stopped_reader():
     return chain
 
 
-@fault("log-reader-stopped", "host", Bars(gap=0.2), make=with_stopped_reader, quick=True)
+@fault("log-reader-stopped", "host", Bars(gap=0.2), make=with_stopped_reader)
 def log_reader_stopped(chain, client):
     """whoever reads standard output has stopped: lines are dropped and counted, requests do not wait"""
     within(60, lambda: chain.edge.metric("edgeproxy_log_messages_dropped_total"), "dropped lines that are counted")

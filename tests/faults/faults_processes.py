@@ -136,7 +136,7 @@ def exits_with_zero(chain, client):
     assert 2 <= spawns <= 6, f"{spawns} starts in 6 s"
 
 
-@fault("never-opens-socket", "processes", Bars(gap=0.2), quick=True,
+@fault("never-opens-socket", "processes", Bars(gap=0.2),
        make=with_second_pool(command="sh -c 'echo thinking >&2; sleep 1000' {port}", start_timeout="700ms"))
 def never_listens(chain, client):
     """a worker that never opens its socket: its group is killed after start_timeout, its last words told"""
@@ -144,7 +144,7 @@ def never_listens(chain, client):
     chain.edge.wait_log(r"thinking", 5)
 
 
-@fault("ignores-term", "processes", Bars(refused=None), quick=True, stops=False,
+@fault("ignores-term", "processes", Bars(refused=None), stops=False,
        make=lambda: EdgeproxyChain({"pools": {"app": {"stop_grace_period": "1s"}}}, {"IGNORE_TERM": True}))
 def ignores_term(chain, client):
     """workers that ignore TERM at the end of all: KILL after stop_grace_period, exit code 0"""
@@ -220,7 +220,7 @@ def kill_guard(chain, client):
     within(20, lambda: guards() and guards() != old, "a new guard")
 
 
-@fault("kill9-master", "processes", Bars(lost=None, errors=None, refused=None), "all", quick=True, stops=False)
+@fault("kill9-master", "processes", Bars(lost=None, errors=None, refused=None), "all", stops=False)
 def kill_master(chain, client):
     """kill -9 of the master: nothing of ours is left after 12 s, the port is free"""
     master, port = chain.master(), chain.port
@@ -240,7 +240,7 @@ def kill_master(chain, client):
     return f"all gone after {took:.1f} s"
 
 
-@fault("term-master", "processes", Bars(refused=None), "all", load={"ms": 50}, quick=True, stops=False)
+@fault("term-master", "processes", Bars(refused=None), "all", load={"ms": 50}, stops=False)
 def term_master(chain, client):
     """TERM under load: everything that was taken is answered, exit code 0"""
     if isinstance(chain, EdgeproxyChain):

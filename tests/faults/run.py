@@ -11,11 +11,13 @@
 
 An open-loop client asks at a constant rate over kept connections; every request carries an id that its answer must echo.
 The table tells, per fault: sent, lost (no answer), wrong (somebody else's answer: always a failure), 5xx, refused
-connections, POSTs executed twice, the longest time without an answer, and the time from the fault to the last failure.
+connections, POSTs executed twice, the longest time without an answer, and the time from the fault to the last failure. On a machine that does other things as well the
+times mean little.
 Exit code 0: edgeproxy kept every bar. "not yet" is a feature that is missing; it is counted, it does not fail the run.
 
 Needs a built edgeproxy (EDGEPROXY_BIN, else build/release) and the Python packages of build/venv; nginx where it is
-compared. Takes about ten minutes; with --quick a minute or two.
+compared. Takes about ten minutes; with --quick a minute. With EDGEPROXY_FAULT_TRACE=1 the end of the log of a run that broke a bar
+is printed as well.
 """
 import argparse
 import json
@@ -78,7 +80,7 @@ class Row:
                 **{name: round(self.worst(name), 3) for name in names}}
 
 
-def one_round(fault, make, row, judged):
+def one_round(fault, make, row, judged, gaps=True):
     """One start, one fault, one stop. What is wrong goes into the row."""
     chain = make()
     try:
@@ -98,20 +100,23 @@ def one_round(fault, make, row, judged):
             figures = load.figures(since, chain.folder.posts())
             row.rounds.append(figures)
         if judged:
-            broken = fault.bars.broken_by(figures)
+            broken = fault.bars.broken_by(figures, gaps)
             row.findings += broken + ([f"e.g. {figures.details[0]}"] if broken and figures.details else [])
+        if row.findings and judged and os.environ.get("EDGEPROXY_FAULT_TRACE"):
+            print(chain.edge.tail(), file=sys.stderr)
         if fault.stops:
             chain.stop()
     finally:
         chain.sweep()
 
 
-def run(fault, make, name, rounds):
+def run(fault, make, name, rounds, gaps=True):
+    """`gaps`: whether bars of time count; on a busy machine and under sanitizers they mean nothing."""
     row = Row(fault, name)
     judged = name == chains.EdgeproxyChain.name
     for _ in range(rounds):
         try:
-            one_round(fault, make, row, judged)
+            one_round(fault, make, row, judged, gaps)
         except chains.NotYet as missing:
             row.verdict, row.note, row.rounds = "not yet", str(missing), []
             return row
