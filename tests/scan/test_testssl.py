@@ -9,6 +9,7 @@ import pytest
 
 from authority import Authority
 from origin import echoes_target
+from wire import request
 
 PINNED = "3.0.8"  # of Debian 12
 # What a test on loopback cannot have: addresses of the authority that answer, a listing in logs of transparency.
@@ -43,4 +44,5 @@ def test_no_finding_above_low(start_edge, start_origin, tmp_path, profile):
     assert not bad, "\n".join(f"{one['severity']} {one['id']}: {one['finding']}" for one in bad)
     said = {one["id"].split(" ")[0]: one["finding"] for one in findings}
     assert "offered" in said["TLS1_3"] and "not offered" in said["TLS1_1"]
-    assert edge.get("/good").text == "/good"
+    with edge.wire() as wire:
+        assert wire.ask(request("/good")).body == b"/good"
