@@ -46,6 +46,9 @@ void begin(Connection& connection, Exchange& exchange, Workspace& work) {
 void end(Connection& connection, Exchange& exchange, io::TimePoint began, bool logged) {
     Lane& lane = connection.lane();
     exchange.record.total = lane.reactor.precise_now() - began;
+    // On HTTP/2 the session has counted it where the stream was reset.
+    if (exchange.record.protocol != http::Version::h2 && exchange.body_error() != http::errc::ok)
+        lane.cells->count_malformed(exchange.body_error());
     lane.cells->count(exchange.record);
     if (logged && lane.access_log != nullptr) lane.access_log->write(lane.reactor.index(), exchange.record);
 }
@@ -205,6 +208,8 @@ io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& w
             co_await answer_locally(connection, exchange, work, *why);
         }
     }
+    if (work.request_trailers.dropped() != 0)
+        lane.cells->count_dropped(admin::FieldDrop::trailer, work.request_trailers.dropped());
     end(connection, exchange, began, logged);
 }
 

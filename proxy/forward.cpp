@@ -94,12 +94,12 @@ io::Task<void> Forwarding::run() {
         if (outcome) break;
         const auto error = static_cast<errc>(outcome.error().value());
         const FailedAttempt failed = describe(error);
-        const Verdict verdict = exchange_.client_gone() || cut_ || too_large_ || client_slow_ || client_cut_
+        const Verdict verdict = exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_
                                     ? Verdict::give_up
                                     : decide(failed);
         const bool moved = std::exchange(moved_, false);
         if (failed.worker_hung) ++hangs_;
-        give_up_connection(error);
+        give_up_connection(stalled_ ? errc::write_timeout : error);
         if (verdict == Verdict::give_up) {
             co_await answer_locally(reason(failed.worker_hung ? errc::response_timeout : error));
             co_return;

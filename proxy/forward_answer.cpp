@@ -116,6 +116,7 @@ io::Task<void> Forwarding::answer_locally(const Reason& why) {
         co_return;
     }
     Reason told = why;
+    if (stalled_) told = reason(errc::write_timeout);
     if (too_large_) told = reason(Refusal::body_too_large);
     if (client_slow_) told = reason(Refusal::request_timeout);
     if (client_cut_) told = reason(http::errc::truncated);

@@ -35,8 +35,11 @@ io::Task<Result<void>> Forwarding::send_request() {
         if (!plan_.rules.strip_prefix.empty() || !plan_.rules.add_prefix.empty())
             scratch = lane_.reactor.buffers().take_large();
         http::HeadWriter out{head_buffer_.span()};
-        write_request_head(out, request(), plan_.rules, work_.identity, work_.request_id, authority, framing,
-                           scratch.span());
+        const admin::FieldDrops drops = write_request_head(out, request(), plan_.rules, work_.identity,
+                                                           work_.request_id, authority, framing, scratch.span());
+        for (std::size_t i = 0; i < drops.size(); ++i) {
+            if (drops[i] != 0) lane_.cells->count_dropped(static_cast<admin::FieldDrop>(i), drops[i]);
+        }
         if (out.overflowed()) {
             head_buffer_ = lane_.reactor.buffers().take_large();
             out = http::HeadWriter{head_buffer_.span()};
@@ -100,7 +103,12 @@ io::Task<Result<void>> Forwarding::upload() {
         }
         const auto sent =
             co_await endpoint_->send_body(piece->data, chunked, piece->done, exchange_.request_trailers());
-        if (!sent) co_return sent.error();
+        if (!sent) {
+            // It reads no more; nor is its answer waited for, which nothing else would end.
+            stalled_ = sent.error() == errc::write_timeout && !exchange_.responded();
+            if (stalled_) connection_->socket().cancel();
+            co_return sent.error();
+        }
         if (piece->done) break;
         co_await lane_.reactor.yield();
     }

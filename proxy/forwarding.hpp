@@ -92,6 +92,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool body_started_ = false;  ///< bytes of the body beyond `at_hand_` were taken from the client
     bool uploading_ = false;
     bool too_large_ = false;
+    bool stalled_ = false;      ///< the endpoint stopped reading the request body
     bool client_slow_ = false;  ///< the request body stopped coming
     bool client_cut_ = false;   ///< ... ended before its framing said so
     bool cut_ = false;

@@ -22,16 +22,23 @@ bool is_rewritten(FieldId id) {
     return id == FieldId::host || id == FieldId::content_length || id == FieldId::expect;
 }
 
+/// False, and noted.
+bool drop(admin::FieldDrops& drops, admin::FieldDrop reason) {
+    ++drops[static_cast<std::size_t>(reason)];
+    return false;
+}
+
 bool passes_to_endpoint(const Field& field, const http::Request& request, const RewriteRules& rules,
-                        const Identity& identity) {
+                        const Identity& identity, admin::FieldDrops& drops) {
+    using admin::FieldDrop;
     switch (field.id) {
         case FieldId::other:
             break;
         case FieldId::odd:
-            if (!rules.pass_underscores) return false;
+            if (!rules.pass_underscores) return drop(drops, FieldDrop::underscore);
             break;
         case FieldId::odd_alias:
-            return false;
+            return drop(drops, FieldDrop::underscore);
         case FieldId::sec_websocket_key:
         case FieldId::sec_websocket_version:
         case FieldId::sec_websocket_extensions:
@@ -43,11 +50,11 @@ bool passes_to_endpoint(const Field& field, const http::Request& request, const 
         case FieldId::via:
             return true;
         default:
-            if (is_rewritten(field.id) || http::has_trait(field.id, http::hop_by_hop | http::dropped_from_clients))
-                return false;
+            if (is_rewritten(field.id) || http::has_trait(field.id, http::hop_by_hop)) return false;
+            if (http::has_trait(field.id, http::dropped_from_clients)) return drop(drops, FieldDrop::server_only);
             if (http::has_trait(field.id, http::client_identity)) {
                 // Ours are written below in any case; the rest of a trusted peer's passes.
-                if (!identity.trusted) return false;
+                if (!identity.trusted) return drop(drops, FieldDrop::client_identity);
                 if (field.id == FieldId::forwarded) return !rules.forwarded_rfc7239;
                 if (field.id == FieldId::x_forwarded_for || field.id == FieldId::x_forwarded_proto ||
                     field.id == FieldId::x_forwarded_host || field.id == FieldId::x_forwarded_port ||
@@ -164,16 +171,18 @@ RewriteRules::RewriteRules(const config::Headers& headers, const config::Route& 
     }
 }
 
-void write_request_head(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
-                        const Identity& identity, std::string_view request_id, std::string_view endpoint_authority,
-                        const UpstreamBody& body, std::span<char> scratch) {
+admin::FieldDrops write_request_head(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
+                                     const Identity& identity, std::string_view request_id,
+                                     std::string_view endpoint_authority, const UpstreamBody& body,
+                                     std::span<char> scratch) {
+    admin::FieldDrops drops{};
     out.put(request.method_text);
     out.put(' ');
     write_target(out, request, rules, scratch);
     out.put(" HTTP/1.1\r\n");
     out.field("Host", host_for_endpoint(request, rules, endpoint_authority));
     for (const Field& field : request.fields) {
-        if (passes_to_endpoint(field, request, rules, identity)) out.field(field.name, field.value);
+        if (passes_to_endpoint(field, request, rules, identity, drops)) out.field(field.name, field.value);
     }
     if (body.body.kind == http::Body::Kind::length) out.field("Content-Length", body.body.length);
     if (body.body.kind == http::Body::Kind::chunked) out.put("Transfer-Encoding: chunked\r\n");
@@ -189,6 +198,7 @@ void write_request_head(http::HeadWriter& out, const http::Request& request, con
     if (const auto hops = max_forwards(request); hops && *hops > 0) out.field("Max-Forwards", *hops - 1);
     if (!rules.via.empty()) out.field("Via", rules.via);
     out.end_head();
+    return drops;
 }
 
 std::optional<std::uint64_t> max_forwards(const http::Request& request) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "config/config.hpp"
+#include "proxy/admin/cells.hpp"
 #include "proxy/exchange.hpp"
 #include "proxy/http/http1_writer.hpp"
 #include "proxy/identity.hpp"
@@ -44,9 +45,11 @@ struct UpstreamBody {
 /// NONE, Subject, Issuer, Serial, Fingerprint, Names) is ours alone, and there where a certificate is asked for.
 /// `endpoint_authority` is for `host_header: endpoint`. `scratch` holds at least request.path.size() bytes. Check
 /// `out.overflowed()`.
-void write_request_head(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
-                        const Identity& identity, std::string_view request_id, std::string_view endpoint_authority,
-                        const UpstreamBody& body, std::span<char> scratch);
+/// Returns what was left out because nobody may say it here.
+admin::FieldDrops write_request_head(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
+                                     const Identity& identity, std::string_view request_id,
+                                     std::string_view endpoint_authority, const UpstreamBody& body,
+                                     std::span<char> scratch);
 
 /// How many hops an OPTIONS request may still make (RFC 9110, section 7.6.2): 0 = it is for us. Nothing when it does
 /// not say, or nonsense.

@@ -24,16 +24,11 @@ bool fits(std::string_view pattern, std::string_view origin) {
 
 bool may_open_websocket(const http::Request& request, const std::vector<std::string>& allowed_origins) {
     if (allowed_origins.empty()) return true;
-    std::size_t count = 0;
-    std::string_view origin;
-    for (const http::Field& one : request.fields) {
-        if (!http::iequals(one.name, "origin")) continue;
-        ++count;
-        origin = one.value;
-    }
-    if (count == 0) return true;
-    return count == 1 && std::any_of(allowed_origins.begin(), allowed_origins.end(),
-                                     [&](const std::string& pattern) { return fits(pattern, origin); });
+    if (!request.fields.has(http::FieldId::origin)) return true;
+    const std::string_view origin = request.fields.value(http::FieldId::origin);
+    return !request.fields.repeated(http::FieldId::origin) &&
+           std::any_of(allowed_origins.begin(), allowed_origins.end(),
+                       [&](const std::string& pattern) { return fits(pattern, origin); });
 }
 
 bool TunnelPlace::take(std::atomic<std::uint32_t>& open, std::uint32_t most) {

@@ -19,6 +19,12 @@ std::string_view word(Refusal reason) {
     return words[static_cast<std::size_t>(reason)];
 }
 
+std::string_view word(FieldDrop reason) {
+    constexpr std::array<std::string_view, field_drops> words{"underscore", "server_only", "client_identity",
+                                                              "trailer"};
+    return words[static_cast<std::size_t>(reason)];
+}
+
 std::string_view word(HandshakeResult result) {
     constexpr std::array<std::string_view, handshake_results> words{"ok",
                                                                     "timeout",

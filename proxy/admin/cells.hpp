@@ -133,6 +133,19 @@ class ConnectionMark {
 
 // ---- requests
 
+/// Why a field of a request was left out although it belongs to no hop.
+enum class FieldDrop : std::uint8_t {
+    underscore,       ///< its name has bytes besides letters, digits and '-': servers take such names for others
+    server_only,      ///< only a server may set it: SCRIPT_NAME, X-Accel-Redirect
+    client_identity,  ///< it claims to know the client, and the peer is not trusted
+    trailer,          ///< a trailer that would change how the message is read, or who may ask
+    count_
+};
+inline constexpr std::size_t field_drops = static_cast<std::size_t>(FieldDrop::count_);
+std::string_view word(FieldDrop reason);
+/// How many, by reason.
+using FieldDrops = std::array<std::uint32_t, field_drops>;
+
 /// What makes a series of `edgeproxy_http_requests_total` within a route.
 struct RequestKey {
     std::uint16_t code = 0;  ///< 100..599, 0 = none
@@ -213,6 +226,9 @@ class alignas(64) LaneCells {
     void count_malformed(http::errc reason) { malformed_[static_cast<std::size_t>(reason)].add(); }
     void count_exception() { exceptions_.add(); }
     Http2Cells& http2() { return http2_; }
+    void count_dropped(FieldDrop reason, std::uint64_t number) {
+        dropped_[static_cast<std::size_t>(reason)].add(number);
+    }
 
     ListenerCells& listener(std::size_t index) { return listeners_.at(index); }
     TunnelCells& tunnels(std::size_t pool) { return tunnels_.at(pool); }
@@ -234,6 +250,7 @@ class alignas(64) LaneCells {
     const TunnelCells* find_tunnels(std::size_t pool) const { return tunnels_.find(pool); }
     std::uint64_t malformed(http::errc reason) const { return malformed_[static_cast<std::size_t>(reason)].value(); }
     std::uint64_t exceptions() const { return exceptions_.value(); }
+    std::uint64_t dropped(FieldDrop reason) const { return dropped_[static_cast<std::size_t>(reason)].value(); }
     const upstream::OverheadHistogram& loop_delay() const { return loop_delay_; }
     const Http2Cells& http2() const { return http2_; }
 
@@ -244,6 +261,7 @@ class alignas(64) LaneCells {
     std::array<Cell, static_cast<std::size_t>(http::errc::count_)> malformed_;
     Cell exceptions_;
     Http2Cells http2_;
+    std::array<Cell, field_drops> dropped_;
     upstream::OverheadHistogram loop_delay_;
     std::atomic<std::chrono::steady_clock::rep> last_tick_{0};
 };

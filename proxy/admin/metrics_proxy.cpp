@@ -202,6 +202,9 @@ void add_proxy_families(Families& families, const MetricSources& sources) {
     add_http2(families, sources);
     Family& malformed =
         families.counter("edgeproxy_http_malformed_total", "Requests that could not be read.", {"reason"});
+    Family& dropped =
+        families.counter("edgeproxy_http_fields_dropped_total",
+                         "Fields of requests that were not passed on, hop-by-hop fields apart.", {"reason"});
     Family& delay = families.histogram("edgeproxy_event_loop_delay_seconds",
                                        "How late the timer of a reactor thread ran.", {"thread"});
     Family& exceptions =
@@ -212,6 +215,10 @@ void add_proxy_families(Families& families, const MetricSources& sources) {
         for (std::size_t reason = 1; reason < static_cast<std::size_t>(http::errc::count_); ++reason) {
             const auto error = static_cast<http::errc>(reason);
             malformed.add_seen({http::word(error)}, lane.malformed(error));
+        }
+        for (std::size_t i_drop = 0; i_drop < field_drops; ++i_drop) {
+            const auto reason = static_cast<FieldDrop>(i_drop);
+            dropped.add({word(reason)}, static_cast<double>(lane.dropped(reason)));
         }
         delay.add({thread}, lane.loop_delay());
         exceptions.add({thread}, static_cast<double>(lane.exceptions()));

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes from behind is trusted no more than what comes from the front: a bad answer is a 502, a broken one is an abort,
 and nothing of either reaches the next client. RFC 9112 sections 4, 6, 8; RFC 9110 section 15.6.3."""
+import json
 import subprocess
 
 import httpx
@@ -36,9 +37,31 @@ GARBAGE = [
     ("a storm of interim answers", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20 + OK + b"Content-Length: 0\r\n\r\n"),
     ("100 KB of fields", OK + b"".join(b"A%d: %s\r\n" % (i, b"b" * 1000) for i in range(100)) + b"\r\n"),
     ("300 fields", OK + b"".join(b"A%d: b\r\n" % i for i in range(300)) + b"Content-Length: 0\r\n\r\n"),
+    ("a length with a leading zero", OK + b"Content-Length: 02\r\n\r\nab"),
+    ("a list of lengths", OK + b"Content-Length: 2, 2\r\n\r\nab"),
+    ("a length of 2^64 + 2", OK + b"Content-Length: 18446744073709551618\r\n\r\nab"),
+    ("chunked twice", OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("chunked in HTTP/1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("chunked behind a vertical tab", OK + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n"),
+    ("an empty line before it", b"\r\n" + OK + b"Content-Length: 0\r\n\r\n"),
+    ("two blanks before the status", b"HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n"),
+    ("a lower-case version", b"http/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    ("a bare LF behind the status line", b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n"),
+    ("DEL in a value", OK + b"A: b\x7fc\r\nContent-Length: 0\r\n\r\n"),
+    ("ESC in the reason", b"HTTP/1.1 200 \x1b[31m\r\nContent-Length: 0\r\n\r\n"),
+    ("an 8-bit name", OK + b"\xc4: b\r\nContent-Length: 0\r\n\r\n"),
+    ("an interim answer of HTTP/1.0", b"HTTP/1.0 103 Early Hints\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n"),
+    ("an interim answer that is malformed", b"HTTP/1.1 103 Early Hints\r\nA : b\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n"),
+    ("a body behind an interim answer", b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nhello" + OK + b"Content-Length: 0\r\n\r\n"),
+    ("a TLS alert", bytes.fromhex("15030100020228")),
+    ("an HTTP/2 preface", b"\0\0\x12\x04\0\0\0\0\0" + b"\0\x03\0\0\0\x64" * 3),
     ("an end within the head", OK + b"Content-Le"),
     ("an end before the head", b""),
 ]
+
+
+# What the log and `edgeproxy_http_errors_total` call it.
+WORDS = {"http_protocol_error", "http_response_incomplete", "connection_terminated"}
 
 
 class Switch:
@@ -71,7 +94,7 @@ def test_garbage_from_the_origin_is_a_502_and_touches_nobody_else(edge, switch, 
     switch.bad = bad
     with edge.wire() as wire:
         got = wire.ask(request("/bad", fields=[("Accept", "application/json")]))
-        assert got.status == 502
+        assert got.status == 502 and json.loads(got.body)["error"] in WORDS
         assert b"A: b" not in got.body
         assert wire.ask(request("/next")).body == b"/next"
 
@@ -87,6 +110,41 @@ def test_bytes_behind_an_answer_reach_nobody(edge, switch, bad):
             got = wire.ask(request("/bad"))
             assert got.status == 502 or got.body == b"hello"
             assert wire.ask(request("/next")).body == b"/next"
+
+
+def test_an_answer_that_nobody_asked_for_reaches_nobody(start_edge, start_origin):
+    """An origin talks on a kept connection between two requests: whoever comes next must not get that."""
+    closed = []
+
+    def script(peer):
+        seen = peer.request()
+        peer.send(answer(seen.target.encode()))
+        if seen.target == "/talks":
+            peer.send(answer(b"evil"))
+            peer.wait_end()
+            closed.append(True)
+        script(peer)
+    origin = start_origin(script)
+    edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}}})
+    with edge.wire() as wire:
+        for i in range(5):
+            assert wire.ask(request("/talks")).body == b"/talks"
+            within(10, lambda: len(closed) > i, "its connection to be closed")
+            assert wire.ask(request(f"/{i}", method=("GET", "POST")[i % 2])).body == f"/{i}".encode()
+
+
+@pytest.mark.parametrize("byte", [byte for byte in range(256) if byte < 32 or byte in (33, 126, 127, 128, 160, 255)])
+def test_no_byte_of_an_answer_splits_it(edge, switch, byte):
+    """Response splitting: what is no field value never reaches a client (RFC 9110 section 5.5)."""
+    switch.bad = OK + b"X-Mine: a" + bytes([byte]) + b"Set-Cookie: evil=1\r\nContent-Length: 2\r\n\r\nok"
+    with edge.wire() as wire:
+        got = wire.ask(request("/bad"))
+        assert not got.values("set-cookie")
+        if byte == 9 or 33 <= byte != 127:
+            assert got.get("x-mine") == "a" + chr(byte) + "Set-Cookie: evil=1"
+        else:
+            assert got.status == 502
+        assert wire.ask(request("/next")).body == b"/next"
 
 
 BROKEN_OFF = [

@@ -64,11 +64,27 @@ def test_a_trusted_peer_is_believed_and_one_address_is_passed_on(start_edge, ori
 
 @pytest.mark.parametrize("name", ["Proxy", "Script-Name", "SCRIPT_NAME", "Path-Info", "PATH_INFO", "Remote-User",
                                   "REMOTE_USER", "Daphne-Root-Path", "X-Original-URL", "X-Rewrite-URL", "X-Sendfile",
-                                  "X-Accel-Redirect", "X-Accel-Buffering", "Content_Length", "Transfer_Encoding"])
+                                  "X-Accel-Redirect", "X-Accel-Buffering", "Content_Length", "Transfer_Encoding",
+                                  "X-Sendfile-Type", "X-Script-Name", "X-Forwarded-Client-Cert", "Ssl-Client-Verify",
+                                  "SSL_CLIENT_VERIFY", "Cf-Connecting-Ip", "X-Edgeproxy-Anything", "X-Forwarded-Prefix",
+                                  "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Forwarded-Uri",
+                                  "X-Forwarded-Method", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
+                                  "Host_", "hTTP_hOST", "X-Real_IP", "Http2-Settings", "Keep-Alive", "Proxy-Connection"])
 def test_names_that_servers_take_from_their_proxy_never_come_from_a_client(edge, origin, name):
     with edge.wire() as wire:
         assert wire.ask(request(fields=[(name, "evil")])).status == 200
     assert not [value for _, value in origin.requests[-1].fields if value == "evil"]
+
+
+def test_what_is_left_out_is_counted(edge, origin):
+    with edge.wire() as wire:
+        wire.ask(request(fields=[("X_Mine", "1"), ("Content_Length", "5"), ("Proxy", "1"), ("X-Accel-Redirect", "/etc"),
+                                 ("X-Sendfile", "/etc"), ("X-Real-IP", "6.6.6.6"), ("Forwarded", "for=6.6.6.6"),
+                                 ("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "7.7.7.7"), ("Keep-Alive", "timeout=5")]))
+        wire.ask(request(method="POST", fields=[("Transfer-Encoding", "chunked")]) + b"0\r\nHost: evil.test\r\nX-Sum: 1\r\n\r\n")
+    assert {reason: edge.metric("edgeproxy_http_fields_dropped_total", reason=reason) for reason in
+            ("underscore", "server_only", "client_identity", "trailer")} == {
+                "underscore": 2, "server_only": 3, "client_identity": 4, "trailer": 1}
 
 
 def test_hop_by_hop_fields_stay_on_their_hop(edge, origin):

@@ -28,6 +28,20 @@ def test_a_hundred_pipelined_requests_are_answered_in_order(behind):
     assert [seen.target for seen in origin.requests] == [f"/{i}" for i in range(100)]
 
 
+def test_a_bad_request_in_the_middle_of_a_hundred_ends_them_there(behind):
+    """What came before it is answered in order; what follows it is never looked at."""
+    edge, origin = behind()
+    wants = [request(f"/{i}") for i in range(100)]
+    wants[50] = request("/50", fields=[("Content-Length", "5"), ("Transfer-Encoding", "chunked")])
+    with edge.wire() as wire:
+        wire.send(b"".join(wants))
+        assert [wire.answer().body for _ in range(50)] == [f"/{i}".encode() for i in range(50)]
+        assert wire.answer().status == 400
+        assert wire.ended()
+    assert [seen.target for seen in origin.requests] == [f"/{i}" for i in range(50)]
+    assert edge.metric("edgeproxy_http_malformed_total", reason="both_lengths") == 1
+
+
 def test_a_connection_is_kept_and_the_origin_s_too(behind):
     edge, origin = behind()
     with edge.wire() as wire:
@@ -302,6 +316,45 @@ def test_max_forwards_zero_is_answered_here(behind):
         assert not origin.requests
         assert wire.ask(request("/x", method="OPTIONS", fields=[("Max-Forwards", "3")])).status == 200
     assert origin.requests[0].get("max-forwards") == "2"
+
+
+@pytest.mark.parametrize("value, status", [("100-continue", 100), ("100-Continue", 100), ("200-ok", 417), ("100-continue, x", 417), ("", 417)])
+def test_an_expectation_is_met_or_refused(behind, value, status):
+    edge, origin = behind()
+    with edge.wire() as wire:
+        wire.send(request(method="POST", fields=[("Expect", value), ("Content-Length", "5")]))
+        assert wire.head().status == status
+        if status == 100:
+            assert wire.send(b"hello").answer().status == 200
+    assert len(origin.requests) == (status == 100)
+    assert edge.metric("edgeproxy_http_malformed_total", reason="bad_expect") == (None if status == 100 else 1)
+
+
+def test_an_expectation_of_http_1_0_is_none(behind):
+    """RFC 9110 section 10.1.1: such a client would take a 100 for the answer."""
+    edge, origin = behind()
+    with edge.wire() as wire:
+        got = wire.ask(request("/old", method="POST", fields=[("Expect", "100-continue")], body=b"hello", version="HTTP/1.0"))
+    assert (got.status, got.interim, origin.requests[0].get("expect")) == (200, [], None)
+
+
+@pytest.mark.parametrize("status, reason", [("299", "Odd"), ("418", "I'm a \xe4pot"), ("599", ""), ("600", "Six"), ("999", "Last")])
+def test_odd_statuses_and_reasons_pass(behind, status, reason):
+    edge, _ = behind(answers(answer(b"odd", status=f"{status} {reason}")))
+    with edge.wire() as wire:
+        got = wire.ask(request())
+    assert (str(got.status), got.body) == (status, b"odd")
+
+
+def test_the_most_that_is_promised_is_served(behind):
+    """Two 4 KiB cookies, nearly 32 KiB of head, nearly a hundred fields."""
+    edge, origin = behind()
+    big = [("Cookie", "c=" + "x" * 4094), ("Cookie", "d=" + "y" * 4094), ("X-Large", "z" * 15000)]
+    many = [(f"X-{i}", "v" * 20) for i in range(90)]
+    with edge.wire() as wire:
+        assert wire.ask(request("/most", fields=[*big, *many])).status == 200
+    seen = origin.requests[0]
+    assert [(name, value) for name, value in seen.fields if (name, value) in big + many] == big + many
 
 
 def test_head_of_the_demo_worker_and_every_status(start_edge):
