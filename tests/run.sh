@@ -16,6 +16,9 @@ checks with ctest, then tests/scenario and tests/stack with pytest against the r
   --jobs N          unit tests run at the same time (default: the number of cores)
   --differential N  N mutants (3000) and every value of every byte, in the comparison with other parsers: 100000 take
                     about two minutes
+  --autobahn        the Autobahn WebSocket suite, through edgeproxy and without, and only what --only names besides: half
+                    an hour
+  --fuzz SECONDS    only this: every fuzz target for so long, from its corpus; 3600 for an hour each
   --help            this text
 
 The last line is `N passed, N failed, N skipped`; every skip is printed with its reason. Exit 0: all passed; 1: some test
@@ -27,17 +30,21 @@ HELP
 preset=release
 filter=""
 only=()
+only_more=()
+fuzz_seconds=""
 jobs="$(nproc)"
 while [[ $# -gt 0 ]]; do
     case $1 in
         --help | -h) usage; exit 0 ;;
-        -R | --preset | --only | --jobs | --differential)
+        --autobahn) only_more=(autobahn); shift ;;
+        -R | --preset | --only | --jobs | --differential | --fuzz)
             [[ $# -ge 2 ]] || { printf 'run.sh: %s needs a value (see --help)\n' "$1" >&2; exit 2; }
             case $1 in
                 -R) filter=$2 ;;
                 --preset) preset=$2 ;;
                 --only) only+=("$2") ;;
                 --jobs) jobs=$2 ;;
+                --fuzz) fuzz_seconds=$2 ;;
                 --differential) export EDGEPROXY_DIFFERENTIAL=$2 ;;
             esac
             shift 2
@@ -45,13 +52,15 @@ while [[ $# -gt 0 ]]; do
         *) printf 'run.sh: unknown option %s (see --help)\n' "$1" >&2; exit 2 ;;
     esac
 done
-[[ ${#only[@]} -gt 0 ]] || only=(unit scenario stack)
+[[ ${#only[@]} -gt 0 || ${#only_more[@]} -gt 0 ]] || only=(unit scenario stack)
 for what in "${only[@]}"; do
     case $what in
         unit | scenario | stack | scan) ;;
         *) printf 'run.sh: --only takes unit, scenario, stack or scan, not %s\n' "$what" >&2; exit 2 ;;
     esac
 done
+
+only+=("${only_more[@]}")
 
 groups=(build demo tests)
 if [[ " ${only[*]} " == *" scan "* ]]; then groups+=(scan); fi
@@ -68,6 +77,11 @@ source "$EDGEPROXY_ROOT/tests/support/sanitizers.sh"
 # shellcheck source=tests/support/h2spec.sh
 source "$EDGEPROXY_ROOT/tests/support/h2spec.sh"
 cd "$EDGEPROXY_ROOT"
+
+if [[ -n $fuzz_seconds ]]; then
+    edgeproxy_setup build sanitizers || exit 2
+    exec bash tests/fuzz/run.sh "$fuzz_seconds"
+fi
 
 edgeproxy_setup "${groups[@]}" || exit 2
 if [[ " ${only[*]} " == *" scenario "* ]]; then edgeproxy_h2spec || exit 2; fi
@@ -108,11 +122,16 @@ run_pytest() {
         return 0
     fi
     files+=("$reports/$suite.xml")
-    limited 20 "$EDGEPROXY_PYTHON" -m pytest "tests/$suite" -q -ra -o "faulthandler_timeout=$([[ $suite == scan ]] && echo 900 || echo 150)" --junitxml="$reports/$suite.xml" \
-        ${filter:+-k "$filter"}
+    limited "$([[ $suite == autobahn ]] && echo 70 || echo 20)" "$EDGEPROXY_PYTHON" -m pytest "tests/$suite" -q -ra \
+        -o "faulthandler_timeout=$([[ $suite == scan || $suite == autobahn ]] && echo 3600 || echo 150)" \
+        --junitxml="$reports/$suite.xml" ${filter:+-k "$filter"}
 }
 
-for what in unit scenario stack scan; do
+if [[ " ${only[*]} " == *" autobahn "* ]]; then
+    edgeproxy_say "the Autobahn suite, below build/autobahn"
+    bash tests/support/autobahn.sh || exit 2
+fi
+for what in unit scenario stack scan autobahn; do
     [[ " ${only[*]} " == *" $what "* ]] || continue
     if [[ $what == unit ]]; then run_unit; else run_pytest "$what"; fi
 done
