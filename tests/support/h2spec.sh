@@ -9,7 +9,8 @@ edgeproxy_h2spec() {
     command -v go >/dev/null || edgeproxy_packages "$EDGEPROXY_ROOT/examples/packages.txt" h2spec || return 1
     edgeproxy_say "building h2spec into build/tools (go install)"
     if (cd "$EDGEPROXY_ROOT/tests/h2spec" &&
-        GOBIN="$EDGEPROXY_TOOLS/bin" GOFLAGS="-mod=readonly -buildvcs=false" go install github.com/summerwind/h2spec/cmd/h2spec); then
+        GOBIN="$EDGEPROXY_TOOLS/bin" GOFLAGS="-mod=readonly -buildvcs=false" timeout 600 \
+            go install github.com/summerwind/h2spec/cmd/h2spec); then
         printf '%s\n' "$stamp" >"$tool.stamp"
         return 0
     fi
