@@ -35,9 +35,18 @@ struct Server {
     std::string user;      ///< of the proxy and the workers; empty = stay
     std::string group;
     std::string runtime_dir;       ///< sockets of workers, control socket; resolved by the loader, absolute
-    unsigned max_connections = 0;  ///< client connections of the proxy; beyond it accept pauses
+    unsigned max_connections = 0;  ///< client connections of the proxy; beyond it idle ones go, then accept pauses
     Shutdown shutdown;
     bool operator==(const Server&) const = default;
+};
+
+/// Of the whole process.
+struct ProcessLimits {
+    ByteSize memory = 0;                  ///< resident bytes of the proxy; graded actions at 80, 90 and 95 %
+    Duration loop_lag{};                  ///< a loop that is so late for a second sheds new requests; off = never
+    unsigned connections_per_source = 0;  ///< of one IPv4 address or IPv6 /64; 0 = off. Trusted proxies are exempt
+    unsigned requests_per_source = 0;     ///< requests a second, twice as many at once; 0 = off
+    bool operator==(const ProcessLimits&) const = default;
 };
 
 struct ClientIp {
@@ -102,6 +111,7 @@ struct ListenerTimeouts {
     Duration settings_ack{};    ///< HTTP/2: until SETTINGS are acknowledged
     Duration ping_interval{};   ///< HTTP/2: silence with open streams, then a PING
     Duration ping{};            ///< ... which must be answered
+    Duration proxy_protocol{};  ///< the PROXY header, all of it
     bool operator==(const ListenerTimeouts&) const = default;
 };
 
@@ -118,6 +128,8 @@ struct ListenerLimits {
 };
 
 enum class Protocol : std::uint8_t { http1, h2 };
+/// `required`: trusted proxies must begin with a PROXY header, nobody else may.
+enum class ProxyProtocol : std::uint8_t { off, required };
 
 struct Listener {
     std::string name;
@@ -127,6 +139,7 @@ struct Listener {
     bool redirect_https = false;      ///< answers 308 to https for everything
     std::uint16_t redirect_port = 443;
     unsigned backlog = 0;
+    ProxyProtocol proxy_protocol = ProxyProtocol::off;
     unsigned http2_max_streams = 0;
     unsigned http2_glitches = 0;     ///< waste that a connection may make at once, ...
     unsigned http2_glitch_rate = 0;  ///< ... and that is forgiven a second
@@ -356,6 +369,7 @@ struct Metrics {
 
 struct Config {
     Server server;
+    ProcessLimits limits;
     ClientIp client_ip;
     Tls tls;
     std::vector<Listener> listeners;

@@ -27,6 +27,14 @@ void fields(Io& io, Server& v) {
 }
 
 template <class Io>
+void fields(Io& io, ProcessLimits& v) {
+    io("memory", v.memory);
+    io("loop_lag", v.loop_lag);
+    io("connections_per_source", v.connections_per_source);
+    io("requests_per_source", v.requests_per_source);
+}
+
+template <class Io>
 void fields(Io& io, ClientIp& v) {
     io("trusted_proxies", v.trusted_proxies);
 }
@@ -77,6 +85,7 @@ void fields(Io& io, ListenerTimeouts& v) {
     io("settings_ack", v.settings_ack);
     io("ping_interval", v.ping_interval);
     io("ping", v.ping);
+    io("proxy_protocol", v.proxy_protocol);
 }
 
 template <class Io>
@@ -124,6 +133,7 @@ void fields(Io& io, Listener& v) {
         "redirect", [&](const Field&, std::string_view text) { return read_redirect(text, v); },
         [&](const Field&) { return v.redirect_https ? ":" + std::to_string(v.redirect_port) : std::string{}; });
     io("backlog", v.backlog);
+    io("proxy_protocol", v.proxy_protocol);
     io.nest("http2", [&](auto& http2) {
         http2("max_streams", v.http2_max_streams);
         http2("glitches", v.http2_glitches);
@@ -409,6 +419,7 @@ void fields(Io& io, Config& v) {
     unsigned version = 1;
     io("version", version);
     io.section("server", v.server);
+    io.section("limits", v.limits);
     io.section("client_ip", v.client_ip);
     if (io.keeps(v.tls)) io.section("tls", v.tls);
     io.trait("certificates", v.tls.dev || !v.tls.certificates.empty());

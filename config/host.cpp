@@ -40,23 +40,36 @@ double v1_quota(const std::string& directory) {
     return quota / period;
 }
 
+/// cgroup v2: "max" or bytes.
+double v2_memory(const std::string& directory) {
+    std::istringstream line(first_line(directory + "/memory.max"));
+    double bytes = 0;
+    return line >> bytes ? bytes : unlimited;
+}
+
+/// cgroup v1: a number near 2^63 is no limit.
+double v1_memory(const std::string& directory) {
+    std::istringstream line(first_line(directory + "/memory.limit_in_bytes"));
+    double bytes = 0;
+    constexpr double absurd = 1e18;
+    return line >> bytes && bytes < absurd ? bytes : unlimited;
+}
+
+using Reading = double (*)(const std::string& directory);
+
 /// Every level above may grant less than the one below.
-double smallest_quota(const std::string& mount, std::string group, double (*quota)(const std::string&)) {
-    double least = quota(mount);
+double smallest(const std::string& mount, std::string group, Reading read) {
+    double least = read(mount);
     while (group.size() > 1) {
-        least = std::min(least, quota(mount + group));
+        least = std::min(least, read(mount + group));
         group.resize(group.rfind('/'));
     }
     return least;
 }
 
-bool names_cpu(const std::string& controllers) {
-    return ("," + controllers + ",").find(",cpu,") != std::string::npos;
-}
-
-}  // namespace
-
-unsigned cgroup_cpus(const std::string& root) {
+/// What the cgroups of this process grant of one controller, in either version.
+double grant(const std::string& root, const std::string& controller, std::initializer_list<const char*> v1_mounts,
+             Reading v1, Reading v2) {
     double least = unlimited;
     std::ifstream groups(root + "/proc/self/cgroup");
     for (std::string line; std::getline(groups, line);) {
@@ -67,15 +80,19 @@ unsigned cgroup_cpus(const std::string& root) {
         const std::string controllers = line.substr(first + 1, second - first - 1);
         const std::string group = line.substr(second + 1);
         if (controllers.empty()) {
-            for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-                least = std::min(least, smallest_quota(root + mount, group, &v2_quota));
-            }
-        } else if (names_cpu(controllers)) {
-            for (const char* mount : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"}) {
-                least = std::min(least, smallest_quota(root + mount, group, &v1_quota));
-            }
+            for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"})
+                least = std::min(least, smallest(root + mount, group, v2));
+        } else if (("," + controllers + ",").find("," + controller + ",") != std::string::npos) {
+            for (const char* mount : v1_mounts) least = std::min(least, smallest(root + mount, group, v1));
         }
     }
+    return least;
+}
+
+}  // namespace
+
+unsigned cgroup_cpus(const std::string& root) {
+    const double least = grant(root, "cpu", {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"}, &v1_quota, &v2_quota);
     constexpr double most = 1024;
     return least > most ? 0 : std::max(1U, static_cast<unsigned>(std::ceil(least)));
 }
@@ -87,6 +104,16 @@ unsigned allowed_cpus() {
     const unsigned cpus = known ? static_cast<unsigned>(std::max(1, CPU_COUNT(&set))) : 1;
     const unsigned granted = cgroup_cpus();
     return granted == 0 ? cpus : std::min(cpus, granted);
+}
+
+std::uint64_t granted_memory(const std::string& root) {
+    constexpr double unknown = 1024.0 * 1024 * 1024;
+    double least = grant(root, "memory", {"/sys/fs/cgroup/memory"}, &v1_memory, &v2_memory);
+    std::ifstream meminfo(root + "/proc/meminfo");
+    std::string name;
+    double kilobytes = 0;
+    if (meminfo >> name >> kilobytes && name == "MemTotal:") least = std::min(least, kilobytes * 1024);
+    return static_cast<std::uint64_t>(std::isinf(least) ? unknown : least);
 }
 
 std::uint64_t open_file_limit() {

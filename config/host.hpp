@@ -16,6 +16,9 @@ unsigned allowed_cpus();
 /// tests.
 unsigned cgroup_cpus(const std::string& root = "");
 
+/// Bytes of memory: the least of what the machine has and its cgroups (v1 or v2) grant. `root` as above.
+std::uint64_t granted_memory(const std::string& root = "");
+
 /// The soft limit of open files.
 std::uint64_t open_file_limit();
 

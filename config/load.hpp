@@ -22,8 +22,9 @@ struct LoadOptions {
     std::string base_dir;          ///< what relative paths start from; empty = the directory of the file
     unsigned cpus = 0;             ///< what `auto` means for threads and workers; 0 = affinity and cgroup quota
     std::uint64_t file_limit = 0;  ///< RLIMIT_NOFILE, from which `max_connections: auto` follows; 0 = ask
-    std::optional<unsigned> uid;   ///< who we are: decides where the runtime directory is; empty = the effective user
-    bool read_env_files = true;    ///< false: `env_file` is checked as a key but not opened (`check --no-files`)
+    std::uint64_t memory = 0;  ///< bytes, from which `limits.memory: auto` follows; 0 = the machine's or the cgroup's
+    std::optional<unsigned> uid;  ///< who we are: decides where the runtime directory is; empty = the effective user
+    bool read_env_files = true;   ///< false: `env_file` is checked as a key but not opened (`check --no-files`)
 
     /// Accepts what only the master writes (see `DumpOptions::for_proxy`): pools marked `managed`, without a command.
     bool internal = false;

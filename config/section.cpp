@@ -37,6 +37,14 @@ std::string automatic_value(const void* owner, const Field& field) {
         // Four of ten descriptors for clients, four for endpoints, the rest for logs, probes and control.
         return std::to_string(std::clamp<std::uint64_t>(files / 10 * 4, fewest, most_default_connections));
     }
+    if (field.path == "limits.memory") {
+        const auto memory = options.memory != 0 ? options.memory : granted_memory();
+        // What the proxy may take of what it shares with its workers and the kernel: less than 128 MiB only where there
+        // is no more to be had.
+        constexpr std::uint64_t fewest = 16 * 1024 * 1024, enough = 128 * 1024 * 1024;
+        const auto budget = std::max(memory / 10 * 7, std::min(enough, memory / 10 * 8));
+        return std::to_string(std::max(budget, fewest)) + "B";
+    }
     if (field.path == "server.runtime_dir")
         return runtime_dir_for(options.uid.value_or(::geteuid()), scope.environment);
     if (field.path == "pools.<name>.working_dir") return scope.values.base_dir;

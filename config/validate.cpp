@@ -166,6 +166,11 @@ void validate_listeners(const Config& config, Scope& scope) {
                                  "write tls: { cert: ..., key: ... }, or tls: dev");
         }
         validate_protocols(listener, path, scope);
+        if (listener.proxy_protocol == ProxyProtocol::required && config.client_ip.trusted_proxies.empty()) {
+            scope.problems.error(scope.place_of(path + ".proxy_protocol"), "nobody-trusted",
+                                 "a PROXY header is believed from trusted proxies only, and there are none",
+                                 "write client_ip: { trusted_proxies: [...] }");
+        }
         serves = serves || !listener.redirect_https;
         secure = secure || (listener.tls && !listener.redirect_https);
     }

@@ -102,7 +102,9 @@ Complaint read_value(const ValueContext&, const Field& field, std::string_view t
     return read_measured(field, text, value, "bad-duration", parse_duration);
 }
 
-Complaint read_value(const ValueContext&, const Field& field, std::string_view text, ByteSize& value) {
+Complaint read_value(const ValueContext& context, const Field& field, std::string_view text, ByteSize& value) {
+    if (text == "auto" && field.takes("auto") && context.automatic != nullptr)
+        return read_measured(field, context.automatic(context.owner, field), value, "bad-size", parse_size);
     return read_measured(field, text, value, "bad-size", parse_size);
 }
 

@@ -234,7 +234,8 @@ void App::build(std::shared_ptr<const config::Config> config) {
     run_.tickets = std::make_unique<tls::TicketKeys>(run_.clock.now());
     run_.identities = load_identities(*config);
 
-    run_.lanes = std::make_unique<Lanes>(threads, run_.clock, run_.access_log.get());
+    run_.lanes = std::make_unique<Lanes>(threads, run_.clock, run_.log, run_.access_log.get());
+    run_.overload = std::make_unique<Overload>(*run_.lanes, run_.log);
     upstream::Pools::Outside outside;
     outside.post = [this](std::function<void()> work) { asio::post(io_, std::move(work)); };
     outside.events.drained = [this](control::Incarnation incarnation, std::uint64_t left_over) {
@@ -274,6 +275,7 @@ void App::build(std::shared_ptr<const config::Config> config) {
     run_.snapshot = make_snapshot(config, parts);
     const std::vector<Door> doors = take_doors(*config);
     reports_.serve(io_, sockets_);
+    run_.overload->configure(*config);
     run_.lanes->start(run_.snapshot, doors);
     run_.serving = true;
     tick();
@@ -315,6 +317,7 @@ void App::tick() {
     ticker_.async_wait([this](const boost::system::error_code& error) {
         if (!error) tick();
     });
+    run_.overload->tick();
     run_.pools->tick();
     for (const config::Pool& pool : run_.config->pools) {
         upstream::Roster* const roster = run_.pools->roster(pool.name);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/connection.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "proxy/http1_server.hpp"
 #include "proxy/http2_server.hpp"
-#include "proxy/tunnel.hpp"
+#include "proxy/proxy_header.hpp"
 #include "tls/client_identity.hpp"
 #include "tls/error.hpp"
 
@@ -22,26 +23,27 @@ io::TimePoint end_of_youth(Lane& lane, io::Duration age) {
 }  // namespace
 
 Connection::Connection(Lane& lane, const ListenerPlan& plan, io::UniqueFd fd, const io::Peer& peer,
-                       std::uint16_t local_port)
+                       std::uint16_t local_port, Limits::Seat seat)
     : lane_(lane),
       plan_(plan),
       snapshot_(lane.snapshot),
       peer_(peer),
       old_at_(end_of_youth(lane, listener().timeouts.connection_age)),
       mark_(lane.cells->listener(plan.index)),
+      seat_(std::move(seat)),
+      watch_(response_rate(plan.listener->limits.response_rate)),
       stream_(std::make_unique<io::Socket>(lane.reactor, std::move(fd))) {
-    if (peer.is_ip) {
-        const auto end = std::to_chars(port_.data(), port_.data() + port_.size(), local_port);
-        port_size_ = static_cast<std::uint8_t>(end.ptr - port_.data());
-    }
+    if (peer.is_ip) this->local_port(local_port);
     next_ = lane_.connections;
     if (next_ != nullptr) next_->prev_ = this;
     lane_.connections = this;
     ++lane_.open;
     socket().write_stall(listener().timeouts.write);
+    socket().pace(this);
 }
 
 Connection::~Connection() {
+    leave_idle();
     if (prev_ != nullptr) prev_->next_ = next_;
     if (next_ != nullptr) next_->prev_ = prev_;
     if (lane_.connections == this) lane_.connections = next_;
@@ -75,16 +77,56 @@ void Lane::hurry_handshakes() {
     }
 }
 
+void Connection::local_port(std::uint16_t port) {
+    const auto end = std::to_chars(port_.data(), port_.data() + port_.size(), port);
+    port_size_ = static_cast<std::uint8_t>(end.ptr - port_.data());
+}
+
+void Connection::stands_for(const io::Peer& peer, std::uint16_t port) {
+    peer_ = peer;
+    local_port(port);
+}
+
 void Connection::drain() {
-    if (drainable_ != nullptr) return drainable_->drain_asked();
+    if (server_ != nullptr && server_->drain_asked()) return;
     if (idle_) socket().cancel();
 }
 
-void Lane::drain() {
-    draining = true;
-    for (Connection* connection = connections; connection != nullptr; connection = connection->next())
-        connection->drain();
-    for (Tunnel* tunnel = tunnels; tunnel != nullptr; tunnel = tunnel->next()) tunnel->close(http::ws_going_away);
+void Connection::let_go() {
+    leave_idle();
+    if (server_ != nullptr && server_->end_asked()) return;
+    socket().cancel();
+}
+
+void Connection::cut() {
+    Server* const server = server_;
+    socket().close(true);
+    if (server != nullptr) server->was_cut();
+}
+
+std::size_t Connection::held() const {
+    return stream_.held() + (server_ != nullptr ? server_->held() : 0);
+}
+
+void Connection::join_idle() {
+    idle_since_ = lane_.reactor.now();
+    idle_prev_ = lane_.idle_last;
+    (idle_prev_ != nullptr ? idle_prev_->idle_next_ : lane_.idle_first) = this;
+    lane_.idle_last = this;
+}
+
+void Connection::leave_idle() {
+    if (idle_prev_ == nullptr && lane_.idle_first != this) return;
+    (idle_prev_ != nullptr ? idle_prev_->idle_next_ : lane_.idle_first) = idle_next_;
+    (idle_next_ != nullptr ? idle_next_->idle_prev_ : lane_.idle_last) = idle_prev_;
+    idle_next_ = idle_prev_ = nullptr;
+}
+
+io::TimePoint Connection::waits(io::TimePoint now, std::int64_t taken) {
+    const std::int64_t before = std::exchange(taken_, taken);
+    watch_.start(now);
+    watch_.moved(now, static_cast<std::uint64_t>(std::max<std::int64_t>(taken - before, 0)));
+    return watch_.deadline();
 }
 
 namespace {
@@ -152,6 +194,10 @@ io::Task<bool> shake_hands(Connection& connection) {
 
 io::Task<void> serve_connection(std::unique_ptr<Connection> connection) {
     if (!connection->socket().is_open()) co_return;
+    if (connection->listener().proxy_protocol == config::ProxyProtocol::required && connection->is_trusted_peer()) {
+        const bool told = co_await take_proxy_header(*connection);
+        if (!told) co_return;
+    }
     if (connection->plan().context != nullptr) {
         const bool shaken = co_await shake_hands(*connection);
         if (!shaken) co_return;

@@ -6,15 +6,17 @@
 
 #include "proxy/identity.hpp"
 #include "proxy/lane.hpp"
+#include "proxy/min_rate.hpp"
 #include "tls/stream.hpp"
 
 namespace edgeproxy::proxy {
 
 /// One accepted connection of a client: its bytes, where it came in, and its place in the lane's list. Lives as long as
 /// the coroutine that serves it.
-class Connection {
+class Connection final : io::Socket::Pace {
  public:
-    Connection(Lane& lane, const ListenerPlan& plan, io::UniqueFd fd, const io::Peer& peer, std::uint16_t local_port);
+    Connection(Lane& lane, const ListenerPlan& plan, io::UniqueFd fd, const io::Peer& peer, std::uint16_t local_port,
+               Limits::Seat seat = {});
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -39,26 +41,59 @@ class Connection {
     /// From then on it is asked to end. Connections that began together do not end together.
     io::TimePoint old_at() const { return old_at_; }
 
+    /// A balancer has told who is behind it: `peer`, who has come to `local_port`.
+    void stands_for(const io::Peer& peer, std::uint16_t local_port);
+    Limits::Seat& seat() { return seat_; }
+    bool is_trusted_peer() const {
+        return peer_.is_ip && is_within(peer_.ip, snapshot_->config->client_ip.trusted_proxies);
+    }
+
     /// Nothing of a request is here: the connection may be closed without harm.
     void idle(bool is) {
+        if (is == idle_) return;
         idle_ = is;
+        if (is) {
+            join_idle();
+        } else {
+            leave_idle();
+        }
         mark_.idle(is);
     }
+    io::TimePoint idle_since() const { return idle_since_; }
     admin::ConnectionMark& mark() { return mark_; }
     /// The lane drains: wakes an idle connection, which then closes; a busy one closes after its answer.
     void drain();
-    /// For HTTP/2: called by `drain` instead of waking the reader.
-    struct Drainable {
-        virtual void drain_asked() = 0;
+    /// It is idle and its place is wanted: it closes now, an HTTP/2 client is told.
+    void let_go();
+    /// Its memory is wanted: the client gets a reset, whatever is under way.
+    void cut();
+    /// Bytes of memory that it holds besides itself.
+    std::size_t held() const;
+    /// Whoever serves the connection, for as long as it does.
+    struct Server {
+        /// Called by `drain` instead of waking the reader, and by `let_go`. False: it does not mind the difference.
+        virtual bool drain_asked() { return false; }
+        virtual bool end_asked() { return false; }
+        /// The connection was cut.
+        virtual void was_cut() {}
+        /// Bytes of memory that serving it takes.
+        virtual std::size_t held() const = 0;
 
      protected:
-        ~Drainable() = default;
+        ~Server() = default;
     };
-    void on_drain(Drainable* drainable) { drainable_ = drainable; }
+    void served_by(Server* server) { server_ = server; }
 
     Connection* next() const { return next_; }
 
  private:
+    void join_idle();
+    void leave_idle();
+    io::TimePoint waits(io::TimePoint now, std::int64_t taken) override;
+    void goes_on(io::TimePoint now) override { watch_.stop(now); }
+    void gave_up(bool slow) override { lane_.cells->hit(slow ? admin::Limit::response_rate : admin::Limit::write); }
+    void local_port(std::uint16_t port);
+
     Lane& lane_;
     const ListenerPlan& plan_;
     std::shared_ptr<const Snapshot> snapshot_;  ///< keeps the plan alive
@@ -71,8 +106,14 @@ class Connection {
     std::unique_ptr<const tls::ClientIdentity> certificate_;  ///< null without one
     std::optional<io::TimePoint> handshake_since_;
     admin::ConnectionMark mark_;
+    Limits::Seat seat_;
+    RateWatch watch_;
+    std::int64_t taken_ = 0;
+    io::TimePoint idle_since_{};
     tls::Stream stream_;
-    Drainable* drainable_ = nullptr;
+    Server* server_ = nullptr;
+    Connection* idle_next_ = nullptr;
+    Connection* idle_prev_ = nullptr;
     Connection* next_ = nullptr;
     Connection* prev_ = nullptr;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/dispatch.hpp"
 
+#include <algorithm>
+
 #include "proxy/forward.hpp"
 #include "proxy/http/target.hpp"
 #include "proxy/local_reply.hpp"
@@ -165,6 +167,29 @@ const RoutePlan* choose_route(Connection& connection, Workspace& work, const Rea
     return nullptr;
 }
 
+/// Why no request of this source, or none at all, is served at this moment; null = it is served.
+const Reason* guard(const Connection& connection, const Workspace& work) {
+    Lane& lane = connection.lane();
+    if (lane.pressure >= Pressure::refusing) {
+        lane.cells->hit(admin::Limit::memory_refusing);
+        return &reason(Refusal::memory);
+    }
+    if (lane.lags) {
+        lane.cells->hit(admin::Limit::loop_lag);
+        return &reason(Refusal::overload);
+    }
+    if (lane.limits == nullptr || !lane.limits->requests().limits()) return nullptr;
+    const auto ip = config::parse_ip(work.identity.client_ip);
+    if (!ip) return nullptr;
+    std::array<std::uint8_t, 16> bytes;
+    std::copy(std::begin(ip->bytes), std::end(ip->bytes), bytes.begin());
+    // A trusted proxy that does not say for whom it asks speaks for many.
+    if (work.identity.trusted && is_within(bytes, lane.snapshot->config->client_ip.trusted_proxies)) return nullptr;
+    if (lane.limits->requests().take(source_of(bytes), connection.now())) return nullptr;
+    lane.cells->hit(admin::Limit::requests_per_source);
+    return &reason(Refusal::rate_limited);
+}
+
 bool is_excluded(const config::AccessLog& log, std::string_view path) {
     for (const std::string& prefix : log.exclude) {
         if (path.starts_with(prefix) &&
@@ -181,7 +206,10 @@ io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& w
     const io::TimePoint began = lane.reactor.precise_now();
     begin(connection, exchange, work);
     bool logged = true;
-    if (is_misdirected(connection, work.request)) {
+    const Reason* const refused = lane.guarded ? guard(connection, work) : nullptr;
+    if (refused != nullptr) {
+        co_await answer_locally(connection, exchange, work, *refused);
+    } else if (is_misdirected(connection, work.request)) {
         co_await answer_locally(connection, exchange, work, reason(Refusal::misdirected));
     } else if (connection.listener().redirect_https) {
         co_await redirect_to_https(connection, exchange, work);

@@ -82,12 +82,16 @@ class Exchange {
     /// Who wants to know that the client has gone away while nobody reads or writes (to stop work for it).
     struct Watcher {
         virtual void client_gone() = 0;
+        /// Bytes of memory that it holds for the exchange.
+        virtual std::size_t held() const { return 0; }
 
      protected:
         ~Watcher() = default;
     };
     void watch(Watcher* watcher) { watcher_ = watcher; }
     bool client_gone() const { return gone_; }
+    /// Bytes of memory that whoever watches holds.
+    std::size_t watcher_holds() const { return watcher_ != nullptr ? watcher_->held() : 0; }
 
     /// What the log and the metrics will say; filled by whoever knows.
     admin::ExchangeRecord record{};

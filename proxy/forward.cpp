@@ -94,14 +94,16 @@ io::Task<void> Forwarding::run() {
         if (outcome) break;
         const auto error = static_cast<errc>(outcome.error().value());
         const FailedAttempt failed = describe(error);
-        const Verdict verdict = exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_
-                                    ? Verdict::give_up
-                                    : decide(failed);
+        const Verdict verdict =
+            exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_ || no_descriptor_
+                ? Verdict::give_up
+                : decide(failed);
         const bool moved = std::exchange(moved_, false);
         if (failed.worker_hung) ++hangs_;
         give_up_connection(stalled_ ? errc::write_timeout : error);
         if (verdict == Verdict::give_up) {
-            co_await answer_locally(reason(failed.worker_hung ? errc::response_timeout : error));
+            co_await answer_locally(no_descriptor_ ? reason(Refusal::no_descriptor)
+                                                   : reason(failed.worker_hung ? errc::response_timeout : error));
             co_return;
         }
         if (verdict == Verdict::replay && !upstream::nothing_sent(error)) ++replays_;
@@ -185,8 +187,13 @@ io::Task<Result<void>> Forwarding::attempt() {
 io::Task<Result<void>> Forwarding::connect() {
     const io::TimePoint asked = precise_now();
     const io::TimePoint deadline = io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.connect);
+    const std::uint64_t before = lane_.reactor.connects_without_descriptor();
     auto connected = co_await admission_.connect(lane_.reactor, deadline);
     exchange_.record.connect += precise_now() - asked;
+    if (!connected && lane_.reactor.connects_without_descriptor() != before) {
+        no_descriptor_ = true;
+        lane_.cells->hit(admin::Limit::descriptors);
+    }
     if (!connected) co_return connected.error();
     connection_ = std::move(*connected);
     co_return Result<void>();
@@ -209,7 +216,7 @@ io::Task<Result<void>> Forwarding::converse() {
 void Forwarding::give_up_connection(errc error) {
     if (admission_) {
         avoid_ = admission_.endpoint().id();
-        admission_.failed(error);
+        if (!no_descriptor_) admission_.failed(error);  // else it is ours, not the endpoint's
     }
     endpoint_.reset();
     connection_.reset();

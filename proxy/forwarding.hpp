@@ -62,6 +62,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
 
     bool is_pending() const;
     void client_gone() override;
+    std::size_t held() const override { return head_buffer_.size() + (endpoint_ ? endpoint_->held() : 0); }
     void cut() override;
     bool is_unread(io::TimePoint now, io::Duration patience) const override;
     void go_elsewhere(bool stopped) override;
@@ -96,8 +97,9 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool client_slow_ = false;  ///< the request body stopped coming
     bool client_cut_ = false;   ///< ... ended before its framing said so
     bool cut_ = false;
-    bool moved_ = false;        ///< this attempt was ended since its worker does not read
-    Tunnel* tunnel_ = nullptr;  ///< while there is one
+    bool moved_ = false;          ///< this attempt was ended since its worker does not read
+    bool no_descriptor_ = false;  ///< no connection could be made, for a reason of our own
+    Tunnel* tunnel_ = nullptr;    ///< while there is one
 };
 
 }  // namespace edgeproxy::proxy

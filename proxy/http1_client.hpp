@@ -16,6 +16,9 @@ class Http1Client {
  public:
     Http1Client(upstream::UpstreamConnection& connection, http::Response& response, http::Trailers& trailers);
 
+    /// Bytes of memory that wait here for whoever reads the answer.
+    std::size_t held() const { return in_.size(); }
+
     /// Sends the head and the first bytes of the body in one call.
     io::Task<upstream::Result<void>> send(std::string_view head, std::string_view body);
     /// Sends more of the body; `chunked` puts the framing of one chunk around it, and `last` ends the body.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http1_exchange.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "proxy/http/http1_writer.hpp"
@@ -23,10 +24,13 @@ std::span<const char> bytes(std::string_view text) {
 }  // namespace
 
 Http1Exchange::Http1Exchange(Connection& connection, Workspace& workspace, Input input)
-    : connection_(connection), workspace_(workspace), input_(std::move(input)), reader_(connection.plan().limits) {}
+    : connection_(connection), workspace_(workspace), input_(std::move(input)), reader_(connection.plan().limits) {
+    connection_.served_by(this);
+}
 
 Http1Exchange::~Http1Exchange() {
     connection_.socket().watch_idle(nullptr);
+    connection_.served_by(nullptr);
 }
 
 bool Http1Exchange::make_room() {
@@ -107,13 +111,34 @@ io::Task<Result<void>> Http1Exchange::read_more() {
         input_.buffer = much ? pool.take_large() : pool.take_small();
     }
     input_.begin = input_.end = 0;
-    connection_.socket().read_deadline(
-        tunnel_ ? io::never : io::deadline_after(connection_.now(), connection_.listener().timeouts.body));
-    const auto got = co_await connection_.stream().read_some(input_.buffer.span());
-    connection_.socket().read_deadline(io::never);
+    if (tunnel_) {
+        connection_.socket().read_deadline(io::never);
+        const auto got = co_await connection_.stream().read_some(input_.buffer.span());
+        if (!got) co_return got.error();
+        input_.end = *got;
+        co_return Result<void>();
+    }
+    const auto got = co_await read_in_time();
     if (!got) co_return got.error();
     input_.end = *got;
     co_return Result<void>();
+}
+
+/// More of the body: no gap may be longer than `timeouts.body`, and all in all it must come at `limits.body_rate`.
+io::Task<Result<std::size_t>> Http1Exchange::read_in_time() {
+    const config::Listener& listener = connection_.listener();
+    if (!body_rate_) body_rate_.emplace(body_rate(listener.limits.body_rate));
+    const io::TimePoint gap = io::deadline_after(connection_.now(), listener.timeouts.body);
+    body_rate_->start(connection_.now());
+    const io::TimePoint pace = body_rate_->deadline();
+    connection_.socket().read_deadline(std::min(gap, pace));
+    const auto got = co_await connection_.stream().read_some(input_.buffer.span());
+    connection_.socket().read_deadline(io::never);
+    if (!got && got.error() == io::errc::timed_out)
+        connection_.lane().cells->hit(pace < gap ? admin::Limit::body_rate : admin::Limit::body);
+    if (got) body_rate_->moved(connection_.now(), *got);
+    body_rate_->stop(connection_.now());
+    co_return got;
 }
 
 io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
@@ -183,7 +208,7 @@ void Http1Exchange::choose_framing(const ResponseHead& head) {
     }
     // What is left of the request would have to be read first, and nobody wants it any more.
     // Nor after a handshake that was refused: what follows was meant for a tunnel.
-    if (!body_.done() || connection_.lane().draining || (request().websocket && !tunnel_)) keep_alive_ = false;
+    if (!body_.done() || connection_.lane().keeps_nobody() || (request().websocket && !tunnel_)) keep_alive_ = false;
 }
 
 void Http1Exchange::write_head(http::HeadWriter& out, const ResponseHead& head) const {

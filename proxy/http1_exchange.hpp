@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <optional>
+
 #include "proxy/connection.hpp"
 #include "proxy/exchange.hpp"
 #include "proxy/http/http1_reader.hpp"
+#include "proxy/min_rate.hpp"
 #include "tls/io/buffer_pool.hpp"
 
 namespace edgeproxy::proxy {
@@ -26,7 +29,7 @@ struct Input {
 ///
 /// The head and the body bytes that came with it stay in the head buffer until the exchange ends, so they can be sent
 /// again. Body bytes that come later pass through a second buffer.
-class Http1Exchange final : public Exchange, io::Socket::IdleWatch {
+class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::Server {
  public:
     /// `input`: what the connection has read already.
     Http1Exchange(Connection& connection, Workspace& workspace, Input input);
@@ -59,6 +62,11 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch {
     enum class Framing : std::uint8_t { none, length, chunked, until_close };
 
     void idle_ended(io::Socket& socket) override;
+    void was_cut() override { tell_gone(); }
+    std::size_t held() const override {
+        return sizeof(Workspace) + input_.buffer.size() + head_buffer_.size() + watcher_holds();
+    }
+    io::Task<io::Result<std::size_t>> read_in_time();
     void stop_reading() override { connection_.socket().cancel_read(); }
     bool make_room();
     io::Task<io::Result<void>> read_more();
@@ -77,6 +85,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch {
     http::errc head_error_ = http::errc::ok;
     http::errc body_error_ = http::errc::ok;
     Framing framing_ = Framing::none;
+    std::optional<RateWatch> body_rate_;  ///< once body bytes are waited for
     bool keep_alive_ = true;
     bool aborted_ = false;
     bool tunnel_ = false;

@@ -23,6 +23,7 @@ io::Task<bool> serve_one(Connection& connection, Input& input, bool last) {
             co_await refuse(connection, exchange, *workspace, exchange.head_error());
             break;
         case Http1Exchange::Head::slow:
+            connection.lane().cells->hit(admin::Limit::header);
             co_await refuse(connection, exchange, *workspace, reason(Refusal::request_timeout));
             break;
         case Http1Exchange::Head::complete:
@@ -49,6 +50,8 @@ io::Task<void> serve_http1(Connection& connection) {
             connection.idle(true);
             const auto readable = co_await connection.stream().wait_readable();
             connection.idle(false);
+            if (!readable && served == 0 && readable.error() == io::errc::timed_out)
+                lane.cells->hit(admin::Limit::first_request);
             if (!readable) co_return;
         }
         const bool last = (most > 0 && served + 1 >= most) || connection.now() >= connection.old_at();
@@ -57,13 +60,26 @@ io::Task<void> serve_http1(Connection& connection) {
     }
 }
 
-io::Task<void> refuse_plain_http(Connection& connection) {
+namespace {
+
+/// The answer to a connection that has brought no request.
+io::Task<void> refuse_connection(Connection& connection, Refusal why) {
     const auto workspace = connection.lane().workspaces.take();
     workspace->request.reset();
     Http1Exchange exchange{connection, *workspace, {}};
     exchange.keep_no_more();
-    co_await refuse(connection, exchange, *workspace, reason(Refusal::plain_http));
+    co_await refuse(connection, exchange, *workspace, reason(why));
     co_await exchange.finish();
+}
+
+}  // namespace
+
+io::Task<void> refuse_plain_http(Connection& connection) {
+    return refuse_connection(connection, Refusal::plain_http);
+}
+
+io::Task<void> refuse_proxy_header(Connection& connection) {
+    return refuse_connection(connection, Refusal::bad_proxy_header);
 }
 
 }  // namespace edgeproxy::proxy

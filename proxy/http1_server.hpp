@@ -12,5 +12,7 @@ io::Task<void> serve_http1(Connection& connection);
 
 /// Answers 400 in the clear to a client that spoke HTTP to a TLS port.
 io::Task<void> refuse_plain_http(Connection& connection);
+/// Answers 400 to a trusted proxy that did not begin with a PROXY header.
+io::Task<void> refuse_proxy_header(Connection& connection);
 
 }  // namespace edgeproxy::proxy

@@ -20,6 +20,8 @@ class Http2Body {
 
     std::size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
+    /// Bytes of memory.
+    std::size_t held() const { return count_ * io::BufferPool::small; }
 
     /// Appends; false (and the body is of no use) when there are more bytes than any window allows.
     bool push(std::string_view bytes) {

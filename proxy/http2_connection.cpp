@@ -73,11 +73,12 @@ Http2Connection::Http2Connection(Connection& connection)
       clock_(clock_of(connection)),
       empty_(connection.lane().reactor),
       idle_since_(connection.now()) {
-    connection_.on_drain(this);
+    connection_.served_by(this);
+    connection_.socket().pace(nullptr);  // Http2Clock looks at all streams together
 }
 
 Http2Connection::~Http2Connection() {
-    connection_.on_drain(nullptr);
+    connection_.served_by(nullptr);
 }
 
 // ---- streams
@@ -203,7 +204,7 @@ io::Task<io::error_code> Http2Connection::read_available() {
 
 io::Task<void> Http2Connection::run() {
     connection_.idle(true);
-    if (lane().draining) begin_end(admin::Http2End::drain);
+    if (lane().keeps_nobody()) begin_end(admin::Http2End::drain);
     push();
     set_deadline();
     wake_at_next();
@@ -312,9 +313,24 @@ void Http2Connection::begin_end(admin::Http2End why) {
     wake_at_next();
 }
 
-void Http2Connection::drain_asked() {
+bool Http2Connection::drain_asked() {
     begin_end(admin::Http2End::drain);
     push();
+    return true;
+}
+
+/// Its place is wanted, and nothing is open.
+bool Http2Connection::end_asked() {
+    session_.end_now();
+    push();
+    return true;
+}
+
+std::size_t Http2Connection::held() const {
+    std::size_t sum = out_.size();
+    for (const Http2Exchange* exchange = exchanges_; exchange != nullptr; exchange = exchange->next)
+        sum += exchange->held();
+    return sum;
 }
 
 /// The first reason is the one that counts; a fault of the client's bytes comes before all.

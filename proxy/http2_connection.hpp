@@ -14,7 +14,7 @@ namespace edgeproxy::proxy {
 /// The session's events only take note; streams begin, and wake, once the session has returned. At most `most_unsent`
 /// bytes wait for the client; while they do nothing more is put out and the streams wait. Holds no buffer while idle.
 /// One reactor thread.
-class Http2Connection final : http::Http2Events, Connection::Drainable, io::BatchEnd, io::Timer {
+class Http2Connection final : http::Http2Events, Connection::Server, io::BatchEnd, io::Timer {
  public:
     static constexpr std::size_t most_unsent = 64 * 1024 + 9;  ///< four DATA frames of http::Http2Session, then no room
     static constexpr unsigned most_gathered = 32;  ///< contributions; then the buffer leaves before the turn ends
@@ -61,7 +61,9 @@ class Http2Connection final : http::Http2Events, Connection::Drainable, io::Batc
     void closed(http::Http2Stream& stream) override;
     void malformed(http::errc error) override { lane().cells->count_malformed(error); }
     void wasted(http::Glitch glitch, std::uint32_t times) override { cells().waste(glitch, times); }
-    void drain_asked() override;
+    bool drain_asked() override;
+    bool end_asked() override;
+    std::size_t held() const override;
     void batch_ended() override;
     void expired(io::TimePoint now) override;
 

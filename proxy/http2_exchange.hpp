@@ -51,6 +51,8 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
     void gone();
     /// Body bytes that the client has sent and that are not used.
     std::size_t unused() const { return body_.size(); }
+    /// Bytes of memory that the stream takes.
+    std::size_t held() const { return sizeof(Workspace) + head_memory_.size() + body_.held() + watcher_holds(); }
     /// Its coroutine runs, and will destroy it.
     bool served() const { return served_; }
     void serve() { served_ = true; }

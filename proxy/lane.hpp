@@ -8,7 +8,9 @@
 #include "proxy/handshake_rate.hpp"
 #include "proxy/http/message.hpp"
 #include "proxy/identity.hpp"
+#include "proxy/limits.hpp"
 #include "proxy/object_pool.hpp"
+#include "proxy/pressure.hpp"
 #include "proxy/request_id.hpp"
 #include "proxy/snapshot.hpp"
 #include "proxy/wall_clock.hpp"
@@ -51,8 +53,18 @@ struct Lane {
     std::size_t open = 0;
     std::size_t handshakes = 0;               ///< TLS, under way: the client has begun to speak
     HandshakeRate* handshake_rate = nullptr;  ///< of all lanes
-    Tunnel* tunnels = nullptr;                ///< all of this lane, linked
-    bool draining = false;                    ///< answer with `Connection: close` / GOAWAY, keep nobody
+    Connection* idle_first = nullptr;  ///< those without a request, linked, the one that is idle for longest first
+    Connection* idle_last = nullptr;
+    Tunnel* tunnels = nullptr;  ///< all of this lane, linked
+    bool draining = false;      ///< answer with `Connection: close` / GOAWAY, keep nobody
+
+    Limits* limits = nullptr;  ///< null in tests that have none
+    Pressure pressure = Pressure::none;
+    bool lags = false;     ///< the loop is overloaded
+    bool guarded = false;  ///< requests are looked at before they are served: memory, lag, or a rate of their source
+
+    /// Nobody keeps a connection after an answer.
+    bool keeps_nobody() const { return draining || pressure != Pressure::none; }
 
     /// Serves what is in flight and then closes; idle connections close now, tunnels with a close frame.
     void drain();
@@ -63,6 +75,17 @@ struct Lane {
     /// Closes the connections whose handshake takes longer than `handshake_patience`: half-open ones must not keep the
     /// others out.
     void hurry_handshakes();
+
+    // Overload; each counts what it does.
+
+    /// Tells the connection that is idle for longest to go. False: none is idle.
+    bool evict(admin::Limit why);
+    /// Connections without a request for longer than this go, at most `most` of them.
+    void evict_older(io::Duration idle, unsigned most, admin::Limit why);
+    /// Resets connections until they have given back so many bytes, those that hold most first.
+    void cut(std::uint64_t bytes);
+    /// A new level of memory pressure, or of lag: sets `guarded`.
+    void judge(Pressure now, bool lagging);
 };
 
 }  // namespace edgeproxy::proxy

@@ -9,7 +9,11 @@ namespace edgeproxy::proxy {
 namespace {
 
 /// How often a lane looks at itself: its lag, its number of connections.
-constexpr io::Duration tick_interval = std::chrono::milliseconds(250);
+constexpr io::Duration tick_interval = std::chrono::milliseconds(100);
+/// While memory is short a connection may be without a request for so long.
+constexpr io::Duration saving_keepalive = std::chrono::seconds(2);
+/// Connections that a tick tells to go, at most.
+constexpr unsigned most_evicted = 256;
 
 /// Turns of the loop that a lane has for ending what was cancelled; a frame that is still there then is a bug, and is
 /// reported by the leak checkers rather than waited for.
@@ -24,16 +28,21 @@ struct Lanes::Room {
     std::vector<std::unique_ptr<Listener>> listeners;
     std::vector<std::size_t> plans;  ///< of each of `listeners`, into Snapshot::listeners
     std::size_t told_open = 0;
+    Pressure pressure = Pressure::none;
+    LoopLag lag;
+    std::atomic<bool> lags{false};
+    unsigned wanted = 0;  ///< of Limits::wanted, how many this lane has looked at
     bool ending = false;
     std::jthread thread;
 };
 
-Lanes::Lanes(unsigned count, io::Clock& clock, admin::AccessLog* access_log) {
+Lanes::Lanes(unsigned count, io::Clock& clock, config::Log& log, admin::AccessLog* access_log) : limits_(log) {
     for (unsigned i = 0; i < count; ++i) {
         rooms_.push_back(std::make_unique<Room>(i, clock));
         rooms_.back()->lane.cells = &rooms_.back()->cells;
         rooms_.back()->lane.access_log = access_log;
         rooms_.back()->lane.handshake_rate = &handshake_rate_;
+        rooms_.back()->lane.limits = &limits_;
     }
 }
 
@@ -63,8 +72,54 @@ io::Task<void> Lanes::tick(Lanes& lanes, Room& room) {
         if (!slept) break;
         const io::TimePoint now = reactor.precise_now();
         // The wheel itself may be a tick late; what is later is the loop.
-        room.cells.ticked(now, std::max(now - due - io::TimerWheel::tick, io::Duration::zero()));
+        const io::Duration late = std::max(now - due - io::TimerWheel::tick, io::Duration::zero());
+        room.cells.ticked(now, late);
+        lanes.look_after(room, now, late);
     }
+}
+
+/// Overload: what this lane does about its lag, short memory and too many connections.
+void Lanes::look_after(Room& room, io::TimePoint now, io::Duration late) {
+    Lane& lane = room.lane;
+    // Lag that handshakes cause keeps newcomers out (Listener); it is no reason to refuse those who are in.
+    const bool handshakes = lane.windows.waiting() > 0;
+    const io::Duration limit = lane.snapshot->config->limits.loop_lag;
+    const bool lags = room.lag.observe(now, handshakes ? io::Duration::zero() : late, limit);
+    room.lags.store(lags, std::memory_order_relaxed);
+    lane.judge(room.pressure, lags);
+    lane.reactor.descriptor_ceiling(limits_.endpoint_ceiling());
+    if (room.pressure != Pressure::none) lane.evict_older(saving_keepalive, most_evicted, admin::Limit::memory_saving);
+    // The limit was lowered, or another lane has no room and nobody who is idle.
+    const std::size_t open = limits_.open(), most = limits_.most();
+    std::size_t surplus = open > most ? open - most : 0;
+    const unsigned asked = limits_.wanted() - std::exchange(room.wanted, limits_.wanted());
+    if (asked > 0 && open + 1 > most) ++surplus;
+    for (std::size_t i = 0; i < std::min<std::size_t>(surplus, most_evicted); ++i) {
+        if (!lane.evict(admin::Limit::max_connections)) break;
+    }
+}
+
+void Lanes::pressure(Pressure level) {
+    for (const auto& owned : rooms_) {
+        Room& room = *owned;
+        room.lane.reactor.post([&room, level] {
+            room.pressure = level;
+            room.lane.judge(level, room.lane.lags);
+        });
+    }
+}
+
+void Lanes::cut(std::uint64_t bytes) {
+    for (const auto& owned : rooms_) {
+        Room& room = *owned;
+        room.lane.reactor.post([&room, share = bytes / rooms_.size() + 1] { room.lane.cut(share); });
+    }
+}
+
+unsigned Lanes::lagging() const {
+    unsigned count = 0;
+    for (const auto& room : rooms_) count += room->lags.load(std::memory_order_relaxed) ? 1 : 0;
+    return count;
 }
 
 void Lanes::run(Room& room) {
@@ -81,13 +136,13 @@ void Lanes::run(Room& room) {
 }
 
 void Lanes::start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Door>& doors) {
-    const std::size_t most = std::max<std::size_t>(1, snapshot->config->server.max_connections / rooms_.size());
     for (const auto& owned : rooms_) {
         Room& room = *owned;
         room.lane.snapshot = snapshot;
+        room.lane.judge(room.pressure, false);
         for (const Door& door : doors) {
             room.listeners.push_back(
-                std::make_unique<Listener>(room.lane, snapshot->listeners[door.plan], door.socket, door.port, most));
+                std::make_unique<Listener>(room.lane, snapshot->listeners[door.plan], door.socket, door.port));
             room.plans.push_back(door.plan);
         }
         room.thread = std::jthread([this, &room] { run(room); });

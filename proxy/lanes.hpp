@@ -24,7 +24,7 @@ struct Door {
 class Lanes {
  public:
     /// `access_log` may be null. All references outlive this.
-    Lanes(unsigned count, io::Clock& clock, admin::AccessLog* access_log);
+    Lanes(unsigned count, io::Clock& clock, config::Log& log, admin::AccessLog* access_log);
     ~Lanes();
     Lanes(const Lanes&) = delete;
     Lanes& operator=(const Lanes&) = delete;
@@ -41,6 +41,15 @@ class Lanes {
     void drain();
     /// Connections still open, as each lane said last. Zero once all have been told to drain and are empty.
     std::size_t open() const { return open_.load(std::memory_order_relaxed); }
+
+    /// What all lanes share; the control thread configures it.
+    Limits& limits() { return limits_; }
+    /// Memory is so short from now on.
+    void pressure(Pressure level);
+    /// The lanes together give back about so many bytes: connections are reset, those that hold most first.
+    void cut(std::uint64_t bytes);
+    /// Lanes that refuse requests because their loop lags.
+    unsigned lagging() const;
     /// Ends everything that still goes on, and the threads. Idempotent.
     void stop();
 
@@ -48,8 +57,10 @@ class Lanes {
     struct Room;
     void run(Room& room);
     static io::Task<void> tick(Lanes& lanes, Room& room);
+    void look_after(Room& room, io::TimePoint now, io::Duration late);
 
     HandshakeRate handshake_rate_{std::random_device{}() | std::uint64_t{std::random_device{}()} << 32};
+    Limits limits_;
     std::vector<std::unique_ptr<Room>> rooms_;
     std::atomic<std::size_t> open_{0};
     bool stopped_ = false;

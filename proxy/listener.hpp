@@ -9,17 +9,18 @@ namespace edgeproxy::proxy {
 
 /// Accepts connections of one listening socket on one lane. All lanes share the socket; the kernel wakes one of them.
 ///
-/// When descriptors or memory run out, or the lane has as many connections as it may, accepting pauses for `pause`; the
-/// backlog holds the newcomers. On the lane's reactor thread; outlives nothing that it made.
+/// At the limit of connections the one that is idle for longest goes for the newcomer. When none is idle, when
+/// descriptors or memory run out, or handshakes pile up, accepting pauses for `pause`; the backlog holds the newcomers.
+/// A source that has as many connections as it may is turned away. On the lane's reactor thread; outlives nothing that
+/// it made.
 class Listener final : io::Source, io::Timer {
  public:
     static constexpr unsigned batch =
         16;  ///< accepted a turn, so that established traffic and the other lanes get theirs
     static constexpr io::Duration pause = std::chrono::milliseconds(100);
 
-    /// `socket` is listening and non-blocking; `most`: connections that the lane may have open.
-    Listener(Lane& lane, const ListenerPlan& plan, std::shared_ptr<const io::UniqueFd> socket, std::uint16_t port,
-             std::size_t most);
+    /// `socket` is listening and non-blocking.
+    Listener(Lane& lane, const ListenerPlan& plan, std::shared_ptr<const io::UniqueFd> socket, std::uint16_t port);
     ~Listener();
 
     /// Newcomers get this plan, of the lane's new snapshot.
@@ -31,15 +32,20 @@ class Listener final : io::Source, io::Timer {
     enum class Accepted : std::uint8_t { one, none, exhausted };
     void ready(Events events) override;
     void expired(io::TimePoint now) override;
+    bool somebody_waits() const;
+    bool may_accept();
     Accepted accept_one();
     bool may_shake_hands(const io::Peer& peer);
+    Accepted out_of_descriptors();
+    bool admit(io::UniqueFd& fd, const io::Peer& peer, Limits::Seat& seat);
+    void turn_away(io::UniqueFd fd);
     void rest();
 
     Lane& lane_;
     const ListenerPlan* plan_;
     std::shared_ptr<const io::UniqueFd> socket_;
     std::uint16_t port_;
-    std::size_t most_;
+    io::UniqueFd spare_;  ///< given up for a moment to answer one newcomer when there is no descriptor left
     bool registered_ = false;
     bool closed_ = false;
 };

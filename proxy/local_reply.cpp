@@ -23,6 +23,11 @@ constexpr std::array refusals{
     Reason{503, "tunnel_limit", "As many WebSocket connections are open as this route allows.", true},
     Reason{502, "http_upgrade_failed", "The application answered the WebSocket handshake wrongly."},
     Reason{421, "misdirected_request", "This connection does not serve that host; open a new one."},
+    Reason{400, "bad_proxy_header", "A PROXY header was expected here."},
+    Reason{503, "memory", "The server is short of memory; try again in a moment.", true},
+    Reason{503, "overload", "The server is overloaded; try again in a moment.", true},
+    Reason{503, "descriptor_limit_reached", "The server is overloaded; try again in a moment.", true},
+    Reason{429, "rate_limited", "Too many requests from this address; try again in a moment.", true},
     Reason{500, "proxy_internal_error", "Something went wrong in the proxy; the log has more."},
 };
 

@@ -24,6 +24,11 @@ enum class Refusal : std::uint8_t {
     tunnel_limit,      ///< 503: the route's `max_tunnels` are open
     bad_upgrade,       ///< 502: the endpoint switched protocols wrongly
     misdirected,       ///< 421
+    bad_proxy_header,  ///< 400: a trusted proxy did not begin with a PROXY header
+    memory,            ///< 503: memory is short
+    overload,          ///< 503: the loop lags
+    no_descriptor,     ///< 503: no descriptor is left for a connection to an endpoint
+    rate_limited,      ///< 429: the source asks too often
     internal           ///< 500
 };
 

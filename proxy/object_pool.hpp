@@ -28,6 +28,9 @@ class ObjectPool {
         return Loan{object.release(), Return{this}};
     }
 
+    /// Gives the free ones back to the heap.
+    void trim() { free_.clear(); }
+
  private:
     void give_back(T* object) {
         std::unique_ptr<T> owned{object};

@@ -17,6 +17,7 @@
 
 #include "proxy/http/body_reader.hpp"
 #include "proxy/http/http1_reader.hpp"
+#include "proxy/pressure.hpp"
 #include "tls/io/ip.hpp"
 
 namespace edgeproxy::proxy {
@@ -168,15 +169,36 @@ asio::awaitable<void> Prober::State::watch_start(control::WorkerUp up, config::H
     }
 }
 
+namespace {
+
+/// Closes the socket at the deadline. When this loop itself is late, the answer may be there already and only not read
+/// yet: then it gets its grace, once.
+void close_at(std::shared_ptr<Socket> socket, std::shared_ptr<asio::steady_timer> deadline, io::Duration timeout) {
+    deadline->async_wait([socket, deadline, timeout](const boost::system::error_code& error) {
+        if (error) return;
+        boost::system::error_code ignored;
+        const io::Duration late = std::chrono::steady_clock::now() - deadline->expiry();
+        const io::Duration grace = probe_grace(timeout, late);
+        if (grace <= io::Duration::zero()) {
+            socket->close(ignored);
+            return;
+        }
+        deadline->expires_after(grace);
+        deadline->async_wait([socket](const boost::system::error_code& again) {
+            boost::system::error_code unused;
+            if (!again) socket->close(unused);
+        });
+    });
+}
+
+}  // namespace
+
 asio::awaitable<void> Prober::State::check_once(upstream::Roster* roster, upstream::EndpointId id,
                                                 config::Address address, config::Health health) {
     const auto self = shared_from_this();
     const auto socket = std::make_shared<Socket>(context);
     const auto deadline = std::make_shared<asio::steady_timer>(context, health.timeout);
-    deadline->async_wait([socket](const boost::system::error_code& error) {
-        boost::system::error_code ignored;
-        if (!error) socket->close(ignored);
-    });
+    close_at(socket, deadline, health.timeout);
     const ProbeResult result = co_await probe(socket, address, probe_text(health, address));
     deadline->cancel();
     if (stopped) co_return;

@@ -11,6 +11,7 @@
 #include "proxy/admin/log_writer.hpp"
 #include "proxy/admin/metrics.hpp"
 #include "proxy/lanes.hpp"
+#include "proxy/overload.hpp"
 #include "tls/tickets.hpp"
 #include "upstream/pools.hpp"
 
@@ -42,6 +43,7 @@ struct Running {
     std::map<std::string, PoolDesk> desks;              ///< by pool
     std::map<std::pair<std::string, std::uint32_t>, control::WorkerUsage> usages;  ///< by pool and slot
     std::unique_ptr<Lanes> lanes;
+    std::unique_ptr<Overload> overload;
     std::unique_ptr<upstream::Pools> pools;
     bool serving = false;       ///< there is a configuration, and connections are accepted
     bool draining = false;      ///< not ready any more

@@ -53,6 +53,11 @@ class Session {
     bool write(io::Operation& op) noexcept;
     /// Bytes or the end have been taken from the socket and not been read.
     bool has_input() const;
+    /// Bytes of memory: OpenSSL's own, about, and the buffers.
+    std::size_t held() const {
+        constexpr std::size_t ssl = 16 * 1024;
+        return (ssl_ ? ssl : 0) + rest_.size() + small_tail_.size() + (big_tail_ ? Windows::batch_size : 0);
+    }
     /// Encrypted bytes wait for the kernel.
     bool has_tail() const { return tail_begin_ < tail_end_; }
     /// Writes close_notify unless a tail is in its way. Never waits.

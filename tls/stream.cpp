@@ -128,6 +128,10 @@ bool Stream::has_buffered() const {
     return session_ && session_->has_input();
 }
 
+std::size_t Stream::held() const {
+    return session_ ? session_->held() : 0;
+}
+
 bool Stream::truncated() const {
     return session_ && session_->truncated();
 }

@@ -73,6 +73,8 @@ class Stream {
     /// network. Always false when plain. The socket itself may be readable besides: who parks a connection looks at
     /// `socket().readable()` as well.
     bool has_buffered() const;
+    /// Bytes of memory that TLS holds for this connection: itself, and what waits in either direction.
+    std::size_t held() const;
     /// The peer's end came as FIN without close_notify: what it sent may have been cut (RFC 8446, section 6.1).
     bool truncated() const;
 

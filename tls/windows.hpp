@@ -60,6 +60,8 @@ class Windows final : io::BatchEnd {
     /// Whether a handshake may take a step in this turn. One that was told no calls `reactor.yield()` and asks again
     /// with `waited`; newcomers are told no while others wait, so nobody starves.
     bool take_step(bool waited);
+    /// Handshakes that wait for their turn.
+    unsigned waiting() const { return waiting_; }
     /// A step that had nothing to do costs nothing.
     void give_back_step() { --steps_; }
 

@@ -13,9 +13,16 @@ std::size_t index_of_version(std::string_view version) {
 }  // namespace
 
 std::string_view word(Refusal reason) {
-    constexpr std::array<std::string_view, refusals> words{
-        "connection_limit_reached", "descriptor_limit_reached", "memory", "overload", "draining",
-        "handshake_rate",           "handshake_limit"};
+    constexpr std::array<std::string_view, refusals> words{"connection_limit_reached",
+                                                           "descriptor_limit_reached",
+                                                           "memory",
+                                                           "overload",
+                                                           "draining",
+                                                           "handshake_rate",
+                                                           "handshake_limit",
+                                                           "source_limit_reached",
+                                                           "bad_proxy_header",
+                                                           "late_proxy_header"};
     return words[static_cast<std::size_t>(reason)];
 }
 
@@ -23,6 +30,25 @@ std::string_view word(FieldDrop reason) {
     constexpr std::array<std::string_view, field_drops> words{"underscore", "server_only", "client_identity",
                                                               "trailer"};
     return words[static_cast<std::size_t>(reason)];
+}
+
+std::string_view word(Limit limit) {
+    constexpr std::array<std::string_view, limits> words{"max_connections",
+                                                         "descriptors",
+                                                         "connections_per_source",
+                                                         "requests_per_source",
+                                                         "loop_lag",
+                                                         "memory_saving",
+                                                         "memory_refusing",
+                                                         "memory_cutting",
+                                                         "first_request",
+                                                         "header",
+                                                         "body",
+                                                         "body_rate",
+                                                         "write",
+                                                         "response_rate",
+                                                         "proxy_protocol"};
+    return words[static_cast<std::size_t>(limit)];
 }
 
 std::string_view word(HandshakeResult result) {

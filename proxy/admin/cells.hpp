@@ -50,12 +50,37 @@ enum class Refusal : std::uint8_t {
     memory,
     overload,
     draining,
-    handshake_rate,   ///< too many TLS handshakes of one source
-    handshake_limit,  ///< too many under way: accepting paused, or one that dawdled was closed
+    handshake_rate,     ///< too many TLS handshakes of one source
+    handshake_limit,    ///< too many under way: accepting paused, or one that dawdled was closed
+    source_limit,       ///< its source has as many connections as it may
+    bad_proxy_header,   ///< a trusted proxy that does not begin with a PROXY header
+    late_proxy_header,  ///< ... or not in time
     count_
 };
 inline constexpr std::size_t refusals = static_cast<std::size_t>(Refusal::count_);
 std::string_view word(Refusal reason);
+
+/// A limit that made us act: the label of `edgeproxy_limit_hits_total`, named as its key.
+enum class Limit : std::uint8_t {
+    max_connections,  ///< an idle connection was closed for a newcomer, or accept paused
+    descriptors,      ///< none left: accept paused, or a connection to an endpoint was not made
+    connections_per_source,
+    requests_per_source,
+    loop_lag,         ///< a request was answered 503
+    memory_saving,    ///< an idle connection was closed
+    memory_refusing,  ///< a request was answered 503
+    memory_cutting,   ///< a connection was reset
+    first_request,
+    header,
+    body,
+    body_rate,
+    write,
+    response_rate,
+    proxy_protocol,
+    count_
+};
+inline constexpr std::size_t limits = static_cast<std::size_t>(Limit::count_);
+std::string_view word(Limit limit);
 
 /// How a TLS handshake ended. Words of RFC 9209 where it has one.
 enum class HandshakeResult : std::uint8_t {
@@ -229,6 +254,7 @@ class alignas(64) LaneCells {
     void count_dropped(FieldDrop reason, std::uint64_t number) {
         dropped_[static_cast<std::size_t>(reason)].add(number);
     }
+    void hit(Limit limit) { limit_hits_[static_cast<std::size_t>(limit)].add(); }
 
     ListenerCells& listener(std::size_t index) { return listeners_.at(index); }
     TunnelCells& tunnels(std::size_t pool) { return tunnels_.at(pool); }
@@ -249,6 +275,7 @@ class alignas(64) LaneCells {
     const ListenerCells* find_listener(std::size_t index) const { return listeners_.find(index); }
     const TunnelCells* find_tunnels(std::size_t pool) const { return tunnels_.find(pool); }
     std::uint64_t malformed(http::errc reason) const { return malformed_[static_cast<std::size_t>(reason)].value(); }
+    std::uint64_t hits(Limit limit) const { return limit_hits_[static_cast<std::size_t>(limit)].value(); }
     std::uint64_t exceptions() const { return exceptions_.value(); }
     std::uint64_t dropped(FieldDrop reason) const { return dropped_[static_cast<std::size_t>(reason)].value(); }
     const upstream::OverheadHistogram& loop_delay() const { return loop_delay_; }
@@ -262,6 +289,7 @@ class alignas(64) LaneCells {
     Cell exceptions_;
     Http2Cells http2_;
     std::array<Cell, field_drops> dropped_;
+    std::array<Cell, limits> limit_hits_;
     upstream::OverheadHistogram loop_delay_;
     std::atomic<std::chrono::steady_clock::rep> last_tick_{0};
 };

@@ -58,6 +58,13 @@ struct CertificateSample {
     std::int64_t stapled_until = 0;  ///< of the OCSP answer; 0 = none is stapled
 };
 
+/// How overloaded the process is.
+struct OverloadSample {
+    std::uint64_t memory_used = 0, memory_budget = 0;
+    unsigned pressure = 0;  ///< 0 none ... 3 cutting
+    unsigned lagging = 0;   ///< reactors
+};
+
 /// What the metrics are made of. Pointers must outlive `Metrics`; functions are called at each scrape, on its thread;
 /// an empty function stands for "there is none".
 struct MetricSources {
@@ -71,6 +78,7 @@ struct MetricSources {
     std::function<std::vector<control::WorkerUsage>()> workers;  ///< the last message of each slot
     std::function<std::vector<CertificateSample>()> certificates;
     std::function<std::uint64_t()> keys_replaced, keys_refused;  ///< certificates that changed on disk
+    std::function<OverloadSample()> overload;
     std::function<std::uint64_t()> access_dropped, log_dropped;  ///< lines lost
 };
 

@@ -193,6 +193,19 @@ void add_tunnels(Families& families, const MetricSources& sources) {
     }
 }
 
+void add_overload(Families& families, const MetricSources& sources) {
+    if (!sources.overload) return;
+    const OverloadSample sample = sources.overload();
+    families.gauge("edgeproxy_memory_budget_bytes", "limits.memory.")
+        .add({}, static_cast<double>(sample.memory_budget));
+    families.gauge("edgeproxy_memory_used_bytes", "Resident memory as the budget counts it.")
+        .add({}, static_cast<double>(sample.memory_used));
+    families.gauge("edgeproxy_memory_pressure", "0 none, 1 saving, 2 refusing requests, 3 cutting connections.")
+        .add({}, static_cast<double>(sample.pressure));
+    families.gauge("edgeproxy_overloaded_threads", "Reactor threads that refuse requests because they lag.")
+        .add({}, static_cast<double>(sample.lagging));
+}
+
 }  // namespace
 
 void add_proxy_families(Families& families, const MetricSources& sources) {
@@ -209,8 +222,14 @@ void add_proxy_families(Families& families, const MetricSources& sources) {
                                        "How late the timer of a reactor thread ran.", {"thread"});
     Family& exceptions =
         families.counter("edgeproxy_exceptions_total", "Exceptions that ended a connection: bugs.", {"thread"});
+    Family& hits = families.counter("edgeproxy_limit_hits_total", "Times that a limit made us act.", {"limit"});
+    add_overload(families, sources);
     for (std::size_t i = 0; i < sources.lanes.size(); ++i) {
         const LaneCells& lane = *sources.lanes[i];
+        for (std::size_t limit = 0; limit < limits; ++limit) {
+            const auto one = static_cast<Limit>(limit);
+            hits.add({word(one)}, static_cast<double>(lane.hits(one)));
+        }
         const std::string thread = std::to_string(i);
         for (std::size_t reason = 1; reason < static_cast<std::size_t>(http::errc::count_); ++reason) {
             const auto error = static_cast<http::errc>(reason);

@@ -43,6 +43,12 @@ TEST_CASE("what is wrong with a plan is said at its place: addresses, TLS, pools
          "listen: [\":8080\", \":8080\"]\n"
          "app: prog\n",
          "1:19+7 error address-twice: \":8080\" is taken already | in line 1\n"},
+        {"a PROXY header from nobody who is trusted",
+         "listeners: { a: { address: \":8080\", proxy_protocol: required } }\n"
+         "app: prog\n",
+         "1:53+8 error nobody-trusted: a PROXY header is believed from trusted proxies only, and there are none | "
+         "write "
+         "client_ip: { trusted_proxies: [...] }\n"},
         {"address of the metrics",
          "listen: \"127.0.0.1:9900\"\n"
          "app: prog\n",
@@ -331,7 +337,8 @@ TEST_CASE("what is wrong with a plan is said at its place: addresses, TLS, pools
          "  - pool: app\n"
          "    websocket:\n"
          "      allowed_origins: [example.com, \"https://a/b\", \"https://a:443\", \"https://a.*\"]\n",
-         "8:25+11 error bad-origin: \"example.com\" is not an origin | write it like https://example.com, with its scheme\n"
+         "8:25+11 error bad-origin: \"example.com\" is not an origin | write it like https://example.com, with its "
+         "scheme\n"
          "8:38+13 error bad-origin: \"https://a/b\" is not an origin | only scheme, host and port: "
          "https://example.com:8443\n"
          "8:53+15 error bad-origin: \"https://a:443\" is not an origin | browsers leave the usual port out\n"

@@ -18,6 +18,7 @@ const char* smallest = "listen: \":8080\"\napp: prog\n";
 TEST_CASE("defaults of the server", "[config][defaults]") {
     const Config config = plan(smallest);
     CHECK(config.server == Server{4, "", "", "/run/edgeproxy", 400, {0s, 30s}});
+    CHECK(config.limits == ProcessLimits{700 * 1024 * 1024, 250ms, 256, 0});
     CHECK(config.client_ip == ClientIp{});
     CHECK(config.headers == Headers{"X-Request-ID", "", "edgeproxy", false, true, false});
     CHECK(config.error_pages == ErrorPages{PageFormat::automatic, false});
@@ -45,6 +46,18 @@ TEST_CASE("the default of max_connections follows the file limit, within bounds"
     CHECK(load_text(smallest, "f", options).config->server.max_connections == connections);
 }
 
+TEST_CASE("the default of the memory budget is seven tenths of what there is, or 128 MiB if that leaves something",
+          "[config][defaults]") {
+    const auto [memory, budget] =
+        GENERATE(table<std::uint64_t, std::uint64_t>({{std::uint64_t{10} << 30, (std::uint64_t{10} << 30) / 10 * 7},
+                                                      {160'000'000, 128'000'000},
+                                                      {170 << 20, 128 << 20},
+                                                      {1000, 16 << 20}}));
+    auto options = quiet_world();
+    options.memory = memory;
+    CHECK(load_text(smallest, "f", options).config->limits.memory == budget);
+}
+
 TEST_CASE("defaults of a listener", "[config][defaults]") {
     const Listener listener = plan(smallest).listeners[0];
     CHECK(listener.protocols == std::vector{Protocol::http1});
@@ -52,7 +65,8 @@ TEST_CASE("defaults of a listener", "[config][defaults]") {
     CHECK_FALSE(listener.redirect_https);
     CHECK(listener.backlog == 4096);
     CHECK(listener.http2_max_streams == 100);
-    CHECK(listener.timeouts == ListenerTimeouts{5s, 10s, 10s, 30s, 60s, 60s, 1h, 1h, 10s, 60s, 10s});
+    CHECK(listener.timeouts == ListenerTimeouts{5s, 10s, 10s, 30s, 60s, 60s, 1h, 1h, 10s, 60s, 10s, 5s});
+    CHECK(listener.proxy_protocol == ProxyProtocol::off);
     CHECK(listener.limits == ListenerLimits{8 * 1024, 32 * 1024, 100, 10'000, 240, 1024, 100, 2s});
 }
 

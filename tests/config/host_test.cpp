@@ -85,3 +85,38 @@ TEST_CASE("the runtime directory is where the system wants it", "[config][host]"
     };
     CHECK(runtime_dir_for(uid, lookup) == path);
 }
+
+TEST_CASE("memory is what the machine has, or less if a cgroup grants less", "[config][host]") {
+    using Files = std::map<std::string, std::string>;
+    const auto [name, files, bytes] = GENERATE(table<std::string, Files, std::uint64_t>({
+        {"the machine alone", Files{{"/proc/meminfo", "MemTotal:       1000 kB"}}, 1'024'000},
+        {"v2",
+         Files{{"/proc/meminfo", "MemTotal: 1000 kB"},
+               {"/proc/self/cgroup", "0::/a"},
+               {"/sys/fs/cgroup/a/memory.max", "5000"}},
+         5000},
+        {"v2 without a limit",
+         Files{{"/proc/meminfo", "MemTotal: 1000 kB"},
+               {"/proc/self/cgroup", "0::/a"},
+               {"/sys/fs/cgroup/a/memory.max", "max"}},
+         1'024'000},
+        {"v2, a level above grants less",
+         Files{{"/proc/self/cgroup", "0::/a/b"},
+               {"/sys/fs/cgroup/a/memory.max", "400"},
+               {"/sys/fs/cgroup/a/b/memory.max", "900"}},
+         400},
+        {"v1",
+         Files{{"/proc/self/cgroup", "4:cpu:/y\n9:memory:/x"},
+               {"/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "7000"}},
+         7000},
+        {"v1 without a limit",
+         Files{{"/proc/meminfo", "MemTotal: 1 kB"},
+               {"/proc/self/cgroup", "9:memory:/"},
+               {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712"}},
+         1024},
+        {"nothing to be read", Files{}, 1 << 30},
+    }));
+    INFO(name);
+    const FakeRoot root(files);
+    CHECK(granted_memory(root.path()) == bytes);
+}

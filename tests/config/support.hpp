@@ -11,6 +11,7 @@ inline edgeproxy::config::LoadOptions quiet_world() {
     options.base_dir = "/srv";
     options.cpus = 4;
     options.file_limit = 1000;
+    options.memory = 1000 * 1024 * 1024;
     options.uid = 0;
     options.environment = [](const std::string& name) -> std::optional<std::string> {
         if (name == "SECRET") return "hunter2";

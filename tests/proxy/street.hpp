@@ -128,8 +128,9 @@ class Street {
         options.base_dir = folder_;
         options.read_env_files = false;
         const std::string text =
-            "listeners: { web: { address: \"127.0.0.1:1\" } }\npools: { app: { endpoints: [\"unix:" + folder_ +
-            "/app\"] } }\nroutes: [{ path: /app, pool: app" + route + " }]\n";
+            "listeners: { web: { address: \"127.0.0.1:1\", limits: { body_rate: off, response_rate: off } } }\npools: "
+            "{ app: { endpoints: [\"unix:" +
+            folder_ + "/app\"] } }\nroutes: [{ path: /app, pool: app" + route + " }]\n";
         const config::LoadResult result = config::load_text(text, "stack.yaml", options);
         INFO(text);
         REQUIRE(result.config != nullptr);

@@ -34,9 +34,10 @@ class Answer:
 class Wire:
     """One connection. Every read has a deadline."""
 
-    def __init__(self, address, context=None, server_hostname="localhost", deadline=DEADLINE):
-        self.socket = socket.create_connection(address, timeout=deadline)
+    def __init__(self, address, context=None, server_hostname="localhost", deadline=DEADLINE, source=None, first=b""):
+        self.socket = socket.create_connection(address, timeout=deadline, source_address=source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.sendall(first)  # before TLS
         if context:
             self.socket = context.wrap_socket(self.socket, server_hostname=server_hostname)
         self.unread = b""

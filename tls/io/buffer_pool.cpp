@@ -6,8 +6,14 @@
 namespace edgeproxy::io {
 
 BufferPool::~BufferPool() {
+    trim();
+}
+
+void BufferPool::trim() {
     for (char* block : small_) ::operator delete(block);
     for (char* block : large_) ::operator delete(block);
+    small_.clear();
+    large_.clear();
 }
 
 Buffer BufferPool::take(std::vector<char*>& from, std::size_t size) {

@@ -63,6 +63,8 @@ class BufferPool {
 
     Buffer take_small() { return take(small_, small); }
     Buffer take_large() { return take(large_, large); }
+    /// Gives the free blocks back to the heap.
+    void trim();
 
  private:
     friend class Buffer;

@@ -122,6 +122,12 @@ class Reactor {
     /// The time right now, for latencies (a system call's worth of 25 ns).
     TimePoint precise_now() const { return clock_.now(); }
     BufferPool& buffers() { return buffers_; }
+    /// Connections that we make get no descriptor from this number on: the rest is for what must always work.
+    int descriptor_ceiling() const { return descriptor_ceiling_; }
+    void descriptor_ceiling(int number) { descriptor_ceiling_ = number; }
+    /// Connections that were not made for want of a descriptor.
+    std::uint64_t connects_without_descriptor() const { return connects_without_descriptor_; }
+    void count_connect_without_descriptor() { ++connects_without_descriptor_; }
     TimerWheel& wheel() { return wheel_; }
 
     /// Runs until `stop`.
@@ -209,6 +215,8 @@ class Reactor {
     Wait* waits_ = nullptr;
     std::atomic<Posted*> posted_{nullptr};
     std::atomic<bool> stopped_{false};
+    int descriptor_ceiling_ = 1 << 30;
+    std::uint64_t connects_without_descriptor_ = 0;
     std::size_t spawned_ = 0;
     std::uint64_t exceptions_ = 0;
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls/io/socket.hpp"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -11,6 +13,9 @@
 
 namespace edgeproxy::io {
 namespace {
+
+/// A waiting write is looked at so many times within its stall: that is how exactly a stall is found.
+constexpr int looks_per_stall = 16;
 
 error_code system_error(int number) {
     return {number, boost::system::system_category()};
@@ -150,7 +155,7 @@ Socket::Raw Socket::send(const iovec* pieces, std::size_t count) {
         const ssize_t put = count == 1 ? ::send(fd_.get(), pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
                                        : ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
         if (put >= 0) {
-            if (writer_ != nullptr && put > 0) write_deadline_ = deadline_after(reactor_.now(), write_stall_);
+            sent_ += static_cast<std::uint64_t>(put);
             return {.bytes = static_cast<std::size_t>(put)};
         }
         if (errno == EINTR) continue;
@@ -166,8 +171,39 @@ void Socket::suspend(Operation& operation, bool writing) {
     Operation*& side = writing ? writer_ : reader_;
     assert(side == nullptr);
     side = &operation;
-    if (writing) write_deadline_ = deadline_after(reactor_.now(), write_stall_);
+    if (writing) wait_to_write();
     arm();
+}
+
+/// Bytes that the peer has taken: what the kernel has from us, less what it still holds.
+std::int64_t Socket::taken() const {
+    int held = 0;
+    if (::ioctl(fd_.get(), SIOCOUTQ, &held) != 0) held = 0;
+    return static_cast<std::int64_t>(sent_) - held;
+}
+
+void Socket::wait_to_write() {
+    progress_ = reactor_.now();
+    write_look_ = never;
+    if (write_stall_ <= Duration::zero() && pace_ == nullptr) return;
+    taken_ = taken();
+    pace_until_ = pace_ != nullptr ? pace_->waits(progress_, taken_) : never;
+    write_look_ = std::min({deadline_after(progress_, write_stall_ / looks_per_stall),
+                            deadline_after(progress_, write_stall_), pace_until_});
+}
+
+/// Looks at a waiting write: has its time come? Else `write_look_` is when to look again.
+bool Socket::writer_is_late(TimePoint now) {
+    const std::int64_t taken_before = std::exchange(taken_, taken());
+    if (taken_ != taken_before) progress_ = now;
+    if (pace_ != nullptr) pace_until_ = pace_->waits(now, taken_);
+    const TimePoint stalled = deadline_after(progress_, write_stall_);
+    if (stalled <= now || pace_until_ <= now) {
+        if (pace_ != nullptr) pace_->gave_up(stalled > now);
+        return true;
+    }
+    write_look_ = std::min({deadline_after(now, write_stall_ / looks_per_stall), stalled, pace_until_});
+    return false;
 }
 
 void Socket::forget(Operation& operation) {
@@ -178,7 +214,7 @@ void Socket::forget(Operation& operation) {
 void Socket::arm() {
     TimePoint soonest = never;
     if (reader_ != nullptr || idle_watch_ != nullptr) soonest = read_deadline_;
-    if (writer_ != nullptr) soonest = std::min(soonest, write_deadline_);
+    if (writer_ != nullptr) soonest = std::min(soonest, write_look_);
     if (soonest != never) reactor_.wheel().schedule(*this, soonest);
 }
 
@@ -197,6 +233,7 @@ void Socket::ready(Events events) {
     }
     if (writer_ != nullptr && writer_->attempt(*writer_)) {
         Operation* done = std::exchange(writer_, nullptr);
+        if (pace_ != nullptr) pace_->goes_on(reactor.now());
         done->waiter.resume();
         if (!reactor.alive(slot, generation)) return;
     }
@@ -207,7 +244,7 @@ void Socket::ready(Events events) {
 
 void Socket::expired(TimePoint now) {
     if (reader_ != nullptr && read_deadline_ <= now) finish(reader_, errc::timed_out);
-    if (writer_ != nullptr && write_deadline_ <= now) finish(writer_, errc::timed_out);
+    if (writer_ != nullptr && write_look_ <= now && writer_is_late(now)) finish(writer_, errc::timed_out);
     if (idle_watch_ != nullptr && reader_ == nullptr && read_deadline_ <= now) {
         std::exchange(idle_watch_, nullptr)->idle_ended(*this);
         return;  // it may be destroyed
@@ -217,6 +254,7 @@ void Socket::expired(TimePoint now) {
 
 void Socket::finish(Operation*& side, errc reason) {
     if (side == nullptr) return;
+    if (&side == &writer_ && pace_ != nullptr) pace_->goes_on(reactor_.now());
     Operation* done = std::exchange(side, nullptr);
     done->error = reason;
     reactor_.resume_later(done->waiter);
@@ -250,7 +288,11 @@ void Socket::close(bool abort) {
 
 Task<Result<std::unique_ptr<Socket>>> connect(Reactor& reactor, SocketAddress to, TimePoint deadline) {
     UniqueFd fd{::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-    if (!fd) co_return system_error(errno);
+    const int reason = fd ? EMFILE : errno;
+    if (!fd || fd.get() >= reactor.descriptor_ceiling()) {
+        if (reason == EMFILE || reason == ENFILE) reactor.count_connect_without_descriptor();
+        co_return system_error(reason);
+    }
     if (!to.is_unix()) {
         const int on = 1;
         ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

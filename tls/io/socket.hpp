@@ -86,8 +86,25 @@ class Socket final : Source, Timer {
         read_deadline_ = deadline;
         if (reader_ != nullptr || idle_watch_ != nullptr) arm();
     }
-    /// Writes end with `errc::timed_out` when the peer took not one byte for so long. Zero = no limit.
+    /// Writes end with `errc::timed_out` when the peer took not one byte for so long. Zero = no limit. What the kernel
+    /// still holds for the peer counts as not taken, so a slow peer behind a large send buffer is told from a dead one.
     void write_stall(Duration longest) { write_stall_ = longest; }
+
+    /// Who decides whether a peer takes bytes fast enough while a write has to wait for it.
+    struct Pace {
+        /// A write begins to wait, or still waits. `taken`: bytes that the peer has taken so far (only differences
+        /// count). Returns by when to be asked again; a moment that has passed ends the write with `errc::timed_out`.
+        virtual TimePoint waits(TimePoint now, std::int64_t taken) = 0;
+        /// The write goes on, or is over.
+        virtual void goes_on(TimePoint now) = 0;
+        /// The write was ended: not one byte for the length of the stall, or (`slow`) by `waits`.
+        virtual void gave_up(bool slow) = 0;
+
+     protected:
+        ~Pace() = default;
+    };
+    /// Null = only the stall counts. Must outlive the socket's writes.
+    void pace(Pace* pace) { pace_ = pace; }
 
     bool readable() const { return readable_; }
     bool writable() const { return writable_; }
@@ -134,6 +151,9 @@ class Socket final : Source, Timer {
     void expired(TimePoint now) override;
     void cancel_waits() override { cancel(); }
     void arm();
+    std::int64_t taken() const;
+    void wait_to_write();
+    bool writer_is_late(TimePoint now);
     void finish(Operation*& side, errc reason);
 
     Reactor& reactor_;
@@ -143,8 +163,13 @@ class Socket final : Source, Timer {
     Operation* writer_ = nullptr;
     IdleWatch* idle_watch_ = nullptr;
     TimePoint read_deadline_ = never;
-    TimePoint write_deadline_ = never;
+    TimePoint write_look_ = never;  ///< when a waiting write is looked at
+    TimePoint progress_{};          ///< when a waiting write was last seen to get on
+    TimePoint pace_until_ = never;
     Duration write_stall_{};
+    Pace* pace_ = nullptr;
+    std::uint64_t sent_ = 0;  ///< bytes given to the kernel
+    std::int64_t taken_ = 0;
 };
 
 template <bool writing>
@@ -162,8 +187,8 @@ void Transfer<writing>::await_suspend(std::coroutine_handle<> waiter) {
     operation.socket->suspend(operation, writing);
 }
 
-/// A new socket connected to `to` (TCP_NODELAY set), or why not: ECONNREFUSED, EAGAIN (a unix backlog is full),
-/// `errc::timed_out` ...
+/// A new socket connected to `to` (TCP_NODELAY set), or why not: ECONNREFUSED, EAGAIN (a unix backlog is full), EMFILE
+/// (also at the reactor's `descriptor_ceiling`), `errc::timed_out` ...
 Task<Result<std::unique_ptr<Socket>>> connect(Reactor& reactor, SocketAddress to, TimePoint deadline);
 
 /// A pair of connected unix sockets, for tests.

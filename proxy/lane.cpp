@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/lane.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "proxy/connection.hpp"
+#include "proxy/tunnel.hpp"
+
+namespace edgeproxy::proxy {
+
+void Lane::drain() {
+    draining = true;
+    for (Connection* connection = connections; connection != nullptr; connection = connection->next())
+        connection->drain();
+    for (Tunnel* tunnel = tunnels; tunnel != nullptr; tunnel = tunnel->next()) tunnel->close(http::ws_going_away);
+}
+
+bool Lane::evict(admin::Limit why) {
+    if (idle_first == nullptr) return false;
+    cells->hit(why);
+    idle_first->let_go();
+    return true;
+}
+
+void Lane::evict_older(io::Duration idle, unsigned most, admin::Limit why) {
+    const io::TimePoint now = reactor.now();
+    while (most-- > 0 && idle_first != nullptr && now - idle_first->idle_since() >= idle) evict(why);
+}
+
+void Lane::cut(std::uint64_t bytes) {
+    struct Holding {
+        std::size_t bytes;
+        Connection* connection;
+    };
+    std::vector<Holding> holdings;
+    for (Connection* connection = connections; connection != nullptr; connection = connection->next()) {
+        const std::size_t held = connection->held();
+        if (held > 0) holdings.push_back({held, connection});
+    }
+    std::sort(holdings.begin(), holdings.end(), [](const Holding& a, const Holding& b) { return a.bytes > b.bytes; });
+    for (const Holding& holding : holdings) {
+        if (bytes == 0) break;
+        cells->hit(admin::Limit::memory_cutting);
+        holding.connection->cut();
+        bytes -= std::min<std::uint64_t>(bytes, holding.bytes);
+    }
+}
+
+void Lane::judge(Pressure now, bool lagging) {
+    pressure = now;
+    lags = lagging;
+    guarded = pressure >= Pressure::refusing || lags || (limits != nullptr && limits->requests().limits());
+    if (pressure == Pressure::none) return;
+    reactor.buffers().trim();
+    workspaces.trim();
+}
+
+}  // namespace edgeproxy::proxy
