@@ -197,9 +197,25 @@ struct Keepalive {
     bool operator==(const Keepalive&) const = default;
 };
 
+/// How an endpoint is spoken to, as its address is written: `http://` or nothing, `https://`, `h2c://`.
+enum class Scheme : std::uint8_t { http, https, h2c };
+/// What `protocol` of a pool says: HTTP/1.1; HTTP/2 in plain text by prior knowledge (endpoints without a scheme);
+/// HTTP/2 or nothing over TLS; what ALPN gives over TLS.
+enum class PoolProtocol : std::uint8_t { http1, h2c, h2, automatic };
+
+/// TLS towards endpoints (`pools.<name>.tls`).
+struct PoolTls {
+    std::string ca;           ///< path of PEM roots; empty = the system's
+    std::string server_name;  ///< asked for and expected; empty = the endpoint's host
+    std::string cert, key;    ///< paths of our certificate for endpoints that want one
+    bool insecure = false;    ///< believe anybody
+    bool operator==(const PoolTls&) const = default;
+};
+
 struct Endpoint {
     std::string name;  ///< label; the address as written when not given
     Address address;
+    Scheme scheme = Scheme::http;
     unsigned weight = 1;
     unsigned max_in_flight = 0;
     bool operator==(const Endpoint&) const = default;
@@ -261,6 +277,8 @@ struct Pool {
     Command command;
     unsigned workers = 0;  ///< `auto` is resolved by the loader
     std::vector<Endpoint> endpoints;
+    PoolProtocol protocol = PoolProtocol::http1;
+    PoolTls tls;
 
     bool required = true;
     Balance balance = Balance::least_requests;
@@ -367,6 +385,11 @@ struct Metrics {
     bool operator==(const Metrics&) const = default;
 };
 
+/// A PEM chain and its key. Roots have no key.
+struct KeyFiles {
+    std::string chain, key;
+};
+
 struct Config {
     Server server;
     ProcessLimits limits;
@@ -382,6 +405,8 @@ struct Config {
 
     /// The pool of that name, or null.
     const Pool* find_pool(const std::string& name) const;
+    /// Every pair of PEM files that the proxy is handed, in the order of control::KeyMaterial::index.
+    std::vector<KeyFiles> key_files() const;
     bool operator==(const Config&) const = default;
 };
 

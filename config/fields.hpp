@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "config/config.hpp"
@@ -222,31 +223,53 @@ void fields(Io& io, Keepalive& v) {
     io("idle_timeout", v.idle_timeout);
 }
 
-/// An endpoint may carry the scheme; only plain HTTP is spoken to it so far.
-inline Complaint read_endpoint(const Field& field, std::string_view text, Address& address) {
-    constexpr std::string_view plain = "http://";
-    for (const std::string_view scheme : {"https://", "h2c://"}) {
-        if (text.starts_with(scheme))
-            return {"not-supported", "endpoints with " + std::string(scheme) + " are not supported yet", {}};
+/// In the order of Scheme.
+inline constexpr std::array<std::string_view, 3> scheme_words{"http", "https", "h2c"};
+
+/// `https://a:443`, `h2c://a:80`, `http://a:80`, `a:80`.
+inline Complaint read_endpoint(const Field& field, std::string_view text, Endpoint& v) {
+    constexpr std::string_view mark = "://";
+    std::string_view address = text;
+    v.scheme = Scheme::http;
+    if (const auto end = text.find(mark); end != std::string_view::npos) {
+        const auto scheme = std::find(scheme_words.begin(), scheme_words.end(), text.substr(0, end));
+        if (scheme == scheme_words.end())
+            return {"bad-address", '"' + std::string(text) + "\" begins with a scheme that nobody speaks",
+                    "begin with http://, https:// or h2c://"};
+        v.scheme = static_cast<Scheme>(scheme - scheme_words.begin());
+        address.remove_prefix(end + mark.size());
     }
-    if (text.starts_with(plain)) text.remove_prefix(plain.size());
-    if (auto complaint = read_value(ValueContext{}, field, text, address)) {
-        complaint.hint = "write it like 127.0.0.1:8000, name:8000 or unix:/path";
+    if (auto complaint = read_value(ValueContext{}, field, address, v.address)) {
+        complaint.hint = "write it like 127.0.0.1:8000, name:8000, unix:/path or https://name:443";
         return complaint;
     }
-    if (address.is_unix() || (!address.host.empty() && address.port != 0)) return {};
+    if (v.address.is_unix() || (!v.address.host.empty() && v.address.port != 0)) return {};
     return {"bad-address", '"' + std::string(text) + "\" is no endpoint: host and port are needed",
-            address.host.empty() ? "write 127.0.0.1" + std::string(text) : std::string{}};
+            v.address.host.empty() ? "write 127.0.0.1" + std::string(text) : std::string{}};
+}
+
+inline std::string write_endpoint(const Endpoint& v) {
+    if (v.scheme == Scheme::http) return v.address.to_string();
+    return std::string(scheme_words[static_cast<std::size_t>(v.scheme)]) + "://" + v.address.to_string();
 }
 
 template <class Io>
 void fields(Io& io, Endpoint& v) {
     io.custom(
-        "address", [&](const Field& field, std::string_view text) { return read_endpoint(field, text, v.address); },
-        [&](const Field&) { return v.address.to_string(); });
+        "address", [&](const Field& field, std::string_view text) { return read_endpoint(field, text, v); },
+        [&](const Field&) { return write_endpoint(v); });
     io("name", v.name);
     io("weight", v.weight);
     io("max_in_flight", v.max_in_flight);
+}
+
+template <class Io>
+void fields(Io& io, PoolTls& v) {
+    io("ca", v.ca);
+    io("server_name", v.server_name);
+    io("cert", v.cert);
+    io("key", v.key);
+    io("insecure", v.insecure);
 }
 
 template <class Io>
@@ -302,6 +325,8 @@ void fields(Io& io, Pool& v) {
     io.worker(v);
     io.list("endpoints", v.endpoints);
     io.resolve(v);
+    io("protocol", v.protocol);
+    if (Io::reads || v.tls != PoolTls{}) io.section("tls", v.tls);
     if (v.managed) {
         io("workers", v.workers);
         io("start_timeout", v.start_timeout);

@@ -79,4 +79,14 @@ const Pool* Config::find_pool(const std::string& name) const {
     return found == pools.end() ? nullptr : &*found;
 }
 
+std::vector<KeyFiles> Config::key_files() const {
+    std::vector<KeyFiles> files;
+    for (const Certificate& certificate : tls.certificates) files.push_back({certificate.cert, certificate.key});
+    for (const Pool& pool : pools) {
+        if (!pool.tls.ca.empty()) files.push_back({pool.tls.ca, {}});
+        if (!pool.tls.cert.empty()) files.push_back({pool.tls.cert, pool.tls.key});
+    }
+    return files;
+}
+
 }  // namespace edgeproxy::config

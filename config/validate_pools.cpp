@@ -22,6 +22,8 @@ class PoolRules {
         check_shape();
         if (!pool_.command.argv.empty()) check_worker();
         check_endpoints();
+        check_protocol();
+        check_tls();
         check_health();
         check_hang();
     }
@@ -102,6 +104,48 @@ class PoolRules {
                 scope_.problems.error(scope_.place_of(path + ".name"), "duplicate-name",
                                       "the name " + in_quotes(endpoint.name) + " is taken already");
             }
+        }
+    }
+
+    void check_protocol() {
+        const bool over_tls = pool_.protocol == PoolProtocol::h2 || pool_.protocol == PoolProtocol::automatic;
+        bool plain = pool_.managed;
+        for (const Endpoint& endpoint : pool_.endpoints) {
+            plain = plain || endpoint.scheme == Scheme::http;
+            if (endpoint.scheme != Scheme::https || pool_.protocol != PoolProtocol::h2c) continue;
+            scope_.problems.error(at("protocol"), "bad-protocol",
+                                  "h2c is HTTP/2 without TLS, but there is an https:// endpoint", "write protocol: h2");
+            return;
+        }
+        if (!over_tls || !plain) return;
+        scope_.problems.error(at("protocol"), "bad-protocol",
+                              "this protocol needs TLS, but not every endpoint is https://",
+                              "write https://, or protocol: h2c for HTTP/2 in plain text");
+    }
+
+    void check_tls() {
+        const PoolTls& tls = pool_.tls;
+        const auto is_https = [](const Endpoint& endpoint) { return endpoint.scheme == Scheme::https; };
+        const bool any = std::any_of(pool_.endpoints.begin(), pool_.endpoints.end(), is_https);
+        if (written("tls") && !any) {
+            scope_.problems.error(at("tls"), "no-effect", "\"tls\" needs an https:// endpoint",
+                                  "write endpoints like https://name:443");
+        }
+        const bool nameless = std::any_of(pool_.endpoints.begin(), pool_.endpoints.end(), [](const Endpoint& endpoint) {
+            return endpoint.scheme == Scheme::https && endpoint.address.is_unix();
+        });
+        if (nameless && tls.server_name.empty() && !tls.insecure) {
+            scope_.problems.error(at("tls"), "missing-key",
+                                  "\"tls\" needs \"server_name\": a unix socket has no name to verify");
+        }
+        if (tls.cert.empty() != tls.key.empty()) {
+            scope_.problems.error(
+                at("tls"), "missing-key",
+                std::string("\"tls\" needs ") + (tls.cert.empty() ? "\"cert\"" : "\"key\"") + " as well");
+        }
+        if (tls.insecure && !tls.ca.empty()) {
+            scope_.problems.error(at("tls.insecure"), "no-effect", "with \"insecure\" nobody looks at \"ca\"",
+                                  "leave insecure out");
         }
     }
 

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "config/load.hpp"
+#include "proxy/endpoint_tls.hpp"
 #include "proxy/mailbox.hpp"
 #include "proxy/probe.hpp"
 #include "proxy/read_watch.hpp"
@@ -81,6 +82,7 @@ class App {
     std::optional<admin::LogDescriptors> log_files_;
     std::vector<control::ListenerSocket> sockets_;
     std::map<std::uint32_t, tls::Pem> pems_;
+    EndpointTls endpoint_tls_;
 
     Running run_;
     std::unique_ptr<Prober> prober_;
@@ -232,6 +234,7 @@ void App::build(std::shared_ptr<const config::Config> config) {
                                                          log_files_ ? std::move(*log_files_) : admin::LogDescriptors{});
     run_.log_thread = std::make_unique<admin::LogThread>(run_.log, run_.access_log.get(), *run_.log_writer);
     run_.tickets = std::make_unique<tls::TicketKeys>(run_.clock.now());
+    const upstream::Pools::Tls endpoint_tls = endpoint_tls_.load(*config, pems_, run_.log);
     run_.identities = load_identities(*config);
 
     run_.lanes = std::make_unique<Lanes>(threads, run_.clock, run_.log, run_.access_log.get());
@@ -254,7 +257,7 @@ void App::build(std::shared_ptr<const config::Config> config) {
     outside.events.hung = [this](control::Incarnation incarnation) { tell(control::Hung{incarnation}); };
     const std::vector<io::Reactor*> reactors = run_.lanes->reactors();
     run_.pools = std::make_unique<upstream::Pools>(reactors, run_.clock, run_.log, std::move(outside));
-    run_.pools->configure(config->pools);
+    run_.pools->configure(config->pools, endpoint_tls);
     for (const config::Pool& pool : config->pools) run_.desks.try_emplace(pool.name);
     prober_ = std::make_unique<Prober>(
         io_, Prober::Reports{[this](control::Incarnation incarnation, unsigned status) {
@@ -287,7 +290,7 @@ void App::on(control::WorkerUp& up) {
     if (pool == nullptr) return;
     run_.pools->worker_up(up);
     if (!up.replayed) run_.desks.at(up.pool).starting[up.incarnation] = run_.clock.now();
-    prober_->await_ready(up, pool->health);
+    prober_->await_ready(up, *pool);
 }
 
 void App::on(control::WorkerDrain& drain) {

@@ -21,42 +21,44 @@ constexpr io::Duration fresh_enough = std::chrono::milliseconds(250);
 
 void Forwarding::client_gone() {
     admit_cancel_.cancel();
-    if (connection_) connection_->socket().cancel();
+    if (turn_ != nullptr) turn_->cancel();
+    if (endpoint_ != nullptr) endpoint_->cancel();
 }
 
 void Forwarding::cut() {
     if (tunnel_ != nullptr) return tunnel_->close(http::ws_service_restart);
     cut_ = true;
-    if (connection_) connection_->socket().cancel();
+    if (turn_ != nullptr) turn_->cancel();
+    if (endpoint_ != nullptr) endpoint_->cancel();
 }
 
 /// Sent, and nothing came back. Not once a body is on its way: then a worker may stop reading on purpose.
 bool Forwarding::is_pending() const {
-    return connection_ && endpoint_ && !endpoint_->begun() && !body_started_;
+    return http1_ && !http1_->begun() && !body_started_;
 }
 
 bool Forwarding::is_unread(io::TimePoint now, io::Duration patience) const {
     if (!is_pending() || sent_at_ + patience > now) return false;
-    return upstream::unread_bytes(connection_->socket().fd()) > 0;
+    return upstream::unread_bytes(http1_->connection().socket().fd()) > 0;
 }
 
 void Forwarding::go_elsewhere(bool stopped) {
     if (!http::is_idempotent(request().method) || !is_pending()) return;
     if (!stopped && !is_unread(precise_now(), {})) return;
     moved_ = true;
-    connection_->socket().cancel();
+    endpoint_->cancel();
 }
 
 FailedAttempt Forwarding::describe(errc error) const {
     FailedAttempt failed;
     failed.error = error;
     failed.method = request().method;
-    failed.answer_begun = endpoint_ && endpoint_->begun();
+    failed.answer_begun = endpoint_ != nullptr && endpoint_->begun();
     failed.client_answered = exchange_.responded() || interim_ > 0;
     failed.whole_retained = !body_started_;
     failed.sent_at_once = !body_started_ && at_hand_.done;
     failed.sent_bytes = head_.size() + at_hand_.data.size();
-    failed.peer_reset = endpoint_ && endpoint_->was_reset();
+    failed.peer_reset = endpoint_ != nullptr && endpoint_->was_reset();
     failed.attempts = tries_;
     failed.replays = replays_;
     failed.hangs = hangs_;
@@ -169,13 +171,10 @@ io::Task<Result<void>> Forwarding::attempt() {
     record.endpoint = admission_.endpoint().name();
     admission_.occupy(*this);
 
-    const bool careful = !http::is_idempotent(request().method);
-    connection_ = admission_.take_idle(careful ? fresh_enough : io::Duration::max());
-    if (!connection_) {
-        const auto connected = co_await connect();
-        if (!connected) co_return connected.error();
+    if (may_share() || !take_kept()) {
+        const auto opened = co_await open();
+        if (!opened) co_return opened.error();
     }
-    endpoint_.emplace(*connection_, work_.response, work_.response_trailers);
     sent_at_ = precise_now();
     auto outcome = co_await converse();
     if (upload_) co_await stop_upload();
@@ -183,20 +182,74 @@ io::Task<Result<void>> Forwarding::attempt() {
     co_return outcome;
 }
 
-/// A fresh connection, in `connection_`.
-io::Task<Result<void>> Forwarding::connect() {
+/// A kept connection of HTTP/1.1. False: there is none.
+bool Forwarding::take_kept() {
+    const bool careful = !http::is_idempotent(request().method);
+    auto kept = admission_.take_idle(careful ? fresh_enough : io::Duration::max());
+    if (kept) use(std::move(kept));
+    return endpoint_ != nullptr;
+}
+
+/// A connection that has room, or a fresh one, in `endpoint_`.
+io::Task<Result<void>> Forwarding::open() {
     const io::TimePoint asked = precise_now();
     const io::TimePoint deadline = io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.connect);
-    const std::uint64_t before = lane_.reactor.connects_without_descriptor();
-    auto connected = co_await admission_.connect(lane_.reactor, deadline);
+    upstream::SharedConnections::Turn turn;
+    Result<void> opened;
+    if (may_share()) opened = co_await open_shared(turn, deadline);
+    if (opened && endpoint_ == nullptr) opened = co_await connect(deadline);
     exchange_.record.connect += precise_now() - asked;
+    co_return opened;
+}
+
+/// A place on a connection that others use too, or the turn to open one.
+io::Task<Result<void>> Forwarding::open_shared(upstream::SharedConnections::Turn& turn, io::TimePoint deadline) {
+    upstream::SharedConnections& shared = admission_.share().shared;
+    for (;;) {
+        if (upstream::SharedConnection* const found = shared.find()) {
+            use(static_cast<Http2Upstream&>(*found));
+            admission_.cells().reused.add();
+            co_return Result<void>();
+        }
+        // The endpoint may have chosen HTTP/1.1.
+        if (take_kept() || !shared.expected() || turn.take(shared)) co_return Result<void>();
+        io::Event event{lane_.reactor};
+        const upstream::SharedConnections::Wait wait{shared, event};
+        turn_ = &event;
+        const auto waited = co_await event.wait(deadline);
+        turn_ = nullptr;
+        if (waited) continue;
+        co_return waited.error() == io::errc::timed_out ? errc::connect_timeout : errc::cancelled;
+    }
+}
+
+/// A fresh connection.
+io::Task<Result<void>> Forwarding::connect(io::TimePoint deadline) {
+    const std::uint64_t before = lane_.reactor.connects_without_descriptor();
+    auto connected = co_await admission_.connect(lane_.windows, deadline, request().websocket);
     if (!connected && lane_.reactor.connects_without_descriptor() != before) {
         no_descriptor_ = true;
         lane_.cells->hit(admin::Limit::descriptors);
     }
     if (!connected) co_return connected.error();
-    connection_ = std::move(*connected);
+    upstream::SharedConnections& shared = admission_.share().shared;
+    if (!request().websocket) shared.expect((*connected)->is_http2());
+    if (!(*connected)->is_http2()) {
+        use(std::move(*connected));
+        co_return Result<void>();
+    }
+    const Http2Upstream::Hold fresh{Http2Upstream::start(lane_, std::move(*connected), *plan_.pool_config)};
+    const auto greeted = co_await fresh->greeted(deadline);
+    if (!greeted) co_return greeted.error();
+    shared.add(*fresh);
+    use(*fresh);
     co_return Result<void>();
+}
+
+void Forwarding::drop_endpoint() {
+    endpoint_ = nullptr;
+    http1_.reset();
+    http2_.reset();
 }
 
 /// Request out, answer back. An error means that nothing of an answer reached the client.
@@ -213,13 +266,13 @@ io::Task<Result<void>> Forwarding::converse() {
     }
     co_return Result<void>();
 }
+
 void Forwarding::give_up_connection(errc error) {
     if (admission_) {
         avoid_ = admission_.endpoint().id();
         if (!no_descriptor_) admission_.failed(error);  // else it is ours, not the endpoint's
     }
-    endpoint_.reset();
-    connection_.reset();
+    drop_endpoint();
     admission_ = {};
 }
 

@@ -46,24 +46,23 @@ io::Task<void> Forwarding::relay() {
         co_await answer_locally(reason(Refusal::head_overflow));
         co_return;
     }
-    connection_->socket().read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
+    endpoint_->read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
     const BodyPiece first = endpoint_->body_at_hand();
     co_await relay_body(first);
-    if (connection_ && !uploading_ && endpoint_->reusable()) {
-        endpoint_.reset();
-        admission_.give_back(std::move(connection_));
-    }
+    if (uploading_) co_return;
+    endpoint_->finish(admission_);
+    drop_endpoint();
 }
 
 io::Task<void> Forwarding::relay_body(BodyPiece piece) {
     if (piece.done && !work_.response_trailers.empty()) piece.done = false;  // they follow in a piece of their own
     const auto began = co_await exchange_.respond(work_.head, piece.data, piece.done);
     if (!began) {
-        connection_->socket().cancel();
+        endpoint_->cancel();
         co_return;
     }
     while (!piece.done) {
-        connection_->socket().read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
+        endpoint_->read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
         const auto next = co_await endpoint_->read_body();
         if (!next) {
             const auto error = static_cast<errc>(next.error().value());
@@ -78,7 +77,7 @@ io::Task<void> Forwarding::relay_body(BodyPiece piece) {
         const auto sent = co_await exchange_.send(piece.data, piece.done, trailers);
         if (!sent) {
             exchange_.record.error = "client_gone";
-            connection_->socket().cancel();
+            endpoint_->cancel();
             co_return;
         }
         if (!piece.done) co_await lane_.reactor.yield();
@@ -89,7 +88,7 @@ io::Task<void> Forwarding::open_tunnel() {
     exchange_.record.websocket = true;
     filter_response(work_.response, plan_.rules, extras(), work_.head);
     exchange_.become_tunnel();
-    connection_->socket().read_deadline(io::never);
+    endpoint_->read_deadline(io::never);
     const auto began = co_await exchange_.respond(work_.head, {}, false);
     if (!began) co_return;
     const upstream::Tunnel stay = admission_.to_tunnel();
@@ -97,7 +96,7 @@ io::Task<void> Forwarding::open_tunnel() {
     const io::Duration idle = configured.count() > 0 ? configured : client_.listener().timeouts.tunnel_idle;
     admin::TunnelCells& cells = lane_.cells->tunnels(exchange_.record.pool_index);
     cells.opened.add();
-    Tunnel tunnel{lane_, exchange_, *endpoint_, *connection_, idle};
+    Tunnel tunnel{lane_, exchange_, *http1_, http1_->connection(), idle};
     tunnel_ = &tunnel;
     co_await tunnel.run();
     tunnel_ = nullptr;

@@ -25,7 +25,7 @@ io::Task<Result<void>> Forwarding::send_request() {
     const bool waits = request().expect_continue && !at_hand_.done;
     if (head_.empty() || plan_.rules.host_header == config::HostHeader::endpoint) {
         const std::string authority = plan_.rules.host_header == config::HostHeader::endpoint
-                                          ? admission_.endpoint().identity().address.to_string()
+                                          ? admission_.endpoint().identity().authority
                                           : std::string("localhost");
         const UpstreamBody framing{body_, waits};
         head_buffer_ = request().fields.size() > 40 || request().target.size() > 2048
@@ -49,20 +49,11 @@ io::Task<Result<void>> Forwarding::send_request() {
         if (out.overflowed()) co_return errc::bad_response;
         head_ = out.text();
     }
-    connection_->socket().read_deadline(io::never);
-    connection_->socket().write_stall(plan_.pool_config->timeouts.write);
-    if (body_.kind == Body::Kind::chunked) {
-        const auto head_sent = co_await endpoint_->send(head_, {});
-        if (!head_sent) co_return head_sent.error();
-        if (!at_hand_.data.empty() || at_hand_.done) {
-            const auto piece_sent =
-                co_await endpoint_->send_body(at_hand_.data, true, at_hand_.done, exchange_.request_trailers());
-            if (!piece_sent) co_return piece_sent.error();
-        }
-    } else {
-        const auto sent = co_await endpoint_->send(head_, at_hand_.data);
-        if (!sent) co_return sent.error();
-    }
+    endpoint_->read_deadline(io::never);
+    endpoint_->write_stall(plan_.pool_config->timeouts.write);
+    const OutgoingRequest outgoing{head_, body_, at_hand_.data, at_hand_.done, exchange_.request_trailers()};
+    const auto sent = co_await endpoint_->send(outgoing);
+    if (!sent) co_return sent.error();
     uploaded_ = at_hand_.data.size();
     if (at_hand_.done || body_.kind == Body::Kind::none) {
         start_response_clock();
@@ -80,47 +71,49 @@ io::Task<Result<void>> Forwarding::send_request() {
 }
 
 void Forwarding::start_response_clock() {
-    connection_->socket().read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.response));
+    endpoint_->read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.response));
 }
 
 /// The rest of the request body, piece by piece, while the answer may already be coming.
 io::Task<Result<void>> Forwarding::upload() {
-    const bool chunked = body_.kind == Body::Kind::chunked;
     for (;;) {
         const auto piece = co_await exchange_.read_body();
         if (!piece) {
             // The client broke off or is malformed: the endpoint must not take what it has for the whole.
             client_slow_ = piece.error() == io::errc::timed_out;
             client_cut_ = piece.error() == io::errc::eof;
-            if (piece.error() != io::errc::cancelled && connection_) connection_->socket().cancel();
+            if (piece.error() != io::errc::cancelled && endpoint_ != nullptr) endpoint_->cancel();
             co_return errc::cancelled;
         }
         uploaded_ += piece->data.size();
         if (too_large(uploaded_)) {
             too_large_ = true;
-            connection_->socket().cancel();
+            endpoint_->cancel();
             co_return errc::cancelled;
         }
-        const auto sent =
-            co_await endpoint_->send_body(piece->data, chunked, piece->done, exchange_.request_trailers());
+        const auto sent = co_await endpoint_->send_body(piece->data, piece->done, exchange_.request_trailers());
         if (!sent) {
             // It reads no more; nor is its answer waited for, which nothing else would end.
             stalled_ = sent.error() == errc::write_timeout && !exchange_.responded();
-            if (stalled_) connection_->socket().cancel();
+            if (stalled_) {
+                endpoint_->cancel();
+            } else if (!exchange_.responded()) {
+                start_response_clock();
+            }
             co_return sent.error();
         }
         if (piece->done) break;
         co_await lane_.reactor.yield();
     }
     uploading_ = false;
-    if (connection_ && !exchange_.responded()) start_response_clock();
+    if (endpoint_ != nullptr && !exchange_.responded()) start_response_clock();
     co_return Result<void>();
 }
 
 io::Task<void> Forwarding::stop_upload() {
     if (!upload_.done()) {
         exchange_.cancel_body();
-        if (connection_) connection_->socket().cancel();
+        if (endpoint_ != nullptr) endpoint_->cancel();
     }
     const auto ended = co_await upload_;
     static_cast<void>(ended);
@@ -130,11 +123,9 @@ io::Task<void> Forwarding::stop_upload() {
 /// Waits for the endpoint's word on `Expect: 100-continue`: a 100 (which goes on to the client), or silence for a while
 /// (then we say it).
 io::Task<Result<void>> Forwarding::wait_for_continue() {
-    connection_->socket().read_deadline(lane_.reactor.now() + continue_timeout);
-    const auto word = co_await connection_->stream().wait_readable();
-    connection_->socket().read_deadline(io::never);
-    if (word) co_return Result<void>();
-    if (word.error() != io::errc::timed_out) co_return errc::cancelled;
+    const auto word = co_await endpoint_->wait_for_word(lane_.reactor.now() + continue_timeout);
+    if (!word) co_return word.error();
+    if (*word) co_return Result<void>();
     work_.head.reset();
     work_.head.status = 100;
     const auto told = co_await exchange_.interim(work_.head);

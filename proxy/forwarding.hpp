@@ -5,6 +5,7 @@
 #include "proxy/connection.hpp"
 #include "proxy/exchange.hpp"
 #include "proxy/http1_client.hpp"
+#include "proxy/http2_client.hpp"
 #include "proxy/local_reply.hpp"
 #include "proxy/retry.hpp"
 #include "proxy/tunnel.hpp"
@@ -37,7 +38,22 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     io::Task<upstream::Result<void>> admit_again();
     io::Task<void> back_off();
     io::Task<upstream::Result<void>> converse();
-    io::Task<upstream::Result<void>> connect();
+    io::Task<upstream::Result<void>> open();
+    io::Task<upstream::Result<void>> open_shared(upstream::SharedConnections::Turn& turn, io::TimePoint deadline);
+    io::Task<upstream::Result<void>> connect(io::TimePoint deadline);
+    bool take_kept();
+    /// HTTP/2 may be spoken for this request. A WebSocket always goes over HTTP/1.1.
+    bool may_share() const {
+        return admission_.endpoint().identity().transport.http != upstream::Transport::Http::one &&
+               !request().websocket;
+    }
+    void use(std::unique_ptr<upstream::UpstreamConnection> connection) {
+        endpoint_ = &http1_.emplace(std::move(connection), work_.response, work_.response_trailers);
+    }
+    void use(Http2Upstream& connection) {
+        endpoint_ = &http2_.emplace(connection, work_.response, work_.response_trailers);
+    }
+    void drop_endpoint();
     io::Task<upstream::Result<void>> send_request();
     io::Task<upstream::Result<void>> await_answer();
     io::Task<upstream::Result<void>> upload();
@@ -76,8 +92,10 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     TunnelPlace place_;
     upstream::AdmitCancel admit_cancel_;
     upstream::Admission admission_;
-    std::unique_ptr<upstream::UpstreamConnection> connection_;
-    std::optional<Http1Client> endpoint_;
+    std::optional<Http1Client> http1_;
+    std::optional<Http2Client> http2_;
+    EndpointClient* endpoint_ = nullptr;  ///< one of the two, while there is one
+    io::Event* turn_ = nullptr;           ///< while somebody else's connect is waited for
     io::Task<upstream::Result<void>> upload_;
     io::Buffer head_buffer_;
     std::string_view head_;

@@ -17,8 +17,9 @@ std::span<const char> bytes(std::string_view text) {
 
 }  // namespace
 
-Http1Client::Http1Client(upstream::UpstreamConnection& connection, http::Response& response, http::Trailers& trailers)
-    : connection_(connection), response_(response), trailers_(trailers) {}
+Http1Client::Http1Client(std::unique_ptr<upstream::UpstreamConnection> connection, http::Response& response,
+                         http::Trailers& trailers)
+    : connection_(std::move(connection)), response_(response), trailers_(trailers) {}
 
 upstream::errc Http1Client::failure(const io::error_code& error, upstream::errc timed_out) {
     failed_ = true;
@@ -27,19 +28,32 @@ upstream::errc Http1Client::failure(const io::error_code& error, upstream::errc 
     reset_ = error != io::errc::eof;
     if (head_done_) return reset_ ? upstream::errc::reset : upstream::errc::response_truncated;
     if (begun_) return upstream::errc::response_truncated;
-    if (connection_.reused()) return upstream::errc::stale_connection;
+    if (connection_->reused()) return upstream::errc::stale_connection;
     return reset_ ? upstream::errc::reset : upstream::errc::closed_early;
 }
 
-io::Task<Result<void>> Http1Client::send(std::string_view head, std::string_view body) {
-    const auto put = co_await connection_.stream().write_all(bytes(head), bytes(body));
+io::Task<Result<void>> Http1Client::send(const OutgoingRequest& request) {
+    chunked_ = request.body.kind == http::Body::Kind::chunked;
+    const std::string_view beside = chunked_ ? std::string_view() : request.data;
+    const auto put = co_await connection_->stream().write_all(bytes(request.head), bytes(beside));
+    if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
+    if (chunked_ && (!request.data.empty() || request.done))
+        co_return co_await send_chunk(request.data, request.done, request.trailers);
+    co_return Result<void>();
+}
+
+io::Task<Result<void>> Http1Client::send(std::string_view first, std::string_view second) {
+    const auto put = co_await connection_->stream().write_all(bytes(first), bytes(second));
     if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
     co_return Result<void>();
 }
 
-io::Task<Result<void>> Http1Client::send_body(std::string_view data, bool chunked, bool last,
-                                              std::span<const http::Field> trailers) {
-    if (!chunked) co_return co_await send(data, {});
+io::Task<Result<void>> Http1Client::send_body(std::string_view data, bool last, std::span<const http::Field> trailers) {
+    return chunked_ ? send_chunk(data, last, trailers) : send(data, {});
+}
+
+io::Task<Result<void>> Http1Client::send_chunk(std::string_view data, bool last,
+                                               std::span<const http::Field> trailers) {
     std::array<char, http::max_chunk_line> line_space;
     http::HeadWriter line{line_space};
     if (!data.empty()) line.chunk_line(data.size());
@@ -47,19 +61,34 @@ io::Task<Result<void>> Http1Client::send_body(std::string_view data, bool chunke
     if (last) tail = data.empty() ? "0\r\n\r\n" : "\r\n0\r\n\r\n";
     io::Buffer trailer_space;
     if (last && !trailers.empty()) {
-        trailer_space = connection_.socket().reactor().buffers().take_small();
+        trailer_space = connection_->socket().reactor().buffers().take_small();
         http::HeadWriter out{trailer_space.span()};
         if (!data.empty()) out.put("\r\n");
         out.last_chunk(trailers);
         tail = out.text();
     }
-    const auto put = co_await connection_.stream().write_all(bytes(line.text()), bytes(data), bytes(tail));
+    const auto put = co_await connection_->stream().write_all(bytes(line.text()), bytes(data), bytes(tail));
     if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
     co_return Result<void>();
 }
 
+io::Task<Result<bool>> Http1Client::wait_for_word(io::TimePoint deadline) {
+    connection_->socket().read_deadline(deadline);
+    const auto word = co_await connection_->stream().wait_readable();
+    connection_->socket().read_deadline(io::never);
+    if (word) co_return true;
+    if (word.error() == io::errc::timed_out) co_return false;
+    co_return upstream::errc::cancelled;
+}
+
+void Http1Client::finish(upstream::Admission& admission) {
+    if (!reusable()) return;
+    in_.release();
+    admission.give_back(std::move(connection_));
+}
+
 bool Http1Client::make_room() {
-    io::BufferPool& pool = connection_.socket().reactor().buffers();
+    io::BufferPool& pool = connection_->socket().reactor().buffers();
     if (!in_) in_ = pool.take_small();
     if (in_end_ < in_.size()) return true;
     if (in_begin_ > 0) {
@@ -76,7 +105,7 @@ bool Http1Client::make_room() {
 }
 
 io::Task<Result<void>> Http1Client::read_more(upstream::errc timed_out) {
-    const auto got = co_await connection_.stream().read_some({in_.data() + in_end_, in_.size() - in_end_});
+    const auto got = co_await connection_->stream().read_some({in_.data() + in_end_, in_.size() - in_end_});
     if (!got) co_return failure(got.error(), timed_out);
     begun_ = true;
     in_end_ += *got;
@@ -105,7 +134,7 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
             co_return upstream::errc::bad_response;
         }
         // Not through read_more: a frame less for every request.
-        const auto got = co_await connection_.stream().read_some({in_.data() + in_end_, in_.size() - in_end_});
+        const auto got = co_await connection_->stream().read_some({in_.data() + in_end_, in_.size() - in_end_});
         if (!got) co_return failure(got.error(), upstream::errc::response_timeout);
         begun_ = true;
         in_end_ += *got;
@@ -119,7 +148,7 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
 
 io::Task<Result<void>> Http1Client::gather(io::Duration idle) {
     while (!has_body() && in_end_ < in_.size()) {
-        connection_.socket().read_deadline(io::deadline_after(connection_.socket().reactor().now(), idle));
+        connection_->socket().read_deadline(io::deadline_after(connection_->socket().reactor().now(), idle));
         const auto more = co_await read_more(upstream::errc::idle_timeout);
         if (!more) co_return more.error();
     }
@@ -143,11 +172,12 @@ io::Task<Result<BodyPiece>> Http1Client::read_body() {
         if (in_begin_ < in_end_) continue;
         const bool much = body_.run() > io::BufferPool::small;
         if (much && in_.size() < io::BufferPool::large && in_end_ == in_.size())
-            in_ = connection_.socket().reactor().buffers().take_large();
+            in_ = connection_->socket().reactor().buffers().take_large();
         in_begin_ = in_end_ = 0;
         const auto more = co_await read_more(upstream::errc::idle_timeout);
         if (more) continue;
-        if (more.error() == upstream::errc::response_truncated && !reset_ && body_.complete_at_eof()) {
+        const bool in_order = !reset_ && !connection_->stream().truncated();
+        if (more.error() == upstream::errc::response_truncated && in_order && body_.complete_at_eof()) {
             failed_ = false;
             keep_alive_ = false;
             co_return BodyPiece{{}, true};
@@ -159,7 +189,7 @@ io::Task<Result<BodyPiece>> Http1Client::read_body() {
 io::Task<Result<BodyPiece>> Http1Client::read_raw() {
     if (in_begin_ == in_end_) {
         in_begin_ = in_end_ = 0;
-        const auto got = co_await connection_.stream().read_some(in_.span());
+        const auto got = co_await connection_->stream().read_some(in_.span());
         if (!got && got.error() == io::errc::eof) co_return BodyPiece{{}, true};
         if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);
         in_end_ = *got;

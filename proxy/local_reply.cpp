@@ -6,6 +6,7 @@
 
 #include "proxy/http/http1_writer.hpp"
 #include "proxy/respond/error_pages.hpp"
+#include "proxy/respond/grpc.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -44,6 +45,13 @@ constexpr std::array<Reason, upstream::errc_count> upstream_reasons{
     Reason{503, "connection_refused", "The application refuses connections.", true},
     Reason{503, "connection_timeout", "The application does not accept connections in time.", true},
     Reason{503, "connection_failed", "The application cannot be reached.", true},
+    Reason{502, "tls_protocol_error", "TLS with the application failed."},
+    Reason{502, "tls_alert_received", "The application refused our TLS."},
+    Reason{502, "tls_certificate_untrusted", "The application's certificate is not trusted."},
+    Reason{502, "tls_certificate_expired", "The application's certificate is not valid at this time."},
+    Reason{502, "tls_certificate_wrong_host", "The application's certificate is for another name."},
+    Reason{502, "http2_not_spoken", "The application does not speak HTTP/2."},
+    Reason{503, "http2_stream_refused", "The application did not take the request.", true},
     Reason{502, "connection_terminated", "The application closed the connection without an answer."},
     Reason{502, "connection_terminated", "The application closed the connection without an answer."},
     Reason{502, "connection_terminated", "The application reset the connection before its answer was complete."},
@@ -77,9 +85,34 @@ Reason reason(http::errc error) {
     return {status, http::word(error), sentence};
 }
 
+namespace {
+
+/// A gRPC client takes no page: it is told by an answer of trailers only.
+bool wants_grpc(const http::Request& request) {
+    return request.version == http::Version::h2 && respond::is_grpc(request.fields.value(http::FieldId::content_type));
+}
+
+void fill_grpc(ResponseHead& head, const Reason& why) {
+    head.status = 200;
+    head.body.kind = http::Body::Kind::chunked;  // no length: the head is the end
+    head.fields.push("Content-Type", "application/grpc");
+    head.fields.push("grpc-status", respond::grpc_status(why.status));
+    head.fields.push("grpc-message", why.sentence);
+}
+
+}  // namespace
+
 io::Task<io::Result<void>> reply(Exchange& exchange, const Reason& why, const config::ErrorPages& pages,
                                  ResponseHead& head, std::string_view date, std::string_view request_id,
                                  std::vector<std::string> details, unsigned retry_after) {
+    exchange.record.error = why.word;
+    if (wants_grpc(exchange.request())) {
+        head.reset();
+        fill_grpc(head, why);
+        head.fields.push("Date", date);
+        if (!request_id.empty()) head.fields.push("X-Request-ID", request_id);
+        co_return co_await exchange.respond(head, {}, true);
+    }
     respond::ErrorPage page;
     page.status = why.status;
     page.title = http::reason_of(why.status);
@@ -102,7 +135,6 @@ io::Task<io::Result<void>> reply(Exchange& exchange, const Reason& why, const co
     if (why.retry_after)
         head.fields.push("Retry-After", {seconds.data(), static_cast<std::size_t>(end.ptr - seconds.data())});
     if (why.status == 405) head.fields.push("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
-    exchange.record.error = why.word;
     const bool head_only = exchange.request().method == http::Method::head;
     co_return co_await exchange.respond(head, head_only ? std::string_view() : std::string_view(rendered.body), true);
 }

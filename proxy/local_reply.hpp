@@ -46,9 +46,9 @@ const Reason& reason(Refusal refusal);
 const Reason& reason(upstream::errc error);
 Reason reason(http::errc error);
 
-/// Answers with an error page for `why`, in the format that the client asks for, and notes it in the record. Asks for
-/// nothing more from the client. `details`: the last lines of a failed worker, shown if not empty. Fails only when the
-/// client is gone.
+/// Answers with an error page for `why`, in the format that the client asks for (gRPC clients: by grpc-status), and
+/// notes it in the record. Asks for nothing more from the client. `details`: the last lines of a failed worker, shown
+/// if not empty. Fails only when the client is gone.
 io::Task<io::Result<void>> reply(Exchange& exchange, const Reason& why, const config::ErrorPages& pages,
                                  ResponseHead& head, std::string_view date, std::string_view request_id,
                                  std::vector<std::string> details = {}, unsigned retry_after = 1);

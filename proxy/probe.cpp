@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/probe.hpp"
 
-#include <array>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <map>
 #include <set>
 
 #include "proxy/http/body_reader.hpp"
 #include "proxy/http/http1_reader.hpp"
 #include "proxy/pressure.hpp"
-#include "tls/io/ip.hpp"
+#include "proxy/probe_http2.hpp"
+#include "proxy/probe_wire.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -31,14 +29,9 @@ using Outcome = ProbeResult::Outcome;
 /// An answer to a probe may have so many bytes; more is no health page.
 constexpr std::size_t most_bytes = 1024 * 1024;
 
-asio::generic::stream_protocol::endpoint asio_endpoint(const config::Address& address) {
-    const io::SocketAddress to = io::SocketAddress::from_literal(address);
-    return {&to.any, to.size};
-}
-
-std::string probe_text(const config::Health& health, const config::Address& address) {
+std::string probe_text(const config::Health& health, const ProbeTarget& to) {
     const std::string path = health.path.empty() ? "/" : health.path;
-    const std::string host = !health.host.empty() ? health.host : address.is_unix() ? "localhost" : address.to_string();
+    const std::string& host = !health.host.empty() ? health.host : to.authority;
     return "GET " + path + " HTTP/1.1\r\nHost: " + host +
            "\r\nUser-Agent: edgeproxy-probe\r\nAccept: */*\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n";
 }
@@ -86,28 +79,38 @@ ProbeResult failure(Outcome outcome, std::string why) {
     return {outcome, 0, std::move(why)};
 }
 
-/// One probe on a socket that `shared` holds, so that somebody else can close it (deadline, the worker is gone).
-asio::awaitable<ProbeResult> probe(std::shared_ptr<Socket> shared, config::Address address, std::string request) {
-    Socket& socket = *shared;
-    boost::system::error_code error;
-    co_await socket.async_connect(asio_endpoint(address), asio::redirect_error(use_awaitable, error));
-    if (error == asio::error::connection_refused || error == boost::system::errc::no_such_file_or_directory)
-        co_return failure(Outcome::refused, "connection refused");
-    if (error) co_return failure(Outcome::failed, "connect: " + error.message());
-    co_await asio::async_write(socket, asio::buffer(request), asio::redirect_error(use_awaitable, error));
-    if (error) co_return failure(Outcome::failed, "write: " + error.message());
-    const auto answer = std::make_unique<Answer>();
-    std::array<char, 4096> chunk;
-    bool enough = false;
-    while (!enough && !error) {
-        const std::size_t got =
-            co_await socket.async_read_some(asio::buffer(chunk), asio::redirect_error(use_awaitable, error));
-        if (got > 0) enough = answer->feed({chunk.data(), got});
+/// The rest of a probe where HTTP/2 is spoken.
+asio::awaitable<ProbeResult> probe_http2(ProbeWire& wire, const ProbeTarget& to, const config::Health& health) {
+    const auto request = std::make_unique<Http2Probe>(probe_text(health, to), to.transport.tls ? "https" : "http");
+    for (std::size_t taken = 0; !request->over() && taken <= most_bytes;) {
+        const bool sent = co_await wire.write(request->take_output());
+        if (!sent) co_return failure(Outcome::failed, wire.why());
+        const std::string bytes = co_await wire.read();
+        if (bytes.empty()) break;
+        taken += bytes.size();
+        request->feed(bytes);
     }
-    if (answer->complete(error == asio::error::eof)) co_return ProbeResult{Outcome::answered, answer->status(), {}};
-    if (error == asio::error::operation_aborted) co_return failure(Outcome::failed, "no answer in time");
-    co_return failure(Outcome::failed,
-                      error && error != asio::error::eof ? "read: " + error.message() : "no complete HTTP answer");
+    if (request->complete()) co_return ProbeResult{Outcome::answered, request->status(), {}};
+    co_return failure(Outcome::failed, wire.why().empty() ? "no complete HTTP/2 answer" : wire.why());
+}
+
+/// One probe on a socket that `shared` holds, so that somebody else can close it (deadline, the worker is gone).
+asio::awaitable<ProbeResult> probe(std::shared_ptr<Socket> shared, ProbeTarget to, config::Health health) {
+    ProbeWire wire{*shared, to};
+    const ProbeWire::Opened opened = co_await wire.open();
+    if (opened == ProbeWire::Opened::refused) co_return failure(Outcome::refused, "connection refused");
+    if (opened == ProbeWire::Opened::failed) co_return failure(Outcome::failed, wire.why());
+    if (wire.is_http2()) co_return co_await probe_http2(wire, to, health);
+    const bool sent = co_await wire.write(probe_text(health, to));
+    if (!sent) co_return failure(Outcome::failed, wire.why());
+    const auto answer = std::make_unique<Answer>();
+    for (bool enough = false; !enough;) {
+        const std::string bytes = co_await wire.read();
+        if (bytes.empty()) break;
+        enough = answer->feed(bytes);
+    }
+    if (answer->complete(wire.at_end())) co_return ProbeResult{Outcome::answered, answer->status(), {}};
+    co_return failure(Outcome::failed, wire.why().empty() ? "no complete HTTP answer" : wire.why());
 }
 
 }  // namespace
@@ -137,19 +140,20 @@ struct Prober::State : std::enable_shared_from_this<State> {
     std::map<upstream::EndpointId, Check> checks;
     bool stopped = false;
 
-    asio::awaitable<void> watch_start(control::WorkerUp up, config::Health health);
-    asio::awaitable<void> check_once(upstream::Roster* roster, upstream::EndpointId id, config::Address address,
+    asio::awaitable<void> watch_start(control::WorkerUp up, config::Health health, upstream::Transport::Http http);
+    asio::awaitable<void> check_once(upstream::Roster* roster, upstream::EndpointId id, ProbeTarget to,
                                      config::Health health);
 };
 
-asio::awaitable<void> Prober::State::watch_start(control::WorkerUp up, config::Health health) {
+asio::awaitable<void> Prober::State::watch_start(control::WorkerUp up, config::Health health,
+                                                 upstream::Transport::Http http) {
     const auto self = shared_from_this();
-    const std::string request = probe_text(health, up.address);
+    const ProbeTarget to{up.address, {http, nullptr, {}}, up.address.is_unix() ? "localhost" : up.address.to_string()};
     const auto pause = std::make_shared<asio::steady_timer>(context);
     for (;;) {
         const auto socket = std::make_shared<Socket>(context);
         starts[up.incarnation] = {socket, pause};
-        const ProbeResult result = co_await probe(socket, up.address, request);
+        const ProbeResult result = co_await probe(socket, to, health);
         const auto still = starts.find(up.incarnation);
         if (still == starts.end() || stopped) co_return;
         if (result.outcome == Outcome::answered && passes(health, result.status)) {
@@ -193,13 +197,13 @@ void close_at(std::shared_ptr<Socket> socket, std::shared_ptr<asio::steady_timer
 
 }  // namespace
 
-asio::awaitable<void> Prober::State::check_once(upstream::Roster* roster, upstream::EndpointId id,
-                                                config::Address address, config::Health health) {
+asio::awaitable<void> Prober::State::check_once(upstream::Roster* roster, upstream::EndpointId id, ProbeTarget to,
+                                                config::Health health) {
     const auto self = shared_from_this();
     const auto socket = std::make_shared<Socket>(context);
     const auto deadline = std::make_shared<asio::steady_timer>(context, health.timeout);
     close_at(socket, deadline, health.timeout);
-    const ProbeResult result = co_await probe(socket, address, probe_text(health, address));
+    const ProbeResult result = co_await probe(socket, std::move(to), health);
     deadline->cancel();
     if (stopped) co_return;
     const auto found = checks.find(id);
@@ -215,8 +219,9 @@ Prober::~Prober() {
     stop();
 }
 
-void Prober::await_ready(const control::WorkerUp& up, const config::Health& health) {
-    asio::co_spawn(state_->context, state_->watch_start(up, health), asio::detached);
+void Prober::await_ready(const control::WorkerUp& up, const config::Pool& pool) {
+    const auto http = upstream::http_of(pool.protocol);
+    asio::co_spawn(state_->context, state_->watch_start(up, pool.health, http), asio::detached);
 }
 
 void Prober::forget(control::Incarnation incarnation) {
@@ -244,9 +249,12 @@ void Prober::check(upstream::Roster& roster) {
         if (check.running || now < check.next) continue;
         check.running = true;
         check.next = now + health.interval;
-        asio::co_spawn(state_->context,
-                       state_->check_once(&roster, endpoint.identity.id, endpoint.identity.address, health),
-                       asio::detached);
+        asio::co_spawn(
+            state_->context,
+            state_->check_once(&roster, endpoint.identity.id,
+                               {endpoint.identity.address, endpoint.identity.transport, endpoint.identity.authority},
+                               health),
+            asio::detached);
     }
 }
 

@@ -50,7 +50,7 @@ class Prober {
     Prober& operator=(const Prober&) = delete;
 
     /// Watches a fresh worker until it answers or `forget` is called.
-    void await_ready(const control::WorkerUp& up, const config::Health& health);
+    void await_ready(const control::WorkerUp& up, const config::Pool& pool);
     /// The incarnation is gone: whatever is under way for it ends without a report.
     void forget(control::Incarnation incarnation);
     /// Starts the health probes that are due at this pool's endpoints. Call it every 250 ms or so. `roster` must live

@@ -39,6 +39,8 @@ Verdict decide(const FailedAttempt& attempt) {
         return costing(attempt, false);
     }
     if (!attempt.whole_retained) return Verdict::give_up;
+    // RFC 9113, section 8.7: whatever the method.
+    if (attempt.error == errc::refused_stream) return costing(attempt, false);
     switch (attempt.error) {
         case errc::stale_connection:
         case errc::closed_early:

@@ -52,7 +52,7 @@ def make_certificate(tmp_path_factory):
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
             "/CN=edgeproxy tests", "-keyout", ca_key, "-out", ca)
 
-    def make(*names):
+    def make(*names, days=30):
         made.append(names)
         stem = folder / f"leaf{len(made)}"
         cert, key, asked, extensions = (stem.with_suffix(end) for end in (".crt", ".key", ".csr", ".ext"))
@@ -60,7 +60,7 @@ def make_certificate(tmp_path_factory):
         extensions.write_text(f"subjectAltName={alternatives}\n")
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
                 f"/CN={names[0]}", "-keyout", key, "-out", asked)
-        openssl("x509", "-req", "-in", asked, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "30",
+        openssl("x509", "-req", "-in", asked, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", days,
                 "-extfile", extensions, "-out", cert)
         key.chmod(0o600)
         return Certificate(cert, key, ca)
@@ -108,8 +108,8 @@ def start_origin():
     """A function that starts a scripted origin; at the end its script must not have failed."""
     started = []
 
-    def start(*script):
-        started.append(Origin(*script))
+    def start(*script, **options):
+        started.append(Origin(*script, **options))
         return started[-1]
 
     yield start

@@ -17,6 +17,7 @@ struct Pem {
     std::string ocsp{};        ///< an answer to staple, DER; empty = none
     std::string client_ca{};   ///< authorities of its clients; used where `client_auth` asks for a certificate
     std::string client_crl{};  ///< their revocation lists
+    bool operator==(const Pem&) const = default;
 };
 
 /// Why a certificate cannot be served, as a sentence without file names that continues "CERT: ...".

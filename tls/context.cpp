@@ -6,19 +6,13 @@
 #include "tls/client_auth.hpp"
 #include "tls/ocsp.hpp"
 #include "tls/overrides.hpp"
+#include "tls/policy.hpp"
 #include "tls/session.hpp"
 #include "tls/tickets.hpp"
 
 namespace edgeproxy::tls {
 namespace {
 
-// Mozilla's server side TLS guidelines, without the finite-field DHE suites: they cost the server most and the client
-// nothing.
-constexpr const char* tls12_ciphers =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr const char* tls13_ciphers = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-constexpr const char* groups = "X25519:P-256:P-384";
 /// A ticket lives no longer than its key surely does.
 constexpr auto ticket_lifetime =
     std::chrono::duration_cast<std::chrono::seconds>(TicketKeys::lifetime - TicketKeys::rotation);
@@ -28,17 +22,6 @@ CertificateError refused(const char* what) {
     if (const unsigned long error = ERR_peek_last_error(); error != 0) ERR_error_string_n(error, text, sizeof text);
     ERR_clear_error();
     return {std::string(what) + ": " + text};
-}
-
-bool set_policy(SSL_CTX* ctx, const config::Tls& tls) {
-    const bool modern = tls.profile == config::TlsProfile::modern;
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(ctx,
-                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_read_ahead(ctx, 0);
-    return SSL_CTX_set_min_proto_version(ctx, modern ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_cipher_list(ctx, tls12_ciphers) == 1 && SSL_CTX_set_ciphersuites(ctx, tls13_ciphers) == 1 &&
-           SSL_CTX_set1_groups_list(ctx, groups) == 1;
 }
 
 bool set_sessions(SSL_CTX* ctx, bool tickets, std::span<const unsigned char> session_context) {
@@ -52,19 +35,10 @@ bool set_sessions(SSL_CTX* ctx, bool tickets, std::span<const unsigned char> ses
                1;
 }
 
-bool set_certificate(SSL_CTX* ctx, const Certificate& certificate) {
-    if (SSL_CTX_use_certificate(ctx, certificate.leaf.get()) != 1) return false;
-    if (SSL_CTX_use_PrivateKey(ctx, certificate.key.get()) != 1) return false;
-    for (const UniqueX509& intermediate : certificate.intermediates) {
-        if (SSL_CTX_add1_chain_cert(ctx, intermediate.get()) != 1) return false;
-    }
-    return true;
-}
-
 CertificateResult<UniqueSslCtx> make_ctx(const Certificate& certificate, const config::Tls& tls,
                                          const ClientPolicy& policy) {
     UniqueSslCtx ctx{SSL_CTX_new(TLS_server_method())};
-    if (!ctx || !set_policy(ctx.get(), tls) || !set_sessions(ctx.get(), tls.tickets, policy.session))
+    if (!ctx || !set_policy(ctx.get(), tls.profile) || !set_sessions(ctx.get(), tls.tickets, policy.session))
         return refused("OpenSSL refused the settings");
     if (std::string why = set_overrides(ctx.get(), tls); !why.empty())
         return CertificateError{std::move(why), CertificateError::Where::settings};

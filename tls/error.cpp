@@ -41,6 +41,14 @@ class Category final : public boost::system::error_category {
                 return "the client's certificate is from an unknown authority";
             case errc::client_invalid:
                 return "the client's certificate is not valid";
+            case errc::spoke_first:
+                return "the peer sent bytes before TLS began";
+            case errc::certificate_untrusted:
+                return "the peer's certificate leads to no root that we believe";
+            case errc::certificate_expired:
+                return "the peer's certificate is not valid at this time";
+            case errc::certificate_wrong_host:
+                return "the peer's certificate is for another name";
         }
         return "unknown";
     }
@@ -80,6 +88,14 @@ std::string_view reason(errc error) {
             return "client_unknown_ca";
         case errc::client_invalid:
             return "client_invalid";
+        case errc::spoke_first:
+            return "spoke_first";
+        case errc::certificate_untrusted:
+            return "certificate_untrusted";
+        case errc::certificate_expired:
+            return "certificate_expired";
+        case errc::certificate_wrong_host:
+            return "certificate_wrong_host";
     }
     return "unknown";
 }

@@ -24,6 +24,11 @@ enum class errc {
     client_expired,         ///< its certificate is not valid now
     client_unknown_ca,      ///< no authority that we believe issued it
     client_invalid,         ///< its certificate cannot be verified for another reason
+    // Towards an endpoint.
+    spoke_first,             ///< it sent bytes before it had heard anything of us
+    certificate_untrusted,   ///< no chain from its certificate to a root that we believe
+    certificate_expired,     ///< its certificate is not valid at this time
+    certificate_wrong_host,  ///< its certificate is for another name
 };
 
 const boost::system::error_category& category();

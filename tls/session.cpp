@@ -77,7 +77,17 @@ std::size_t window_for(std::size_t size) {
 Session::Session(io::Socket& socket, Windows& windows, const Context& context)
     : socket_(socket), windows_(windows), context_(&context) {}
 
+Session::Session(io::Socket& socket, Windows& windows, const ClientContext& context, const ClientPeer& peer)
+    : socket_(socket),
+      windows_(windows),
+      client_(&context),
+      peer_(&peer),
+      resumption_(peer.resumption),
+      most_received_(max_with_certificate) {}
+
 Session::~Session() {
+    // Else OpenSSL would take the session for broken and never resume it.
+    if (resumption_ && established_ && !write_end_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN);
     drop_tail();
 }
 
@@ -116,6 +126,23 @@ void Session::keep_rest() {
 }
 
 bool Session::begin(io::error_code& error) {
+    return client_ != nullptr ? begin_as_client(error) : begin_as_server(error);
+}
+
+/// Gives a fresh `ssl_` our BIO. False when there is no memory for it.
+bool Session::attach() {
+    BIO* const bio = ssl_ ? make_bio(*this) : nullptr;
+    if (bio == nullptr) {
+        ERR_clear_error();
+        ssl_.reset();
+        return false;
+    }
+    SSL_set_bio(ssl_.get(), bio, bio);
+    SSL_set_app_data(ssl_.get(), this);
+    return true;
+}
+
+bool Session::begin_as_server(io::error_code& error) {
     if (!refill()) {
         error = refusal_ ? refusal_ : receive_error_;
         return false;
@@ -125,15 +152,24 @@ bool Session::begin(io::error_code& error) {
         return false;
     }
     ssl_.reset(SSL_new(context_->identities().ssl_ctx(0)));
-    BIO* bio = ssl_ ? make_bio(*this) : nullptr;
-    if (bio == nullptr) {
-        ERR_clear_error();
+    if (!attach()) {
         error = errc::out_of_memory;
         return false;
     }
-    SSL_set_bio(ssl_.get(), bio, bio);
-    SSL_set_app_data(ssl_.get(), this);
     SSL_set_accept_state(ssl_.get());
+    return true;
+}
+
+bool Session::begin_as_client(io::error_code& error) {
+    char unasked = 0;
+    const io::Socket::Raw early = socket_.receive({&unasked, 1});
+    error = early.bytes > 0 ? make_error_code(errc::spoke_first) : early.error;
+    if (error) return false;
+    ssl_ = client_->make(*peer_);
+    if (!attach()) {
+        error = errc::out_of_memory;
+        return false;
+    }
     return true;
 }
 
@@ -158,6 +194,8 @@ Session::Step Session::handshake(io::error_code& error) {
     if (result != 1) return Step::wait;
     established_ = true;
     context_ = nullptr;
+    client_ = nullptr;
+    peer_ = nullptr;
     received_ = 0;
     return Step::done;
 }
@@ -353,7 +391,9 @@ io::error_code Session::failure(int result) {
         while (first != 0 && ERR_GET_LIB(first) != ERR_LIB_SSL && ERR_peek_error() != 0) first = ERR_get_error();
         const bool verdict =
             ERR_GET_LIB(first) == ERR_LIB_SSL && ERR_GET_REASON(first) == SSL_R_CERTIFICATE_VERIFY_FAILED;
-        why = verdict ? meaning_of_verdict(SSL_get_verify_result(ssl_.get())) : meaning(first);
+        why = !verdict                         ? meaning(first)
+              : SSL_is_server(ssl_.get()) == 1 ? meaning_of_verdict(SSL_get_verify_result(ssl_.get()))
+                                               : certificate_error(ssl_.get());
     }
     ERR_clear_error();
     return why;

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "tls/client_context.hpp"
 #include "tls/io/socket.hpp"
 #include "tls/openssl.hpp"
 #include "tls/windows.hpp"
@@ -12,7 +13,7 @@ namespace edgeproxy::tls {
 
 class Context;
 
-/// The server side of TLS on one socket: what a Stream holds when it is not plain.
+/// One side of TLS on one socket: what a Stream holds when it is not plain.
 ///
 /// Never blocks and never suspends: `handshake`, `read` and `write` do what can be done now. OpenSSL never sees a full
 /// pipe, because its output goes to the batch, so reading and writing do not disturb each other. One reactor thread.
@@ -20,28 +21,32 @@ class Context;
 class Session {
  public:
     static constexpr std::size_t max_hello = 16 * 1024;      ///< bytes of the client until its ClientHello is whole
-    static constexpr std::size_t max_handshake = 32 * 1024;  ///< bytes of the client until it is done
+    static constexpr std::size_t max_handshake = 32 * 1024;  ///< bytes of the peer until it is done
     static constexpr std::size_t max_with_certificate = 64 * 1024;  ///< the same where it is asked for a certificate
     static constexpr std::size_t small_record = 1400;  ///< fits a TCP segment, so the first bytes can be used at once
     static constexpr std::size_t small_records = 64 * 1024;        ///< bytes in small records after ...
     static constexpr io::Duration idle = std::chrono::seconds(1);  ///< ... so long without a write
     static constexpr std::uint64_t free_glitches =
-        16;  ///< messages without data (KeyUpdate, warning alerts ...) that a client has free
+        16;  ///< messages without data (KeyUpdate, warning alerts ...) that a peer has free
     static constexpr std::uint64_t bytes_per_glitch = 1024 * 1024;  ///< and one more for so much data
 
-    /// `socket` and `windows` must outlive it, `context` its handshake.
+    /// The server's side. `socket` and `windows` must outlive it, `context` its handshake.
     Session(io::Socket& socket, Windows& windows, const Context& context);
+    /// The client's side; `context` and `peer` must outlive its handshake.
+    Session(io::Socket& socket, Windows& windows, const ClientContext& context, const ClientPeer& peer);
     ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
     /// Makes an SSL_CTX ask the session (through SSL's app data) for certificates, protocols and ticket keys.
     static void set_callbacks(SSL_CTX* ctx);
+    /// The same for the client's side: flood counting, and new sessions to resume.
+    static void set_client_callbacks(SSL_CTX* ctx);
 
     enum class Step {
         done,    ///< application data may flow
         unread,  ///< nothing had come
-        wait,    ///< more bytes of the client are needed
+        wait,    ///< more bytes of the peer are needed
         failed,  ///< `error` tells
     };
     Step handshake(io::error_code& error);
@@ -79,6 +84,9 @@ class Session {
     struct Callbacks;
     bool begin(io::error_code& error);
     bool client_is_valid_still() const;
+    bool begin_as_server(io::error_code& error);
+    bool begin_as_client(io::error_code& error);
+    bool attach();
     bool refill();
     void keep_rest();
     bool send_output(io::error_code& error);
@@ -93,10 +101,13 @@ class Session {
 
     io::Socket& socket_;
     Windows& windows_;
-    const Context* context_;  ///< null after the handshake
+    const Context* context_ = nullptr;        ///< null after the handshake, and for a client
+    const ClientContext* client_ = nullptr;   ///< null after the handshake, and for a server
+    const ClientPeer* peer_ = nullptr;        ///< as `client_`
+    std::shared_ptr<Resumption> resumption_;  ///< of a client; may be null
     std::uint64_t rules_ = 0;
     std::size_t most_received_ = max_hello;  ///< raw bytes, of the part of the handshake that goes on
-    UniqueSsl ssl_;                          ///< null until the first byte came
+    UniqueSsl ssl_;                          ///< of a server null until the first byte came
 
     std::string_view input_;  ///< received, not yet read by OpenSSL; lies in the window or, between calls, in `rest_`
     io::Buffer rest_;

@@ -109,13 +109,26 @@ struct Session::Callbacks {
         return answer;
     }
 
-    /// Counts what makes work without carrying data: KeyUpdate, warning alerts, and a renegotiation of TLS 1.2 (refused
-    /// by OpenSSL).
+    /// Counts what makes work without carrying data: KeyUpdate, tickets of a server, warning alerts, and a
+    /// renegotiation of TLS 1.2 (refused by OpenSSL).
     static void state_changed(const SSL* ssl, int where, int value) {
-        const bool key_update = (where & SSL_CB_LOOP) != 0 && SSL_get_state(ssl) == TLS_ST_SR_KEY_UPDATE;
+        bool talk = false;
+        if ((where & SSL_CB_LOOP) != 0) {
+            const OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+            talk = state == TLS_ST_SR_KEY_UPDATE || state == TLS_ST_CR_KEY_UPDATE || state == TLS_ST_CR_SESSION_TICKET;
+        }
         const bool warning =
             where == SSL_CB_READ_ALERT && (value >> 8) == SSL3_AL_WARNING && (value & 0xff) != SSL_AD_CLOSE_NOTIFY;
-        if (key_update || warning || where == SSL_CB_HANDSHAKE_START) session(ssl).glitch();
+        const bool ours = SSL_get_app_data(ssl) != nullptr;  // not a MemoryClient's
+        if (ours && (talk || warning || where == SSL_CB_HANDSHAKE_START)) session(ssl).glitch();
+    }
+
+    static int new_session(SSL* ssl, SSL_SESSION* made) {
+        if (SSL_get_app_data(ssl) == nullptr) return 0;
+        Session& self = session(ssl);
+        if (!self.resumption_) return 0;
+        self.resumption_->keep(made);
+        return 1;  // its reference is ours now
     }
 };
 
@@ -125,6 +138,11 @@ void Session::set_callbacks(SSL_CTX* ctx) {
     SSL_CTX_set_alpn_select_cb(ctx, Callbacks::protocol, nullptr);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, Callbacks::ticket);
     SSL_CTX_set_info_callback(ctx, Callbacks::state_changed);
+}
+
+void Session::set_client_callbacks(SSL_CTX* ctx) {
+    SSL_CTX_set_info_callback(ctx, Callbacks::state_changed);
+    SSL_CTX_sess_set_new_cb(ctx, Callbacks::new_session);
 }
 
 }  // namespace edgeproxy::tls

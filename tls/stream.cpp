@@ -28,6 +28,15 @@ Stream::~Stream() = default;
 
 io::Task<io::Result<void>> Stream::accept(const Context& context, Windows& windows) {
     session_ = std::make_unique<Session>(*socket_, windows, context);
+    return handshake(windows);
+}
+
+io::Task<io::Result<void>> Stream::connect(const ClientContext& context, const ClientPeer& peer, Windows& windows) {
+    session_ = std::make_unique<Session>(*socket_, windows, context, peer);
+    return handshake(windows);
+}
+
+io::Task<io::Result<void>> Stream::handshake(Windows& windows) {
     io::error_code error;
     for (;;) {
         for (bool waited = false; !windows.take_step(waited); waited = true) co_await socket_->reactor().yield();

@@ -9,9 +9,11 @@
 
 namespace edgeproxy::tls {
 
+class ClientContext;
 struct ClientIdentity;
 class Context;
 class Session;
+struct ClientPeer;
 class Windows;
 
 /// The bytes of one connection, plain or TLS: the one type that everything above reads from and writes to.
@@ -39,6 +41,11 @@ class Stream {
     /// until the first byte came; at most `Windows::handshake_steps` steps of all connections run in a turn of the
     /// loop.
     io::Task<io::Result<void>> accept(const Context& context, Windows& windows);
+
+    /// Becomes the client side of TLS; call once, before any read. As `accept`, besides: `errc::spoke_first` if the
+    /// peer sent anything before us, certificate_* when its certificate is not believed. `context` and `peer` must
+    /// outlive the call only.
+    io::Task<io::Result<void>> connect(const ClientContext& context, const ClientPeer& peer, Windows& windows);
 
     /// The protocol that ALPN chose: "h2", "http/1.1" or empty.
     std::string_view alpn() const;
@@ -83,6 +90,7 @@ class Stream {
 
  private:
     bool has_ssl() const;
+    io::Task<io::Result<void>> handshake(Windows& windows);
     std::unique_ptr<io::Socket> socket_;
     std::unique_ptr<Session> session_;  ///< null = plain
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "upstream/connect.hpp"
 #include "upstream/pool.hpp"
 
 namespace edgeproxy::upstream {
@@ -59,8 +60,9 @@ std::unique_ptr<UpstreamConnection> Admission::take_idle(io::Duration idle_at_mo
     return connection;
 }
 
-io::Task<Result<std::unique_ptr<UpstreamConnection>>> Admission::connect(io::Reactor& reactor, io::TimePoint deadline) {
-    return upstream::connect(*endpoint_, reactor, pool_->cells(home_), deadline);
+io::Task<Result<std::unique_ptr<UpstreamConnection>>> Admission::connect(tls::Windows& windows, io::TimePoint deadline,
+                                                                         bool http1_only) {
+    return upstream::connect(*endpoint_, windows, pool_->cells(home_), deadline, http1_only);
 }
 
 void Admission::give_back(std::unique_ptr<UpstreamConnection> connection) {

@@ -58,7 +58,9 @@ class [[nodiscard]] Admission {
     /// A kept-alive connection (counted as reused), or null: then `connect`. See IdleConnections::take.
     std::unique_ptr<UpstreamConnection> take_idle(io::Duration idle_at_most = io::Duration::max());
     /// A fresh connection; counts. A refusal is not yet reported: that is `failed`.
-    io::Task<Result<std::unique_ptr<UpstreamConnection>>> connect(io::Reactor& reactor, io::TimePoint deadline);
+    /// See upstream::connect.
+    io::Task<Result<std::unique_ptr<UpstreamConnection>>> connect(tls::Windows& windows, io::TimePoint deadline,
+                                                                  bool http1_only = false);
     /// After a whole answer that allows it. REQUIRES: no operation pending on it.
     void give_back(std::unique_ptr<UpstreamConnection> connection);
 

@@ -6,12 +6,27 @@
 
 namespace edgeproxy::upstream {
 
+Transport::Http http_of(config::PoolProtocol protocol) {
+    switch (protocol) {
+        case config::PoolProtocol::http1:
+            return Transport::Http::one;
+        case config::PoolProtocol::automatic:
+            return Transport::Http::either;
+        case config::PoolProtocol::h2c:
+        case config::PoolProtocol::h2:
+            break;
+    }
+    return Transport::Http::two;
+}
+
 Endpoint::Endpoint(EndpointIdentity identity, std::uint32_t limit, std::span<io::Reactor* const> reactors,
                    std::span<EndpointCells> cells)
     : hot_(limit), identity_(std::move(identity)), address_(io::SocketAddress::from_literal(identity_.address)) {
     if (address_.size == 0) throw std::invalid_argument("endpoint " + identity_.name + ": not a literal address");
     for (std::size_t i = 0; i < reactors.size(); ++i)
         shares_.push_back(std::make_unique<EndpointShare>(*reactors[i], cells[i]));
+    if (!identity_.transport.tls) return;
+    for (const auto& share : shares_) share->resumption = std::make_shared<tls::Resumption>();
 }
 
 io::TimePoint Endpoint::begin_slow_start(io::TimePoint now) {

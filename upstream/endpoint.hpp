@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/address.hpp"
+#include "tls/client_context.hpp"
 #include "tls/io/ip.hpp"
 #include "upstream/balancer.hpp"
 #include "upstream/control/message.hpp"
@@ -13,9 +14,27 @@
 #include "upstream/gate.hpp"
 #include "upstream/lease.hpp"
 #include "upstream/outlier.hpp"
+#include "upstream/shared.hpp"
 #include "upstream/waiting_line.hpp"
 
 namespace edgeproxy::upstream {
+
+/// How an endpoint is spoken to. Never changes.
+struct Transport {
+    enum class Http : std::uint8_t {
+        one,    ///< HTTP/1.1
+        two,    ///< HTTP/2: by prior knowledge, over TLS by ALPN
+        either  ///< what ALPN gives
+    };
+    Http http = Http::one;
+    std::shared_ptr<const tls::ClientContext> tls;  ///< null = plain
+    std::string host;                               ///< of the certificate; with `tls`
+
+    bool operator==(const Transport&) const = default;
+};
+
+/// What `protocol` of a pool asks for.
+Transport::Http http_of(config::PoolProtocol protocol);
 
 /// Who an endpoint is. Never changes.
 struct EndpointIdentity {
@@ -26,6 +45,8 @@ struct EndpointIdentity {
     config::Address address;               ///< literal or unix
     control::Incarnation incarnation = 0;  ///< of a worker; 0 for an external endpoint
     std::int32_t pid = 0;                  ///< of a worker
+    Transport transport;
+    std::string authority;  ///< what a Host of its own says: `name:port` as configured, `localhost` for unix
 };
 
 /// What one reactor has of one endpoint. Touched by that reactor only (counters: read by anybody).
@@ -35,6 +56,8 @@ struct alignas(64) EndpointShare {
     EndpointCells& cells;  ///< of the endpoint's name, this reactor's
     Cell requests;         ///< admitted since this endpoint exists
     IdleConnections idle;
+    SharedConnections shared;
+    std::shared_ptr<tls::Resumption> resumption;  ///< with TLS
 };
 
 /// One address of a pool: a worker's socket, or a server that somebody else runs.

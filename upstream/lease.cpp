@@ -1,29 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/lease.hpp"
 
-#include <algorithm>
 #include <cassert>
-#include <cerrno>
 #include <utility>
-
-#include "upstream/endpoint.hpp"
 
 namespace edgeproxy::upstream {
 namespace {
-
-/// A unix backlog was full: how long until the next attempt.
-constexpr auto backlog_pause = std::chrono::milliseconds(20);
-
-bool is(const io::error_code& error, int number) {
-    return error.category() == boost::system::system_category() && error.value() == number;
-}
-
-errc reason_of(const io::error_code& error) {
-    if (error == io::errc::timed_out || is(error, ETIMEDOUT) || is(error, EAGAIN)) return errc::connect_timeout;
-    if (error == io::errc::cancelled) return errc::cancelled;
-    if (is(error, ECONNREFUSED) || is(error, ENOENT)) return errc::connect_refused;
-    return errc::connect_failed;
-}
 
 /// True when nothing has arrived that nobody asked for, and the end has not either. A read that was filled to the brim
 /// leaves "perhaps more" behind, so the kernel is asked then (and only then).
@@ -118,24 +100,6 @@ std::unique_ptr<UpstreamConnection> IdleConnections::remove(UpstreamConnection& 
 void IdleConnections::expired(io::TimePoint now) {
     while (oldest_ != nullptr && (surplus_ = size() > max_idle_, due() <= now)) remove(*oldest_);
     if (oldest_ != nullptr) reactor_.wheel().schedule(*this, due());
-}
-
-// ---- connect
-
-io::Task<Result<std::unique_ptr<UpstreamConnection>>> connect(Endpoint& endpoint, io::Reactor& reactor,
-                                                              PoolCells& cells, io::TimePoint deadline) {
-    const io::TimePoint start = reactor.precise_now();
-    for (;;) {
-        auto socket = co_await io::connect(reactor, endpoint.address(), deadline);
-        if (socket) {
-            cells.connect_duration.observe(reactor.precise_now() - start);
-            co_return std::make_unique<UpstreamConnection>(std::move(*socket), endpoint.share(reactor.index()).cells);
-        }
-        const bool full = is(socket.error(), EAGAIN) && endpoint.address().is_unix();
-        if (!full || reactor.now() + backlog_pause >= deadline) co_return reason_of(socket.error());
-        const auto slept = co_await io::Sleep(reactor, reactor.now() + backlog_pause);
-        if (!slept) co_return errc::cancelled;
-    }
 }
 
 }  // namespace edgeproxy::upstream

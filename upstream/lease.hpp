@@ -7,11 +7,13 @@
 #include "config/config.hpp"
 #include "tls/io/reactor.hpp"
 #include "tls/stream.hpp"
+#include "tls/windows.hpp"
 #include "upstream/counters.hpp"
 #include "upstream/error.hpp"
 
 namespace edgeproxy::upstream {
 
+class Connector;
 class Endpoint;
 class IdleConnections;
 
@@ -32,15 +34,19 @@ class UpstreamConnection final : io::Socket::IdleWatch {
     io::Socket& socket() { return stream_.socket(); }
     /// It has served an exchange before: an end before the first byte of the answer then means a stale connection.
     bool reused() const { return served_ > 0; }
+    /// HTTP/2 is to be spoken on it.
+    bool is_http2() const { return http2_; }
     unsigned served() const { return served_; }
 
  private:
     friend class IdleConnections;
+    friend class Connector;
     void idle_ended(io::Socket& socket) override;
 
     tls::Stream stream_;
     EndpointCells& cells_;
     unsigned served_ = 0;
+    bool http2_ = false;
     io::TimePoint idle_since_{};
     IdleConnections* list_ = nullptr;  ///< while idle
     UpstreamConnection* older_ = nullptr;
@@ -94,13 +100,5 @@ class IdleConnections final : io::Timer {
     bool surplus_ = false;  ///< the timer looks at the surplus
     bool closed_ = false;
 };
-
-/// Connects to the endpoint by `deadline`. Counts it, and the failure too.
-///
-/// errors   connect_refused (also: the socket file is gone), connect_timeout, connect_failed, cancelled. A full backlog
-/// of a unix socket is tried
-///          again until the deadline.
-io::Task<Result<std::unique_ptr<UpstreamConnection>>> connect(Endpoint& endpoint, io::Reactor& reactor,
-                                                              PoolCells& cells, io::TimePoint deadline);
 
 }  // namespace edgeproxy::upstream

@@ -85,7 +85,9 @@ std::uint64_t Pool::publish(std::span<const EndpointList::Entry> entries, const 
 void Pool::follow(std::size_t home, std::uint64_t number, EndpointList list, const PoolSettings& settings) {
     PoolShare& mine = share(home);
     for (Endpoint* const before : mine.list.endpoints()) {
-        if (!list.contains(*before)) before->share(home).idle.close();
+        if (list.contains(*before)) continue;
+        before->share(home).idle.close();
+        before->share(home).shared.close();
     }
     mine.list = std::move(list);
     mine.settings = settings;

@@ -31,16 +31,18 @@ Roster* Pools::roster(std::string_view name) const {
 
 // ---- configuration
 
-void Pools::configure(const std::vector<config::Pool>& pools) {
+void Pools::configure(const std::vector<config::Pool>& pools, const Tls& tls) {
     std::set<std::string> hosts;
     for (const auto& config : pools) {
         for (const auto& endpoint : config.endpoints) {
             if (!endpoint.address.is_unix() && !endpoint.address.is_literal()) hosts.insert(endpoint.address.host);
         }
+        const auto found = tls.find(config.name);
+        const TlsOfPool its_tls = found != tls.end() ? found->second : nullptr;
         if (Roster* const known = roster(config.name)) {
-            known->configure(config);
+            known->configure(config, its_tls);
         } else {
-            open(config);
+            open(config, its_tls);
         }
     }
     names_.set(hosts);
@@ -51,9 +53,9 @@ void Pools::configure(const std::vector<config::Pool>& pools) {
     }
 }
 
-Pools::Entry& Pools::open(const config::Pool& config) {
+Pools::Entry& Pools::open(const config::Pool& config, const TlsOfPool& tls) {
     auto entry = std::make_unique<Entry>(config.name, PoolSettings::from(config), reactors_, reports_to(config.name));
-    entry->roster = std::make_unique<Roster>(entry->pool, config, clock_, log_, last_id_, outside_.events);
+    entry->roster = std::make_unique<Roster>(entry->pool, config, tls, clock_, log_, last_id_, outside_.events);
     const std::lock_guard lock(changing_);
     return *entries_.emplace(config.name, std::move(entry)).first->second;
 }

@@ -53,7 +53,9 @@ class Pools {
     // ---- control thread
 
     /// Adopts the pools of a configuration: the first, or a reload's.
-    void configure(const std::vector<config::Pool>& pools);
+    /// `tls`: of pools with https endpoints, by name.
+    using Tls = std::map<std::string, TlsOfPool, std::less<>>;
+    void configure(const std::vector<config::Pool>& pools, const Tls& tls = {});
     /// Fails every line and lets external endpoints leave.
     void close();
     Roster* roster(std::string_view name) const;
@@ -80,7 +82,7 @@ class Pools {
     std::uint64_t busy() const;
 
  private:
-    Entry& open(const config::Pool& config);
+    Entry& open(const config::Pool& config, const TlsOfPool& tls);
     PoolReports reports_to(const std::string& name);
     Roster* roster_of(control::Incarnation incarnation) const;
 

@@ -12,7 +12,24 @@ struct Wanted {
     std::string name;
     config::Address address;
     std::uint32_t limit, weight;
+    Transport transport;
+    std::string authority;
 };
+
+std::string authority_of(const config::Address& address) {
+    return address.is_unix() ? std::string("localhost") : address.to_string();
+}
+
+Transport transport_of(const config::Pool& pool, const config::Endpoint& endpoint, const TlsOfPool& tls) {
+    Transport transport;
+    transport.http = endpoint.scheme == config::Scheme::h2c ? Transport::Http::two : http_of(pool.protocol);
+    if (endpoint.scheme != config::Scheme::https) return transport;
+    transport.tls = tls;
+    transport.host = !pool.tls.server_name.empty() ? pool.tls.server_name
+                     : endpoint.address.is_unix()  ? std::string()
+                                                   : endpoint.address.host;
+    return transport;
+}
 
 /// Before the master says anything; it says nothing about external pools.
 control::PoolState first_state(const config::Pool& config) {
@@ -51,27 +68,28 @@ struct Roster::Member {
     bool sick(io::TimePoint now) const { return hung || !health.healthy() || refused_until > now; }
     bool is(const Wanted& wanted) const {
         return !endpoint.is_worker() && !leaving() && endpoint.name() == wanted.name &&
-               endpoint.identity().address == wanted.address;
+               endpoint.identity().address == wanted.address && endpoint.identity().transport == wanted.transport;
     }
 };
 
-Roster::Roster(Pool& pool, const config::Pool& config, const io::Clock& clock, config::Log& log, EndpointId& next_id,
-               Events events)
+Roster::Roster(Pool& pool, const config::Pool& config, const TlsOfPool& tls, const io::Clock& clock, config::Log& log,
+               EndpointId& next_id, Events events)
     : pool_(pool),
       clock_(clock),
       log_(log),
       next_id_(next_id),
       events_(std::move(events)),
       state_(first_state(config)) {
-    configure(config);
+    configure(config, tls);
 }
 
 Roster::~Roster() = default;
 
 // ---- configuration
 
-void Roster::configure(const config::Pool& config) {
+void Roster::configure(const config::Pool& config, const TlsOfPool& tls) {
     config_ = config;
+    tls_ = tls;
     if (std::exchange(closed_, false)) state_ = first_state(config);
     for (auto& member : members_) {
         if (member->endpoint.is_worker()) member->endpoint.gate().set_limit(config_.max_in_flight);
@@ -104,13 +122,14 @@ void Roster::reconcile() {
     for (const auto& entry : config_.endpoints) {
         const std::uint32_t limit = entry.max_in_flight != 0 ? entry.max_in_flight : config_.max_in_flight;
         const std::string name = entry.name.empty() ? entry.address.to_string() : entry.name;
+        const Transport transport = transport_of(config_, entry, tls_);
         if (entry.address.is_unix() || entry.address.is_literal()) {
-            wanted.push_back({name, entry.address, limit, entry.weight});
+            wanted.push_back({name, entry.address, limit, entry.weight, transport, authority_of(entry.address)});
             continue;
         }
         for (config::Address address : names_[entry.address.host]) {
             address.port = entry.address.port;
-            wanted.push_back({name, address, limit, entry.weight});
+            wanted.push_back({name, address, limit, entry.weight, transport, authority_of(entry.address)});
         }
     }
     for (auto& member : members_) {
@@ -127,8 +146,12 @@ void Roster::reconcile() {
             (*it)->endpoint.gate().set_limit(want.limit);
             continue;
         }
-        Member& member =
-            add({.pool = pool_.name(), .name = want.name, .address = want.address}, want.limit, want.weight);
+        Member& member = add({.pool = pool_.name(),
+                              .name = want.name,
+                              .address = want.address,
+                              .transport = want.transport,
+                              .authority = want.authority},
+                             want.limit, want.weight);
         member.life = Member::Life::ready;  // nobody starts it: believed until it fails
         apply(member);
     }
@@ -156,7 +179,9 @@ void Roster::worker_up(const control::WorkerUp& up) {
                           .name = pool_.name() + "-" + std::to_string(up.slot + 1),
                           .address = up.address,
                           .incarnation = up.incarnation,
-                          .pid = up.pid},
+                          .pid = up.pid,
+                          .transport = {http_of(config_.protocol), nullptr, {}},
+                          .authority = authority_of(up.address)},
                          config_.max_in_flight, 1);
     member.warm = up.replayed;
     publish();

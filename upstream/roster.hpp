@@ -32,6 +32,9 @@ struct EndpointSeries {
     std::span<const EndpointCells> cells;
 };
 
+/// TLS towards the endpoints of a pool; null where none has it.
+using TlsOfPool = std::shared_ptr<const tls::ClientContext>;
+
 /// The control thread's half of a pool: which endpoints there are, who they are, how they are. Decides, writes gates,
 /// publishes lists.
 ///
@@ -59,15 +62,16 @@ class Roster {
     };
 
     /// `next_id` is shared by all pools, since ids are.
-    Roster(Pool& pool, const config::Pool& config, const io::Clock& clock, config::Log& log, EndpointId& next_id,
-           Events events);
+    Roster(Pool& pool, const config::Pool& config, const TlsOfPool& tls, const io::Clock& clock, config::Log& log,
+           EndpointId& next_id, Events events);
     ~Roster();
     Roster(const Roster&) = delete;
     Roster& operator=(const Roster&) = delete;
 
     /// Adopts a configuration (also the first): settings, limits, external endpoints. Workers stay; they are the
     /// master's.
-    void configure(const config::Pool& config);
+    /// `tls`: for its https endpoints; must be there if it has any. Endpoints whose transport changed are replaced.
+    void configure(const config::Pool& config, const TlsOfPool& tls);
     /// The addresses (literals) that a name of the configuration stands for now; an empty list is ignored, the last
     /// good one is kept.
     void resolved(const std::string& host, const std::vector<config::Address>& addresses);
@@ -133,6 +137,7 @@ class Roster {
 
     Pool& pool_;
     config::Pool config_;
+    TlsOfPool tls_;
     const io::Clock& clock_;
     config::Log& log_;
     EndpointId& next_id_;

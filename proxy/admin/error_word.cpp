@@ -15,6 +15,20 @@ std::string_view error_word(upstream::errc error) {
             return "connection_timeout";
         case connect_failed:
             return "connection_failed";
+        case tls_failed:
+            return "tls_protocol_error";
+        case tls_alert:
+            return "tls_alert_received";
+        case certificate_untrusted:
+            return "tls_certificate_untrusted";
+        case certificate_expired:
+            return "tls_certificate_expired";
+        case certificate_wrong_host:
+            return "tls_certificate_wrong_host";
+        case no_http2:
+            return "http2_not_spoken";
+        case refused_stream:
+            return "http2_stream_refused";
         case stale_connection:
         case closed_early:
         case reset:

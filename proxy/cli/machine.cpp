@@ -20,6 +20,7 @@
 #include "config/units.hpp"
 #include "tls/certificates.hpp"
 #include "tls/client_auth.hpp"
+#include "tls/client_context.hpp"
 #include "tls/context.hpp"
 #include "tls/tickets.hpp"
 
@@ -80,6 +81,7 @@ class MachineCheck {
         account("server", config_.server.user, config_.server.group);
         for (const config::Pool& pool : config_.pools) {
             if (pool.managed) worker(pool);
+            endpoint_tls(pool);
         }
         termination_grace();
         output("logging.output", config_.logging.output);
@@ -170,6 +172,25 @@ class MachineCheck {
             default:
                 return problems_.error(at(path + ".cert"), "bad-certificate", wanted.cert + ": " + error.message);
         }
+    }
+
+    void endpoint_tls(const config::Pool& pool) {
+        const std::string path = "pools." + pool.name + ".tls";
+        tls::ClientSettings settings;
+        if (!pool.tls.ca.empty()) {
+            const auto roots = pem(pool.tls.ca, at(path + ".ca"));
+            if (!roots) return;
+            settings.roots = *roots;
+        }
+        if (!pool.tls.cert.empty()) {
+            const auto chain = pem(pool.tls.cert, at(path + ".cert")), key = pem(pool.tls.key, at(path + ".key"));
+            if (!chain || !key) return;
+            settings.own = {*chain, *key};
+            key_mode(pool.tls.key, at(path + ".key"));
+        }
+        if (pool.tls == config::PoolTls{}) return;
+        const auto loaded = tls::ClientContext::load(settings);
+        if (!loaded) problems_.error(at(path), "bad-certificate", loaded.error().message);
     }
 
     void key_mode(const std::string& path, Place place) {

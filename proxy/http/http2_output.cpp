@@ -2,53 +2,14 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstring>
 
+#include "proxy/http/http2_field_list.hpp"
 #include "proxy/http/http2_session.hpp"
 
 // The half of the session that sends.
 namespace edgeproxy::http {
 namespace {
-
-/// What :status, Content-Length and the fields of a head come to.
-class FieldList {
- public:
-    void add(std::string_view name, std::string_view value, std::uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
-        if (size_ == list_.size()) return;
-        list_[size_++] = {bytes(name), bytes(value), name.size(), value.size(), flags};
-    }
-    void add(std::span<const Field> fields) {
-        for (const Field& field : fields) {
-            // The second belongs to a handshake that HTTP/2 does not have (RFC 8441, section 5).
-            if (has_trait(field.id, hop_by_hop) || field.id == FieldId::sec_websocket_accept) continue;
-            // Different every time: the other side's table has better use for the room.
-            const bool unique = field.id == FieldId::x_request_id;
-            add(field.name, field.value, unique ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
-        }
-    }
-    void add_status(unsigned status) {
-        std::to_chars(status_.data(), status_.data() + status_.size(), status);
-        add(":status", {status_.data(), status_.size()});
-    }
-    void add_length(std::uint64_t length) {
-        const auto end = std::to_chars(length_.data(), length_.data() + length_.size(), length);
-        add("content-length", {length_.data(), static_cast<std::size_t>(end.ptr - length_.data())});
-    }
-    const nghttp2_nv* data() const { return list_.data(); }
-    std::size_t size() const { return size_; }
-
- private:
-    // nghttp2 does not write through it, whatever its type says.
-    static std::uint8_t* bytes(std::string_view text) {
-        return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
-    }
-    std::array<nghttp2_nv, Fields::capacity + 2> list_;
-    std::size_t size_ = 0;
-    std::array<char, 3> status_{};
-    std::array<char, 20> length_;
-};
 
 constexpr std::uint32_t code_of(Http2Code code) {
     return static_cast<std::uint32_t>(code);
@@ -111,7 +72,7 @@ std::ptrdiff_t Http2Session::next_data(Http2Stream& stream, std::size_t most, st
     if (size < stream.data_.size() || !stream.last_) return static_cast<std::ptrdiff_t>(size);
     flags |= NGHTTP2_DATA_FLAG_EOF;
     if (stream.trailers_out_.empty()) return static_cast<std::ptrdiff_t>(size);
-    FieldList list;
+    Http2FieldList list;
     list.add(stream.trailers_out_);
     stream.trailers_out_ = {};
     if (list.size() > 0 && nghttp2_submit_trailer(session_.get(), stream.id_, list.data(), list.size()) == 0) {
@@ -145,7 +106,7 @@ void Http2Session::stream_closed(Http2Stream& stream) {
 
 void Http2Session::interim(Http2Stream& stream, unsigned status, std::span<const Field> fields) {
     if (stream.closed_) return;
-    FieldList list;
+    Http2FieldList list;
     list.add_status(status);
     list.add(fields);
     const auto submitted = nghttp2_submit_headers(session_.get(), NGHTTP2_FLAG_NONE, stream.id_, nullptr, list.data(),
@@ -156,7 +117,7 @@ void Http2Session::interim(Http2Stream& stream, unsigned status, std::span<const
 void Http2Session::respond(Http2Stream& stream, unsigned status, std::span<const Field> fields, const Body& body,
                            std::string_view data, bool end) {
     if (stream.closed_) return;
-    FieldList list;
+    Http2FieldList list;
     list.add_status(status);
     list.add(fields);
     if (body.kind == Body::Kind::length) list.add_length(body.length);

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "proxy/http/http2_budget.hpp"
+#include "proxy/http/http2_code.hpp"
 #include "proxy/http/http2_head.hpp"
 #include "proxy/http/http2_order.hpp"
 #include "proxy/http/trailers.hpp"
@@ -16,19 +17,6 @@
 struct nghttp2_session;
 
 namespace edgeproxy::http {
-
-/// Error codes of RFC 9113, section 7, that we send.
-enum class Http2Code : std::uint32_t {
-    no_error = 0,
-    protocol_error = 1,
-    internal_error = 2,
-    flow_control_error = 3,
-    settings_timeout = 4,
-    stream_closed = 5,
-    refused_stream = 7,
-    cancel = 8,
-    enhance_your_calm = 11
-};
 
 /// One stream as the session sees it: whoever serves its request derives from it and owns it.
 ///

@@ -31,10 +31,33 @@ TEST_CASE("what is wrong with a plan is said at its place: addresses, TLS, pools
          "listen: \":8080\"\n"
          "pools: { app: { endpoints: [\":8000\"] } }\n",
          "2:29+7 error bad-address: \":8000\" is no endpoint: host and port are needed | write 127.0.0.1:8000\n"},
-        {"endpoint with https",
+        {"endpoint with a scheme that nobody speaks",
          "listen: \":8080\"\n"
-         "pools: { app: { endpoints: [\"https://a:1\"] } }\n",
-         "2:29+13 error not-supported: endpoints with https:// are not supported yet | \n"},
+         "pools: { app: { endpoints: [\"ftp://a:1\"] } }\n",
+         "2:29+11 error bad-address: \"ftp://a:1\" begins with a scheme that nobody speaks | begin with http://, "
+         "https:// or h2c://\n"},
+        {"tls for endpoints without https",
+         "listen: \":8080\"\n"
+         "pools: { app: { endpoints: [\"a:1\"], tls: { insecure: true } } }\n",
+         "2:37+3 error no-effect: \"tls\" needs an https:// endpoint | write endpoints like https://name:443\n"},
+        {"certificate for endpoints without a key",
+         "listen: \":8080\"\n"
+         "pools: { app: { endpoints: [\"https://a:1\"], tls: { cert: a.pem } } }\n",
+         "2:45+3 error missing-key: \"tls\" needs \"key\" as well | \n"},
+        {"roots that nobody looks at",
+         "listen: \":8080\"\n"
+         "pools: { app: { endpoints: [\"https://a:1\"], tls: { ca: a.pem, insecure: true } } }\n",
+         "2:73+4 error no-effect: with \"insecure\" nobody looks at \"ca\" | leave insecure out\n"},
+        {"HTTP/2 over TLS without TLS",
+         "listen: \":8080\"\n"
+         "pools: { app: { endpoints: [\"a:1\"], protocol: h2 } }\n",
+         "2:47+2 error bad-protocol: this protocol needs TLS, but not every endpoint is https:// | write https://, or "
+         "protocol: h2c for HTTP/2 in plain text\n"},
+        {"HTTP/2 in plain text over TLS",
+         "listen: \":8080\"\n"
+         "pools: { app: { endpoints: [\"https://a:1\"], protocol: h2c } }\n",
+         "2:55+3 error bad-protocol: h2c is HTTP/2 without TLS, but there is an https:// endpoint | write protocol: "
+         "h2\n"},
         {"endpoint twice",
          "listen: \":8080\"\n"
          "pools: { app: { endpoints: [\"a:1\", \"a:1\"] } }\n",

@@ -64,6 +64,13 @@ pools:
   others:
     endpoints: ["http://a:1", { address: "unix:/x", name: "two words", weight: 9, max_in_flight: 3 }]
     host_header: endpoint
+  clear:
+    endpoints: ["h2c://a:1", "b:1"]
+    protocol: h2c
+  secret:
+    endpoints: ["https://a:1", "https://[::1]:2", "https://unix:/s"]
+    protocol: auto
+    tls: { ca: ca.pem, server_name: s.test, cert: c.pem, key: k.pem }
 routes:
   - { name: one, host: ["a.b", "*.c"], path: [/x, "=/y", /*/**], method: [GET, POST], pool: app, strip_prefix: /x, add_prefix: /y }
   - { path: /w, pool: others, websocket: { enabled: false, idle_timeout: 9s, max_tunnels: 7, allowed_origins: ["https://a.b", "http://*.c:81"] }, max_body: off, access_log: false }

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "proxy/respond/error_pages.hpp"
+#include "proxy/respond/grpc.hpp"
 
 using namespace edgeproxy;
 using config::PageFormat;
@@ -20,6 +21,31 @@ TEST_CASE("every reason has a status, a word and a sentence", "[proxy][local_rep
     for (int i = 1; i < static_cast<int>(http::errc::count_); ++i)
         CHECK(proxy::reason(static_cast<http::errc>(i)).status >= 400);
     CHECK(proxy::reason(proxy::Refusal::internal).status == 500);
+}
+
+TEST_CASE("gRPC is told apart, and has a status for everything", "[proxy][local_reply]") {
+    const auto [type, expected] = GENERATE(table<std::string, bool>({
+        {"application/grpc", true},
+        {"Application/gRPC", true},
+        {"application/grpc+proto", true},
+        {"application/grpc; charset=x", true},
+        {"application/grpc-web", false},
+        {"application/grpc-web+proto", false},
+        {"application/json", false},
+        {"", false},
+    }));
+    CAPTURE(type);
+    CHECK(respond::is_grpc(type) == expected);
+    const auto [status, code] = GENERATE(table<unsigned, std::string>({{400, "13"},
+                                                                       {403, "7"},
+                                                                       {404, "12"},
+                                                                       {408, "4"},
+                                                                       {413, "8"},
+                                                                       {502, "14"},
+                                                                       {503, "14"},
+                                                                       {504, "4"},
+                                                                       {418, "2"}}));
+    CHECK(respond::grpc_status(status) == code);
 }
 
 TEST_CASE("the page comes in the format that the client asks for", "[proxy][local_reply]") {

@@ -68,6 +68,22 @@ TEST_CASE("a request that a hung worker had read meets one more worker, and no t
     CHECK(decide(innocent) == Verdict::replay);
 }
 
+TEST_CASE("a refused stream may be sent again, whatever its method, if all of it is here", "[proxy][retry]") {
+    FailedAttempt attempt = failed(errc::refused_stream, GENERATE(Method::get, Method::post, Method::other));
+    CHECK(decide(attempt) == Verdict::retry);
+    attempt.attempts = 2;
+    CHECK(decide(attempt) == Verdict::give_up);
+    attempt.attempts = 1;
+    attempt.whole_retained = false;
+    CHECK(decide(attempt) == Verdict::give_up);
+}
+
+TEST_CASE("a failed handshake sent nothing", "[proxy][retry]") {
+    const auto error = GENERATE(errc::tls_failed, errc::tls_alert, errc::certificate_untrusted,
+                                errc::certificate_expired, errc::certificate_wrong_host, errc::no_http2);
+    CHECK(decide(failed(error, Method::post)) == Verdict::retry);
+}
+
 TEST_CASE("a worker that refuses costs nothing, within reason", "[proxy][retry]") {
     FailedAttempt attempt = failed(errc::connect_refused, Method::post);
     attempt.managed = true;

@@ -136,10 +136,11 @@ def echoes_target(peer):
 
 
 class Origin:
-    """Listens on 127.0.0.1; runs `script(peer)` in a thread for each connection, closes when it returns."""
+    """Listens on 127.0.0.1; runs `script(peer)` in a thread for each connection, closes when it returns. With `tls` (an
+    ssl context) every connection begins with a handshake; `handshakes` remembers what came of those that worked."""
 
-    def __init__(self, script=echoes_target):
-        self.script = script
+    def __init__(self, script=echoes_target, tls=None):
+        self.script, self.tls, self.handshakes = script, tls, []
         self.requests, self.connections, self.heads, self.bytes_in = [], 0, 0, 0
         self.sockets, self.errors = [], []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -159,6 +160,8 @@ class Origin:
 
     def serve(self, sock, number):
         try:
+            if self.tls:
+                sock = self.handshake(sock)
             self.script(Peer(self, sock, number))
         except Ended:
             pass
@@ -166,6 +169,15 @@ class Origin:
             self.errors.append(error)
         finally:
             sock.close()
+
+    def handshake(self, sock):
+        try:
+            sock = self.tls.wrap_socket(sock, server_side=True)
+        except OSError as error:
+            raise Ended from error
+        self.handshakes.append({"resumed": sock.session_reused, "alpn": sock.selected_alpn_protocol(),
+                                "certificate": sock.getpeercert()})
+        return sock
 
     def wait_requests(self, count, seconds=10):
         within(seconds, lambda: len(self.requests) >= count, f"{count} requests at the origin")

@@ -255,10 +255,10 @@ struct Listener {
     }
 };
 
-io::Task<void> use(Admission& admission, io::Reactor& reactor, std::string& said) {
+io::Task<void> use(Admission& admission, tls::Windows& windows, std::string& said) {
     auto connection = admission.take_idle();
     if (connection == nullptr) {
-        auto made = co_await admission.connect(reactor, reactor.now() + 1s);
+        auto made = co_await admission.connect(windows, windows.reactor().now() + 1s);
         if (!made) {
             said = made.error().message();
             co_return;
@@ -279,9 +279,10 @@ TEST_CASE("an exchange connects, the next one reuses the connection, and a leavi
     pool.endpoints = {external("a", "127.0.0.1", listener.port)};
     Workshop shop{pool};
     Requests requests{shop};
+    tls::Windows windows{shop.reactors[0]};
     const auto use_once = [&](Request& request) {
         std::string said;
-        shop.reactors[0].spawn(use(**request.outcome, shop.reactors[0], said));
+        shop.reactors[0].spawn(use(**request.outcome, windows, said));
         for (int i = 0; i < 1000 && said.empty(); ++i) shop.settle();
         return said;
     };
@@ -318,8 +319,9 @@ TEST_CASE("a connect that fails says how", "[upstream][lease]") {
     Workshop shop{pool};
     Requests requests{shop};
     Request& request = requests.ask();
+    tls::Windows windows{shop.reactors[0]};
     std::string said;
-    shop.reactors[0].spawn(use(**request.outcome, shop.reactors[0], said));
+    shop.reactors[0].spawn(use(**request.outcome, windows, said));
     for (int i = 0; i < 1000 && said.empty(); ++i) shop.settle();
     CHECK(said == expected);
 }

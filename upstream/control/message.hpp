@@ -23,8 +23,8 @@
 ///
 /// Start. The proxy is exec'ed as `/proc/self/exe --role=proxy --channel=3` and finds its end of the pair at
 /// descriptor 3. It first only receives. The master sends, in this order, all at once:
-///   Hello, LogFiles, Listeners (one or more, the last has `last`), KeyMaterial (one per certificate of
-///   `tls.certificates`), ConfigMessage; to a later proxy also WorkerUp for every living incarnation, and PoolStatus
+///   Hello, LogFiles, Listeners (one or more, the last has `last`), KeyMaterial (one per pair of
+///   `Config::key_files`), ConfigMessage; to a later proxy also WorkerUp for every living incarnation, and PoolStatus
 ///   and WorkerUsage for every managed pool. (At the very first start the workers come after ConfigResult.)
 /// On ConfigMessage the proxy loads the canonical long form with `config::load_text` and `LoadOptions::internal`,
 /// builds everything, answers ConfigResult {ok}; then it accepts on the listeners and answers Ready. `ok = false` ends
@@ -124,8 +124,8 @@ struct Listeners {
     bool last = true;
 };
 
-/// Chain and key of `tls.certificates[index]` as sealed memfds holding PEM. The rest as far as the configuration names
-/// it.
+/// Chain and key of `Config::key_files()[index]` as sealed memfds holding PEM; of roots for endpoints the key says nothing. The rest
+/// as far as the configuration names it.
 struct KeyMaterial {
     std::uint32_t index = 0;
     io::UniqueFd cert, key;

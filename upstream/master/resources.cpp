@@ -57,6 +57,21 @@ bool read_keys(const config::Config& config, Resources& out, std::string& error)
     return true;
 }
 
+// What TLS towards endpoints needs. Roots have no key: their own text stands in its place, and nobody reads it.
+bool read_endpoint_keys(const config::Config& config, Resources& out, std::string& error) {
+    const std::vector<config::KeyFiles> all = config.key_files();
+    for (std::size_t i = config.tls.certificates.size(); i < all.size(); ++i) {
+        config::Tls pair;
+        pair.certificates.resize(1);
+        pair.certificates[0].cert = all[i].chain;
+        pair.certificates[0].key = all[i].key.empty() ? all[i].chain : all[i].key;
+        auto files = read_certificate_files(pair, 0, error);
+        if (!files) return false;
+        out.endpoint_keys.push_back(std::move(*files));
+    }
+    return true;
+}
+
 // A log that cannot be written is told now, on standard error, and not missed later.
 bool try_logs(const config::Config& config, std::string& error) {
     std::vector<std::string> outputs{config.logging.output};
@@ -118,7 +133,7 @@ std::optional<Resources> Resources::acquire(const config::Config& config, config
     }
     out.sockets = std::move(*sockets);
     tell_unused(out.inherited, log);
-    if (!read_keys(config, out, error)) {
+    if (!read_keys(config, out, error) || !read_endpoint_keys(config, out, error)) {
         log.error("key_unreadable", error);
         return std::nullopt;
     }
@@ -142,6 +157,7 @@ std::vector<control::Listeners> Resources::listeners() const {
 std::vector<control::KeyMaterial> Resources::key_material() const {
     std::vector<control::KeyMaterial> out;
     for (const CertificateFiles& files : keys) out.push_back(key_material(out.size(), files));
+    for (const CertificateFiles& files : endpoint_keys) out.push_back(key_material(out.size(), files));
     return out;
 }
 

@@ -29,6 +29,7 @@ struct Resources {
     std::unique_ptr<RuntimeDir> runtime_dir;  ///< null: not to be had, and not needed
     std::vector<ListenSocket> sockets;
     std::vector<CertificateFiles> keys;                      ///< as `tls.certificates`
+    std::vector<CertificateFiles> endpoint_keys;             ///< the rest of `Config::key_files`
     std::optional<Identity> proxy;                           ///< empty = as we are
     std::map<std::string, std::optional<Identity>> workers;  ///< by pool
 

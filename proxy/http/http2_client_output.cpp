@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstring>
+
+#include "proxy/http/http2_client_session.hpp"
+#include "proxy/http/http2_field_list.hpp"
+
+// The half of the client's session that sends.
+namespace edgeproxy::http {
+namespace {
+
+constexpr std::string_view line_end = "\r\n";
+
+/// Cuts `text` up to `mark` off its front, and the mark.
+std::string_view cut(std::string_view& text, std::string_view mark) {
+    const std::size_t at = std::min(text.find(mark), text.size());
+    const std::string_view front = text.substr(0, at);
+    text.remove_prefix(std::min(text.size(), at + mark.size()));
+    return front;
+}
+
+}  // namespace
+
+bool http2_request_fields(std::string_view head, std::string_view scheme, Http2FieldList& list) {
+    std::string_view line = cut(head, line_end);
+    const std::string_view method = cut(line, " "), target = cut(line, " ");
+    if (method.empty() || target.empty() || line.empty()) return false;
+    std::string_view authority;
+    for (std::string_view rest = head; authority.empty() && !rest.empty();) {
+        std::string_view field = cut(rest, line_end);
+        if (iequals(cut(field, ": "), "host")) authority = field;
+    }
+    list.add(":method", method);
+    list.add(":scheme", scheme);
+    if (!authority.empty()) list.add(":authority", authority);
+    list.add(":path", target);
+    while (!head.empty()) {
+        std::string_view value = cut(head, line_end);
+        if (value.empty()) break;
+        const std::string_view name = cut(value, ": ");
+        const FieldId id = lookup(name);
+        if (id == FieldId::te) {
+            list.add("te", "trailers");
+        } else if (id != FieldId::host && !has_trait(id, hop_by_hop)) {
+            list.add(name, value, id == FieldId::x_request_id ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+        }
+    }
+    return true;
+}
+
+struct Http2ClientSession::DataSource {
+    static ssize_t read(nghttp2_session*, std::int32_t id, std::uint8_t*, std::size_t most, std::uint32_t* flags,
+                        nghttp2_data_source*, void* user) {
+        Http2ClientSession& session = *static_cast<Http2ClientSession*>(user);
+        Http2ClientStream* const stream = session.find(id);
+        if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        return session.next_data(*stream, most, *flags);
+    }
+};
+
+std::size_t Http2ClientSession::write(std::span<char> out) {
+    out_ = out;
+    written_ = 0;
+    wants_room_ = false;
+    while (!failed_) {
+        const std::size_t part = std::min(pending_.size(), out_.size() - written_);
+        if (part > 0) std::memcpy(out_.data() + written_, pending_.data(), part);
+        pending_.remove_prefix(part);
+        written_ += part;
+        if (!pending_.empty() || out_.size() - written_ < frame_room) {
+            wants_room_ = wants_room_ || !pending_.empty() || nghttp2_session_want_write(session_.get()) != 0;
+            break;
+        }
+        const std::uint8_t* data = nullptr;
+        const ssize_t size = nghttp2_session_mem_send(session_.get(), &data);
+        if (size < 0) failed_ = true;
+        if (size <= 0) break;
+        pending_ = {reinterpret_cast<const char*>(data), static_cast<std::size_t>(size)};
+    }
+    out_ = {};
+    return written_;
+}
+
+std::ptrdiff_t Http2ClientSession::next_data(Http2ClientStream& stream, std::size_t most, std::uint32_t& flags) {
+    if (stream.data_.empty() && !stream.last_) return NGHTTP2_ERR_DEFERRED;
+    if (out_.size() - written_ < frame_room) {
+        wants_room_ = true;
+        return NGHTTP2_ERR_PAUSE;
+    }
+    const std::size_t size = std::min(most, stream.data_.size());
+    flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (size < stream.data_.size() || !stream.last_) return static_cast<std::ptrdiff_t>(size);
+    flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (stream.trailers_out_.empty()) return static_cast<std::ptrdiff_t>(size);
+    Http2FieldList list;
+    list.add(stream.trailers_out_);
+    if (list.size() > 0 && nghttp2_submit_trailer(session_.get(), stream.id_, list.data(), list.size()) == 0)
+        flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    stream.trailers_out_ = {};
+    return static_cast<std::ptrdiff_t>(size);
+}
+
+void Http2ClientSession::put_data(Http2ClientStream& stream, const std::uint8_t* frame_head, std::size_t size) {
+    constexpr std::size_t head_size = 9;
+    char* const at = out_.data() + written_;
+    std::memcpy(at, frame_head, head_size);
+    if (size > 0) std::memcpy(at + head_size, stream.data_.data(), size);
+    stream.data_.remove_prefix(size);
+    written_ += head_size + size;
+}
+
+void Http2ClientSession::went_out(Http2ClientStream& stream, bool ended) {
+    if (ended) stream.output_ended_ = true;
+    if (stream.output_taken()) events_.output_taken(stream);
+}
+
+bool Http2ClientSession::request(Http2ClientStream& stream, std::string_view head, std::string_view scheme,
+                                 std::string_view data, bool end, std::span<const Field> trailers) {
+    Http2FieldList list;
+    if (!http2_request_fields(head, scheme, list)) return false;
+    nghttp2_data_provider source{};
+    source.read_callback = DataSource::read;
+    stream.data_ = data;
+    stream.last_ = end;
+    if (end) stream.trailers_out_ = trailers;
+    const bool has_data = !end || !data.empty() || !trailers.empty();
+    const std::int32_t id = nghttp2_submit_request(session_.get(), nullptr, list.data(), list.size(),
+                                                   has_data ? &source : nullptr, &stream);
+    if (id < 0) return false;
+    stream.id_ = id;
+    return true;
+}
+
+void Http2ClientSession::send(Http2ClientStream& stream, std::string_view data, bool end,
+                              std::span<const Field> trailers) {
+    if (stream.closed_) return;
+    stream.data_ = data;
+    stream.last_ = end;
+    if (end) stream.trailers_out_ = trailers;
+    // Fails when it waits for the server's window: then it goes on by itself.
+    nghttp2_session_resume_data(session_.get(), stream.id_);
+}
+
+void Http2ClientSession::submit_reset(const Http2ClientStream& stream, Http2Code code) {
+    nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, stream.id_, static_cast<std::uint32_t>(code));
+}
+
+void Http2ClientSession::reset(Http2ClientStream& stream, Http2Code code) {
+    stream.data_ = {};
+    stream.trailers_out_ = {};
+    if (!stream.closed_ && stream.id_ != 0) submit_reset(stream, code);
+}
+
+void Http2ClientSession::forget(Http2ClientStream& stream) {
+    if (stream.closed_ || stream.id_ == 0) return;
+    nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
+    if (!stream.input_ended_ || !stream.output_ended_) submit_reset(stream, Http2Code::cancel);
+}
+
+void Http2ClientSession::ping() {
+    nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, nullptr);
+}
+
+void Http2ClientSession::terminate(Http2Code code) {
+    if (terminated_) return;
+    terminated_ = true;
+    nghttp2_session_terminate_session(session_.get(), static_cast<std::uint32_t>(code));
+}
+
+}  // namespace edgeproxy::http

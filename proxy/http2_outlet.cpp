@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/http2_outlet.hpp"
+
+namespace edgeproxy::proxy {
+
+void Http2Outlet::gather() {
+    if (!out_) out_ = stream_.socket().reactor().buffers().take_large();
+    const std::size_t more = source_.write(out_.span().subspan(filled_, most_unsent - filled_));
+    filled_ += more;
+    if (more > 0) ++gathered_;
+    if (filled_ == 0) out_.release();
+}
+
+void Http2Outlet::push() {
+    if (flushing_ || broken_) return;  // the flush takes along whatever there is when it is through
+    gather();
+    if (source_.wants_room() || gathered_ >= most_gathered) {
+        flush_now();
+    } else if (filled_ > 0) {
+        push_later();
+    }
+    source_.moved();
+}
+
+void Http2Outlet::batch_ended() {
+    if (flushing_ || broken_) return;
+    gather();
+    flush_now();
+    source_.moved();
+}
+
+void Http2Outlet::flush_now() {
+    if (flushing_ || broken_ || filled_ == 0) return;
+    flushing_ = true;
+    flush_ = flush();
+    flush_.start();
+}
+
+io::Task<void> Http2Outlet::flush() {
+    while (filled_ > 0) {
+        const auto put = co_await stream_.write_all({out_.data(), filled_});
+        filled_ = 0;
+        gathered_ = 0;
+        if (!put) {
+            broken_ = true;
+            break;
+        }
+        filled_ = source_.write(out_.span().first(most_unsent));
+    }
+    out_.release();
+    flushing_ = false;
+    source_.moved();
+}
+
+io::Task<void> Http2Outlet::join() {
+    push();
+    flush_now();
+    if (flush_) co_await flush_;
+    flush_ = {};
+}
+
+}  // namespace edgeproxy::proxy
