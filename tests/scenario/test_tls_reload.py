@@ -48,6 +48,7 @@ def certificates(make_certificate):
 def start(start_edge, start_origin):
     def made(cert, key, **more):
         return start_edge({"pools": {"app": {"endpoints": [start_origin(echoes_target).address]}},
+                           "listeners": {"https": {"limits": {"handshakes_per_source": "off"}}},
                            "tls": {"cert": str(cert), "key": str(key), "reload": "100ms", **more}})
     return made
 
