@@ -124,8 +124,8 @@ struct Listeners {
     bool last = true;
 };
 
-/// Chain and key of `Config::key_files()[index]` as sealed memfds holding PEM; of roots for endpoints the key says nothing. The rest
-/// as far as the configuration names it.
+/// Chain and key of `Config::key_files()[index]` as sealed memfds holding PEM; of roots for endpoints the key says
+/// nothing. The rest as far as the configuration names it.
 struct KeyMaterial {
     std::uint32_t index = 0;
     io::UniqueFd cert, key;
