@@ -44,6 +44,7 @@ io::Task<Status> read_header(Connection& connection, Header& header, bool& late)
         const std::size_t more = seen > 0 ? static_cast<std::size_t>(seen) : 0;
         const auto result = http::read_proxy_header(header.text(more), header.value);
         if (result.status == Status::malformed) co_return result.status;
+        if (result.status == Status::complete && result.size == header.size) co_return result.status;
         std::size_t wanted = std::max<std::size_t>(more, 1);
         if (result.status == Status::complete) wanted = result.size - header.size;
         const auto got = co_await connection.socket().read_some(room.first(wanted));

@@ -34,7 +34,7 @@ EXTRA = {"proxy/main.cpp": ["upstream/master"]}
 LIBRARIES = {
     "openssl": (r"openssl/", r"tls/(?!io/)|proxy/(main|app)"),
     "nghttp2": (r"nghttp2/", r"proxy/http/http2|proxy/http2|proxy/(main|app)"),
-    "asio": (r"boost/asio", r"upstream/(master|control)/|proxy/(admin/server|app|control|main|probe)|proxy/cli/"),
+    "asio": (r"boost/asio", r"upstream/(master|control)/|proxy/(admin/server|app|control|main|mailbox|probe|read_watch|reports)|proxy/cli/"),
     "yaml-cpp": (r"yaml-cpp/", r"config/"),
     "prometheus-cpp": (r"prometheus/", r"proxy/admin/"),
 }

@@ -491,16 +491,3 @@ TEST_CASE("what is wrong with a plan is said at its place: addresses, TLS, pools
     INFO(name);
     CHECK(problems_of(text) == expected);
 }
-
-TEST_CASE("paths of sockets are bounded", "[config][load]") {
-    const std::string longest(longest_runtime_dir - 1, 'x');
-    const auto with = [](const std::string& path) {
-        return "listen: \":8080\"\napp: prog\nserver: { runtime_dir: /" + path + " }\n";
-    };
-    CHECK(problems_of(with(longest)).empty());
-    CHECK(problems_of(with(longest + "x")).find("3:24+77 error path-too-long") == 0);
-    CHECK(
-        problems_of("listen: \"unix:/" + std::string(107, 'x') + "\"\napp: prog\n").find("1:9+115 error bad-address") ==
-        0);
-    CHECK(problems_of("listen: \"unix:/" + std::string(106, 'x') + "\"\napp: prog\n").empty());
-}

@@ -139,8 +139,8 @@ TEST_CASE("what is wrong with a file is said at its place: text, keys, values", 
          "listen: \":8080\"\n"
          "app:\n"
          "  command: prog\n"
-         "  watch: true\n",
-         "4:3+5 error not-supported: key \"watch\" in app is not supported yet | \n"},
+         "  hash_on: ip\n",
+         "4:3+7 error not-supported: key \"hash_on\" in app is not supported yet | \n"},
         {"not built yet in a route",
          "listen: \":8080\"\n"
          "pools:\n"

@@ -166,7 +166,7 @@ TEST_CASE("the field table is whole: every row has a section, a default within i
         }
         if (field.type == FieldType::size) CHECK((parse_size(field.low).value && parse_size(field.high).value));
         if (field.type == FieldType::count) CHECK((parse_count(field.low).value && parse_count(field.high).value));
-        if (field.type == FieldType::word) CHECK(field.takes(field.fallback));
+        if (field.type == FieldType::word) CHECK(field.takes(field.fallback_for({})));
     }
     CHECK(find_field("pools.<name>.queue.size")->fallback == "1024");
     CHECK(find_field("pools.<name>.queue.nonsense") == nullptr);

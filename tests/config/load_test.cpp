@@ -143,7 +143,7 @@ logging: { format: json, access: { format: json } }
     const Pool& pool = config.pools.at(0);
     CHECK_FALSE(pool.managed);
     REQUIRE(pool.endpoints.size() == 1);
-    CHECK(pool.endpoints[0] == Endpoint{"127.0.0.1:8000", tcp("127.0.0.1", 8000), 1, 256});
+    CHECK(pool.endpoints[0] == Endpoint{"127.0.0.1:8000", tcp("127.0.0.1", 8000), Scheme::http, 1, 256});
     CHECK(pool.timeouts.connect == 1s);
     CHECK(config.server.shutdown == Shutdown{5s, 25s});
     CHECK(config.logging.format == LogFormat::json);
@@ -354,4 +354,17 @@ TEST_CASE("a normal file is loaded fast enough to do it at every reload", "[conf
     CHECK(load(text).config);
     // Fifty pools take some milliseconds; the bound only catches a loader that has become quadratic.
     CHECK(std::chrono::steady_clock::now() - start < 2s);
+}
+
+TEST_CASE("paths of sockets are bounded", "[config][load]") {
+    const std::string longest(longest_runtime_dir - 1, 'x');
+    const auto with = [](const std::string& path) {
+        return "listen: \":8080\"\napp: prog\nserver: { runtime_dir: /" + path + " }\n";
+    };
+    CHECK(problems_of(with(longest)).empty());
+    CHECK(problems_of(with(longest + "x")).find("3:24+77 error path-too-long") == 0);
+    CHECK(
+        problems_of("listen: \"unix:/" + std::string(107, 'x') + "\"\napp: prog\n").find("1:9+115 error bad-address") ==
+        0);
+    CHECK(problems_of("listen: \"unix:/" + std::string(106, 'x') + "\"\napp: prog\n").empty());
 }

@@ -27,8 +27,11 @@ listeners:
     timeouts: { handshake: 1s, first_request: 2s, header: 3s, body: 4s, write: 5s, keepalive: 1500ms, tunnel_idle: 7s, connection_age: 8s, settings_ack: 9s, ping_interval: off, ping: 11s, proxy_protocol: 8s }
     limits: { request_line: 1000B, header_size: 2KiB, headers: 10, requests_per_connection: 5, body_rate: 77B, response_rate: off }
 tls:
-  certificates: [{ cert: a.pem, key: b.pem, hosts: ["*.example.com"] }, { cert: c, key: d }]
+  certificates: [{ cert: a.pem, key: b.pem, hosts: ["*.example.com"], ocsp: o.der, client_auth: { mode: require, ca: ca1.pem, crl: l1.pem, depth: 3 } }, { cert: c, key: d }]
   profile: modern
+  ciphers: [TLS_AES_128_GCM_SHA256]
+  groups: [X25519]
+  client_auth: { mode: request, ca: ca2.pem, crl: l2.pem, depth: 4 }
   unknown_host: reject
   hsts: 1y
   session: { tickets: false }

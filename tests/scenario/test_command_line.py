@@ -109,7 +109,7 @@ def test_check_can_speak_json(file):
     pytest.param("listen: ':80'\napp: { command: x, workers: yes }\n", ":2:", "", id="yes for a number"),
     pytest.param("listen: ':80'\napp: { command: x, start_timeout: 30 }\n", ":2:", "30s", id="a time without a unit"),
     pytest.param("listen: ':80'\napp: { command: x, workers: 0 }\n", ":2:", "1", id="below the range"),
-    pytest.param("listen: ':80'\napp: { command: x, recycle: { requests: 5 } }\n", ":2:", "not supported yet", id="not built yet"),
+    pytest.param("listen: ':80'\napp: { command: x, hash_on: ip }\n", ":2:", "not supported yet", id="not built yet"),
     pytest.param("listen: ':80'\nroutes: [{ pool: app, compress: true }]\napp: x\n", ":2:", "not supported yet", id="a route key not built yet"),
     pytest.param("listen: ':80'\nstatic: x\napp: x\n", ":2:1: error", "", id="an unknown section"),
     pytest.param("listen: ':80'\npools: { a: { command: x, endpoints: ['127.0.0.1:1'] } }\n", ":2:", "", id="managed and external"),

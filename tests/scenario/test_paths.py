@@ -116,6 +116,9 @@ LOGGED = [("/a%0d%0aforged", "plain"), ("/a%1b[31m", 'quote " and \\ backslash')
 def test_what_a_client_writes_is_one_line_of_the_log(open_and_closed):
     """CVE-2009-4487: nothing that a client sends ends a line of the log, or steers the terminal that shows it."""
     edge, _ = open_and_closed
+    with edge.wire() as wire:
+        wire.ask(request("/before-these"))
+    edge.wait_access("/before-these")  # what the tests before this one asked for is in the log, too
     have = len(edge.access())
     for target, agent in LOGGED:
         with edge.wire() as wire:

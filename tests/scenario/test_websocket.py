@@ -327,7 +327,7 @@ def test_sixteen_mebibytes_come_back_byte_for_byte(start_edge, compression):
 
 
 def test_a_thousand_tunnels_at_once(behind):
-    edge, _ = behind()
+    edge, _ = behind(limits={"connections_per_source": "off"})
     wires = []
     try:
         for _ in range(1000):

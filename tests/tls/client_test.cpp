@@ -64,8 +64,9 @@ std::shared_ptr<const ClientContext> context_of(const ClientSettings& settings) 
 }  // namespace
 
 TEST_CASE("a client believes a certificate for the host it asked for, and nobody else's", "[tls][client]") {
-    const Pem ours = issue({.common_name = "a", .names = "DNS:a.test,DNS:*.b.test,IP:127.0.0.1"});
-    const Pem others = issue({.common_name = "a", .names = "DNS:a.test"});
+    // The table is made once, so the certificates in it have to be as well.
+    static const Pem ours = issue({.common_name = "a", .names = "DNS:a.test,DNS:*.b.test,IP:127.0.0.1"});
+    static const Pem others = issue({.common_name = "a", .names = "DNS:a.test"});
     const auto [host, roots, expected] = GENERATE_COPY(table<std::string, std::string, io::error_code>({
         {"a.test", ours.chain, {}},
         {"x.b.test", ours.chain, {}},

@@ -25,7 +25,7 @@ struct Works {
     Works()
         : config(managed()),
           pool("web", upstream::PoolSettings::from(config), reactors, {}),
-          roster(pool, config, clock, log, next_id, {}) {}
+          roster(pool, config, {}, clock, log, next_id, {}) {}
 
     static config::Pool managed() {
         config::Pool pool;
