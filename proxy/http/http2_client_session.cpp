@@ -235,7 +235,11 @@ void Http2ClientSession::count_frames(std::string_view bytes) {
         have_ = 0;
         const std::uint32_t length = std::uint32_t{head_[0]} << 16 | std::uint32_t{head_[1]} << 8 | head_[2];
         skip_ = length;
-        if (is_useful(head_[3], head_[4], length)) {
+        if (head_[3] == NGHTTP2_PUSH_PROMISE) {
+            // Switched off, but the library believes that only once the server has acknowledged it.
+            misbehaved_ = true;
+            terminate(Http2Code::protocol_error);
+        } else if (is_useful(head_[3], head_[4], length)) {
             ++useful_;
         } else {
             talk();

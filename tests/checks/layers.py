@@ -32,8 +32,8 @@ EXTRA = {"proxy/main.cpp": ["upstream/master"]}
 
 # Library -> (headers, files that may include them). Not listed libraries are free.
 LIBRARIES = {
-    "openssl": (r"openssl/", r"tls/(?!io/)|proxy/(main|app)"),
-    "nghttp2": (r"nghttp2/", r"proxy/http/http2|proxy/http2|proxy/(main|app)"),
+    "openssl": (r"openssl/", r"tls/(?!io/)|proxy/(main|app|reports)"),
+    "nghttp2": (r"nghttp2/", r"proxy/http/http2|proxy/http2|proxy/(main|app|reports)"),
     "asio": (r"boost/asio", r"upstream/(master|control)/|proxy/(admin/server|app|control|main|mailbox|probe|read_watch|reports)|proxy/cli/"),
     "yaml-cpp": (r"yaml-cpp/", r"config/"),
     "prometheus-cpp": (r"prometheus/", r"proxy/admin/"),

@@ -71,7 +71,7 @@ TEST_CASE("every error has a word", "[admin][metrics]") {
     for (std::size_t i = 1; i < upstream::errc_count; ++i) {
         const std::string_view word = error_word(static_cast<upstream::errc>(i));
         CHECK_FALSE(word.empty());
-        CHECK(word.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos);
+        CHECK(word.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string_view::npos);
     }
     CHECK(error_word(upstream::errc::connect_refused) == "connection_refused");
     CHECK(error_word(upstream::errc::queue_full) == "queue_full");
