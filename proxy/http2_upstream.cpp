@@ -208,7 +208,9 @@ void Http2Upstream::end_requests() {
 // ---- time
 
 void Http2Upstream::doubt(io::TimePoint asked) {
-    if (last_read_ > asked || pinging_ || over_) return;
+    // A greeting that came right after the request is no sign of life any more.
+    const io::TimePoint lately = asked + (reactor_.now() - asked) / 2;
+    if (last_read_ > lately || pinging_ || over_) return;
     doubtful_ = pinging_ = true;
     pinged_at_ = reactor_.now();
     session_.ping();

@@ -62,8 +62,8 @@ class Http2Upstream final : public upstream::SharedConnection, http::Http2Client
     void push() { outlet_.push(); }
     void joined(Http2Client& client);
     void left(Http2Client& client);
-    /// A request on it timed out: unless something has come since `asked` it gets no more before it has answered a
-    /// PING.
+    /// A request on it timed out: unless something has come lately (in the later half of the time since `asked`) it
+    /// gets no more before it has answered a PING.
     void doubt(io::TimePoint asked);
     /// Nothing comes from it any more.
     bool over() const { return over_; }
