@@ -132,7 +132,7 @@ struct Sent final : Occupant {
 
 struct Shop : test::Workshop {
     Shop() : Workshop(pool()) {
-        for (const control::Incarnation one : {1, 2}) {
+        for (const control::Incarnation one : {1U, 2U}) {
             up(one, static_cast<std::uint32_t>(one - 1));
             ready(one);
         }
