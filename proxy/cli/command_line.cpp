@@ -14,9 +14,9 @@ namespace {
 
 constexpr std::array<std::string_view, 5> verbs{"serve", "check", "explain", "version",
                                                 "help"};  // in the order of Verb
-constexpr std::array<std::string_view, 21> later_verbs{
-    "dev",  "run",      "proxy", "reload", "status", "top",  "restart",    "scale",       "drain",   "undrain", "stop",
-    "logs", "requests", "cert",  "schema", "man",    "init", "completion", "healthcheck", "upgrade", "reopen"};
+constexpr std::array<std::string_view, 19> later_verbs{
+    "proxy",    "reload", "status", "top", "restart", "scale",      "drain",       "undrain", "stop",  "logs",
+    "requests", "cert",   "schema", "man", "init",    "completion", "healthcheck", "upgrade", "reopen"};
 constexpr std::array<std::string_view, 12> later_options{
     "--set",  "--color",    "--no-color",        "--socket",         "--json", "--request",
     "--diff", "--defaults", "--require-healthy", "--allow-dev-cert", "-q",     "-s"};
@@ -74,6 +74,8 @@ class Parser {
         verb_written_ = true;
         if (const auto verb = index_of(verbs, word)) {
             command_.verb = static_cast<Verb>(*verb);
+        } else if (word == "dev" || word == "run") {
+            complain("command " + in_quotes(word) + " must be the first word");
         } else if (contains(later_verbs, word)) {
             complain("command " + in_quotes(word) + " is not supported yet");
         } else {

@@ -8,6 +8,8 @@ namespace edgeproxy::cli {
 namespace {
 
 constexpr std::string_view help = R"(  edgeproxy -c stack.yaml                run it
+  edgeproxy dev main:app                 https here, new code with each save
+  edgeproxy run -- COMMAND               without a file; both have --help
   edgeproxy check -c stack.yaml          find every mistake, start nothing
   edgeproxy explain -c stack.yaml        show every setting with its value
 
@@ -18,13 +20,12 @@ program and one file. The smallest file:
   tls: dev
   app: uvicorn main:app
 
-Commands: serve (the default), check, explain, version, help
+Commands: serve (the default), dev, run, check, explain, version, help
   -c, --config FILE       else $EDGEPROXY_CONFIG, ./stack.yaml,
                           /etc/edgeproxy/stack.yaml
 serve:
   --log-level LEVEL       trace, debug, info, warn, error
   --log-format FORMAT     auto, console, json
-  --check-only, -t        same as check
 check:
   --format FORMAT         human, short, json
   --strict                warnings fail as well
