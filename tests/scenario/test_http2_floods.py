@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from edge import SANITIZED
 from http2 import (CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PRIORITY,
                    RST_STREAM, SETTINGS, WINDOW_UPDATE, Client, Raw, frame, head, literal, open_stream)
 from origin import Origin, answer, echoes_target
@@ -205,7 +206,7 @@ def test_streams_that_nobody_reads_hold_little_and_not_for_long(start_edge, conn
         within(30, lambda: edge.metric("edgeproxy_http_requests_in_flight") >= connections * 100)
         grown = resident_bytes(edge.proxy) - before
         print(f"{grown / MIB:.1f} MiB for {connections * 100} streams that are held")
-        assert grown < most
+        assert grown < most * (2 if SANITIZED else 1)  # a sanitizer adds to every piece
         within(30, lambda: edge.metric("edgeproxy_http_requests_in_flight") == 0)
         assert edge.get("/pid", http2=True).status_code == 200
     finally:
