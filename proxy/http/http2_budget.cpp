@@ -9,6 +9,13 @@ constexpr unsigned data = 0, headers = 1, priority = 2, rst_stream = 3, settings
                    go_away = 7, window_update = 8, continuation = 9, priority_update = 16;
 constexpr unsigned flag_end_stream = 1;
 
+/// One of what was earned, if there is any.
+bool use(unsigned& free) {
+    if (free == 0) return false;
+    --free;
+    return true;
+}
+
 }  // namespace
 
 std::string_view word(Glitch glitch) {
@@ -41,13 +48,14 @@ void Http2Budget::frame(const Http2FrameHead& frame, TimePoint now) {
             if (!settings_.take(now)) spend(Glitch::settings, now);
             break;
         case ping:
-            if (!pings_.take(now)) spend(Glitch::ping, now);
+            if (!use(free_pings_) && !pings_.take(now)) spend(Glitch::ping, now);
             break;
         case go_away:
             if (std::exchange(leaving_, true)) spend(Glitch::goaway, now);
             break;
         case window_update:
-            if (frame.word < small_increment && !small_updates_.take(now)) spend(Glitch::window_update, now);
+            if (frame.word < small_increment && !use(free_updates_) && !small_updates_.take(now))
+                spend(Glitch::window_update, now);
             break;
         case continuation:
             if (++continuations_ > max_continuations) spend_all(Glitch::continuation);

@@ -73,6 +73,8 @@ class Http2Budget {
     static constexpr unsigned default_per_second = 20;
     static constexpr unsigned max_continuations = 8;
     static constexpr std::uint32_t small_increment = 1024;  ///< 1/64 of the window that clients begin with
+    static constexpr unsigned updates_per_piece = 2;        ///< of the stream, and of the connection
+    static constexpr unsigned most_free = 1000;             ///< that a client may have earned and not used
 
     explicit Http2Budget(unsigned burst = default_burst, unsigned per_second = default_per_second)
         : reserve_(burst / 4.0), purse_(burst, per_second) {}
@@ -81,6 +83,12 @@ class Http2Budget {
     void frame(const Http2FrameHead& frame, TimePoint now);
     /// A head opened a stream.
     void opened() { ++streams_; }
+    /// All that an answer had to say for now went out: a client that acknowledges it, and measures the way meanwhile
+    /// (as gRPC does after each small message), owes nothing. What only a narrow window let through earns nothing.
+    void delivered() {
+        free_updates_ = std::min(free_updates_ + updates_per_piece, most_free);
+        free_pings_ = std::min(free_pings_ + 1, most_free);
+    }
     /// Takes one.
     void spend(Glitch glitch, TimePoint now) {
         note(glitch);
@@ -119,6 +127,7 @@ class Http2Budget {
     std::uint64_t streams_ = 0, priorities_ = 0, resets_ = 0;
     std::array<std::uint32_t, glitches> counts_{};
     unsigned continuations_ = 0;
+    unsigned free_updates_ = 0, free_pings_ = 0;  // earned by what was delivered
     Glitch ended_by_ = Glitch::count_;
     bool noted_ = false, news_ = false;
     bool leaving_ = false;  // it has said GOAWAY

@@ -88,6 +88,7 @@ void Http2Session::put_data(Http2Stream& stream, const std::uint8_t* frame_head,
     std::memcpy(at, frame_head, head_size);
     if (size > 0) std::memcpy(at + head_size, stream.data_.data(), size);
     stream.data_.remove_prefix(size);
+    if (size > 0 && stream.data_.empty()) budget_.delivered();
     written_ += head_size + size;
 }
 

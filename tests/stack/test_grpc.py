@@ -186,9 +186,10 @@ def test_many_calls_share_few_connections(started, call):
     edge, _ = started
     with futures.ThreadPoolExecutor(40) as pool:
         unary = call(edge, "Unary")
-        answers = list(pool.map(lambda number: unary(str(number).encode() * 100), range(100)))
-    assert answers == [(str(number).encode() * 100)[::-1] for number in range(100)]
-    assert edge.metric("edgeproxy_upstream_connections_reused_total", pool="app") >= 90
+        answers = list(pool.map(lambda number: unary(str(number).encode() * 100), range(400)))
+    assert answers == [(str(number).encode() * 100)[::-1] for number in range(400)]
+    assert edge.metric("edgeproxy_upstream_connections_reused_total", pool="app") >= 390
+    assert not edge.metric("edgeproxy_http2_glitches_total", reason="window_update")
 
 
 def test_a_server_that_stops_hands_over(serve, start_edge, call):

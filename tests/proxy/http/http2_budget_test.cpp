@@ -28,6 +28,25 @@ struct Case {
 
 }  // namespace
 
+TEST_CASE("who acknowledges and measures what was delivered owes nothing", "[http][h2]") {
+    // What gRPC clients do after every small message.
+    Http2Budget budget;
+    for (unsigned call = 0; call < 5000; ++call) {
+        budget.opened();
+        budget.delivered();
+        budget.frame(frame(update, 4, 0, 60), begin);
+        budget.frame(frame(update, 4, 0, 60), begin);
+        budget.frame(frame(ping, 8), begin);
+    }
+    CHECK_FALSE(budget.has_news());
+    // What was earned is bounded, and more than was earned costs as ever.
+    for (unsigned i = 0; i < 5000; ++i) budget.delivered();
+    for (unsigned i = 0; i < Http2Budget::most_free + 100; ++i) budget.frame(frame(update, 4, 0, 1), begin);
+    CHECK_FALSE(budget.has_news());
+    for (unsigned i = 0; i < 201; ++i) budget.frame(frame(update, 4, 0, 1), begin);
+    CHECK(budget.spent());
+}
+
 TEST_CASE("what frames cost, and how many of them nothing", "[http][h2]") {
     const std::vector<Case> cases{
         {"PING", frame(ping, 8), 0, 10, Glitch::ping},
