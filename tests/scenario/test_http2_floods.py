@@ -196,7 +196,7 @@ MOST_PER_CONNECTION = 45 * MIB  # proxy/http2_memory.hpp
 def test_streams_that_nobody_reads_hold_little_and_not_for_long(start_edge, connections, fields, most):
     """Connections of a hundred streams, each with a window of nothing: proxy/http2_memory.hpp tells what they may hold."""
     edge = start_edge({"pools": {"app": {"command": "edgeproxy-demo-worker", "health": "/healthz", "max_in_flight": 2000}},
-                       "listeners": {"https": {"timeouts": {"write": "3s"}}}, "server": {"threads": 1}})
+                       "listeners": {"https": {"timeouts": {"write": "6s"}}}, "server": {"threads": 1}})  # time for all to be there at once
     edge.get("/bytes?n=100000", http2=True)
     before = resident_bytes(edge.proxy)
     attackers = [Raw(edge, settings=struct.pack(">HI", 4, 0)) for _ in range(connections)]
