@@ -21,6 +21,7 @@ def test_every_case_of_h2spec_passes(start_edge, tmp_path):
     host, port = edge.address("https")
     run = subprocess.run([TOOL, "--strict", "--tls", "--insecure", "--host", host, "--port", str(port), "--path", "/pid",
                           "--timeout", "10", "--junit-report", report], capture_output=True, text=True, timeout=100)
+    assert report.exists(), run.stdout[-3000:] + run.stderr[-3000:]
     cases = list(xml.parse(report).iter("testcase"))
     failed = [case.get("package") + ": " + case.get("classname") for case in cases if len(case) > 0]
     assert not failed, "\n".join(failed) + run.stdout[-3000:]

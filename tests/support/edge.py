@@ -92,7 +92,9 @@ class Edge:
             "server": {"runtime_dir": str(self.folder / "run")},
             "limits": {"loop_lag": "off"},  # a machine that runs many tests at once lags
             "listeners": {"http": {"address": "127.0.0.1:{port:http}"},
-                          "https": {"address": "127.0.0.1:{port:https}", "tls": True}},
+                          # One address shakes hands for a whole suite here.
+                          "https": {"address": "127.0.0.1:{port:https}", "tls": True,
+                                    "limits": {"handshakes_per_source": "off"}}},
             "tls": {"cert": str(self.certificate.cert), "key": str(self.certificate.key)},
             "metrics": {"listen": "127.0.0.1:{port:metrics}"},
             "logging": {"level": "debug", "format": "json", "access": {"output": "stdout", "format": "json"}},
