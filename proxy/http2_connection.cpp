@@ -71,6 +71,7 @@ Http2Connection::Http2Connection(Connection& connection)
     : connection_(connection),
       session_(*this, options_of(connection)),
       clock_(clock_of(connection)),
+      outlet_(connection.stream(), *this),
       empty_(connection.lane().reactor),
       idle_since_(connection.now()) {
     connection_.served_by(this);
@@ -120,7 +121,7 @@ void Http2Connection::left(Http2Exchange& exchange) {
     if (exchange.prev != nullptr) exchange.prev->next = exchange.next;
     if (exchange.next != nullptr) exchange.next->prev = exchange.prev;
     if (exchanges_ == &exchange) exchanges_ = exchange.next;
-    reactor().at_batch_end(*this);  // a window or a reset may be on its way
+    outlet_.push_later();  // a window or a reset may be on its way
     if (--open_ > 0) return;
     clock_.one_moves();
     idle_since_ = reactor().now();
@@ -215,86 +216,40 @@ io::Task<void> Http2Connection::run() {
         if (error == io::errc::timed_out) {
             read_timed_out();
         } else if (error && !(error == io::errc::cancelled && !connection_.socket().cancelled())) {
-            broken_ = true;
+            outlet_.give_up();
             break;
         }
     }
-    if (broken_) connection_.socket().cancel();
-    push();
-    flush_now();
+    if (outlet_.broken()) connection_.socket().cancel();
+    outlet_.push_now();
     break_off_streams();
     while (open_ > 0) {
         empty_.reset();
         const auto waited = co_await empty_.wait();
         static_cast<void>(waited);
     }
-    push();
-    flush_now();
-    if (flush_) co_await flush_;
+    co_await outlet_.join();
     count_end();
-    if (!broken_) co_await linger();
+    if (!outlet_.broken()) co_await linger();
 }
 
 // ---- out
 
-/// Puts into the output what the session has to say.
-void Http2Connection::gather() {
-    if (!out_) out_ = reactor().buffers().take_large();
-    const std::size_t more = session_.write(out_.span().subspan(filled_, most_unsent - filled_));
-    filled_ += more;
-    if (more > 0) ++gathered_;
-    if (filled_ == 0) out_.release();
-}
-
-void Http2Connection::push() {
-    if (flushing_ || broken_) return;  // the flush takes along whatever there is when it is through
-    gather();
-    if (session_.wants_room() || gathered_ >= most_gathered) {
-        flush_now();
-    } else if (filled_ > 0) {
-        reactor().at_batch_end(*this);
-    }
-    wake_if_over();
-}
-
-void Http2Connection::batch_ended() {
-    if (flushing_ || broken_) return;
-    gather();
-    flush_now();
-    wake_if_over();
-}
-
-void Http2Connection::flush_now() {
-    if (flushing_ || broken_ || filled_ == 0) return;
-    flushing_ = true;
-    flush_ = flush();
-    flush_.start();
-    if (!flushing_) return;
+void Http2Connection::waits() {
     clock_.output_waits(reactor().now());
     wake_at_next();
 }
 
-io::Task<void> Http2Connection::flush() {
-    while (filled_ > 0) {
-        const auto put = co_await connection_.stream().write_all({out_.data(), filled_});
-        clock_.output_left(reactor().now(), filled_);
-        filled_ = 0;
-        gathered_ = 0;
-        if (!put) {
-            if (put.error() == io::errc::timed_out) ended_by(admin::Http2End::write_timeout);
-            broken_ = true;
-            connection_.socket().cancel();
-            break;
-        }
-        filled_ = session_.write(out_.span().first(most_unsent));
-    }
-    out_.release();
-    flushing_ = false;
-    wake_if_over();
+void Http2Connection::sent(std::size_t bytes, const io::error_code& error) {
+    clock_.output_left(reactor().now(), bytes);
+    if (!error) return;
+    if (error == io::errc::timed_out) ended_by(admin::Http2End::write_timeout);
+    connection_.socket().cancel();
 }
 
-/// The reader waits for a client that has nothing to say any more.
-void Http2Connection::wake_if_over() {
+void Http2Connection::moved() {
+    // The reader waits for a client that has nothing to say any more.
+
     if (session_.wants_input() || lingering_) return;
     connection_.socket().cancel_read();
     if (session_.fault() == http::Http2Fault::none) return;
@@ -327,7 +282,7 @@ bool Http2Connection::end_asked() {
 }
 
 std::size_t Http2Connection::held() const {
-    std::size_t sum = out_.size();
+    std::size_t sum = outlet_.held();
     for (const Http2Exchange* exchange = exchanges_; exchange != nullptr; exchange = exchange->next)
         sum += exchange->held();
     return sum;
@@ -354,16 +309,16 @@ void Http2Connection::end_for(admin::Http2End why, http::Http2Code code) {
 /// Without: the client takes nothing.
 void Http2Connection::break_off(admin::Http2End why) {
     ended_by(why);
-    broken_ = true;
+    outlet_.give_up();
     connection_.socket().cancel();
 }
 
 void Http2Connection::expired(io::TimePoint now) {
     if (session_.settings_acknowledged()) clock_.settings_acknowledged();
-    while (!broken_ && act(clock_.due(now, open_ > 0))) {
+    while (!outlet_.broken() && act(clock_.due(now, open_ > 0))) {
     }
     push();
-    if (!broken_) wake_at_next();
+    if (!outlet_.broken()) wake_at_next();
 }
 
 /// False: nothing more to do.

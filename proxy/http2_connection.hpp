@@ -5,19 +5,18 @@
 #include "proxy/connection.hpp"
 #include "proxy/http2_clock.hpp"
 #include "proxy/http2_exchange.hpp"
+#include "proxy/http2_outlet.hpp"
 
 namespace edgeproxy::proxy {
 
 /// One client's HTTP/2 connection while it is served: one coroutine reads and feeds the session, one a stream answers,
 /// and what they have to say gathers in one buffer that leaves at the end of the loop's turn.
 ///
-/// The session's events only take note; streams begin, and wake, once the session has returned. At most `most_unsent`
-/// bytes wait for the client; while they do nothing more is put out and the streams wait. Holds no buffer while idle.
+/// The session's events only take note; streams begin, and wake, once the session has returned. What waits for the
+/// client is bounded (Http2Outlet); meanwhile nothing more is put out and the streams wait. Holds no buffer while idle.
 /// One reactor thread.
-class Http2Connection final : http::Http2Events, Connection::Server, io::BatchEnd, io::Timer {
+class Http2Connection final : http::Http2Events, Connection::Server, Http2Outlet::Source, io::Timer {
  public:
-    static constexpr std::size_t most_unsent = 64 * 1024 + 9;  ///< four DATA frames of http::Http2Session, then no room
-    static constexpr unsigned most_gathered = 32;  ///< contributions; then the buffer leaves before the turn ends
     static constexpr std::size_t read_budget = 64 * 1024;  ///< bytes read in a turn
     /// What new streams of a wasteful client wait before they begin.
     static constexpr io::Duration strained_delay = std::chrono::milliseconds(100);
@@ -38,7 +37,7 @@ class Http2Connection final : http::Http2Events, Connection::Server, io::BatchEn
     MinRate reader_rate() const { return response_rate(connection_.listener().limits.response_rate); }
 
     /// The session has something to say: it goes into the output now and to the client soon.
-    void push();
+    void push() { outlet_.push(); }
     /// An exchange is being destroyed.
     void left(Http2Exchange& exchange);
     /// An exchange waits for the client to read ...
@@ -48,7 +47,7 @@ class Http2Connection final : http::Http2Events, Connection::Server, io::BatchEn
     /// ... and waits no more.
     void stream_goes_on() { --waiting_; }
     /// The output as a whole waits for the client, so no stream of it is slow by itself.
-    bool backed_up() const { return flushing_; }
+    bool backed_up() const { return outlet_.flushing(); }
     admin::Http2Cells& cells() const { return lane().cells->http2(); }
 
  private:
@@ -64,7 +63,11 @@ class Http2Connection final : http::Http2Events, Connection::Server, io::BatchEn
     bool drain_asked() override;
     bool end_asked() override;
     std::size_t held() const override;
-    void batch_ended() override;
+    std::size_t write(std::span<char> out) override { return session_.write(out); }
+    bool wants_room() const override { return session_.wants_room(); }
+    void waits() override;
+    void sent(std::size_t bytes, const io::error_code& error) override;
+    void moved() override;
     void expired(io::TimePoint now) override;
 
     static Http2Exchange& of(http::Http2Stream& stream) { return static_cast<Http2Exchange&>(stream); }
@@ -78,10 +81,6 @@ class Http2Connection final : http::Http2Events, Connection::Server, io::BatchEn
     void wake_at_next() { reactor().wheel().schedule(*this, clock_.next(reactor().now())); }
     io::Task<io::error_code> read_available();
     void start_streams();
-    void gather();
-    void flush_now();
-    io::Task<void> flush();
-    void wake_if_over();
     void begin_end(admin::Http2End why);
     void break_off_streams();
     io::Task<void> linger();
@@ -89,22 +88,17 @@ class Http2Connection final : http::Http2Events, Connection::Server, io::BatchEn
     Connection& connection_;
     http::Http2Session session_;
     Http2Clock clock_;
+    Http2Outlet outlet_;
     Http2Exchange* exchanges_ = nullptr;
     unsigned open_ = 0;
     unsigned waiting_ = 0;  ///< of these, for the client to read
     std::uint64_t served_ = 0;
     std::vector<Http2Exchange*> ready_;  ///< their heads are complete, they were not started yet
     io::Event empty_;                    ///< no exchange is left
-    io::Buffer out_;
-    std::size_t filled_ = 0;
-    unsigned gathered_ = 0;
-    io::Task<void> flush_;
-    bool flushing_ = false;
-    bool broken_ = false;     ///< the client cannot be reached any more
-    bool worn_ = false;       ///< it has had its share of requests
-    bool ending_ = false;     ///< it was told that it will end
-    bool much_ = false;       ///< the last read filled its buffer
-    bool lingering_ = false;  ///< everything is said
+    bool worn_ = false;                  ///< it has had its share of requests
+    bool ending_ = false;                ///< it was told that it will end
+    bool much_ = false;                  ///< the last read filled its buffer
+    bool lingering_ = false;             ///< everything is said
     admin::Http2End end_ = admin::Http2End::client;
     io::TimePoint idle_since_;
     io::TimePoint head_since_ = io::never;

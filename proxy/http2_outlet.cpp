@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http2_outlet.hpp"
 
+#include <utility>
+
 namespace edgeproxy::proxy {
 
 void Http2Outlet::gather() {
@@ -34,17 +36,17 @@ void Http2Outlet::flush_now() {
     flushing_ = true;
     flush_ = flush();
     flush_.start();
+    if (flushing_) source_.waits();
 }
 
 io::Task<void> Http2Outlet::flush() {
     while (filled_ > 0) {
         const auto put = co_await stream_.write_all({out_.data(), filled_});
-        filled_ = 0;
+        const std::size_t size = std::exchange(filled_, 0);
         gathered_ = 0;
-        if (!put) {
-            broken_ = true;
-            break;
-        }
+        if (!put) broken_ = true;
+        source_.sent(size, put ? io::error_code() : put.error());
+        if (broken_) break;
         filled_ = source_.write(out_.span().first(most_unsent));
     }
     out_.release();
@@ -52,9 +54,13 @@ io::Task<void> Http2Outlet::flush() {
     source_.moved();
 }
 
-io::Task<void> Http2Outlet::join() {
+void Http2Outlet::push_now() {
     push();
     flush_now();
+}
+
+io::Task<void> Http2Outlet::join() {
+    push_now();
     if (flush_) co_await flush_;
     flush_ = {};
 }

@@ -22,6 +22,10 @@ class Http2Outlet final : io::BatchEnd {
      public:
         virtual std::size_t write(std::span<char> out) = 0;
         virtual bool wants_room() const = 0;
+        /// The peer did not take all of it at once: the rest waits.
+        virtual void waits() {}
+        /// So many bytes went to the peer or, with an error, did not (it is `broken` from now on).
+        virtual void sent(std::size_t, const io::error_code&) {}
         /// Something was gathered or sent, or could not be (`broken`).
         virtual void moved() = 0;
 
@@ -35,8 +39,14 @@ class Http2Outlet final : io::BatchEnd {
     void push();
     /// The same at the end of the turn only.
     void push_later() { stream_.socket().reactor().at_batch_end(*this); }
+    /// The same, and at once.
+    void push_now();
     /// Everything goes to the peer; awaited before the end.
     io::Task<void> join();
+    /// Something waits for the peer.
+    bool flushing() const { return flushing_; }
+    /// Bytes of memory in use here.
+    std::size_t held() const { return out_.size(); }
     /// The peer cannot be reached any more.
     bool broken() const { return broken_; }
     void give_up() { broken_ = true; }
