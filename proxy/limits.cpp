@@ -28,7 +28,11 @@ void Limits::look_at_files() {
     endpoint_ceiling_.store(static_cast<int>(files) - kept / 2, std::memory_order_relaxed);
     // Somebody took descriptors away: clients have four of ten of what is left, as by default.
     const std::size_t left = files < files_ ? static_cast<std::size_t>(files / 10 * 4) : configured_;
-    most_.store(std::max<std::size_t>(1, std::min(configured_, left)), std::memory_order_relaxed);
+    const std::size_t most = std::max<std::size_t>(1, std::min(configured_, left));
+    const bool lowered = most < most_.exchange(most, std::memory_order_relaxed) && files < files_;
+    if (lowered)
+        log_.warn("connection_limit", "the limit of open files was lowered; fewer clients are let in",
+                  {{"limit", files}, {"connections", most}});
 }
 
 void Limits::tell_descriptors_gone() {

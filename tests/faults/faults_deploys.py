@@ -2,7 +2,6 @@
 """New code, new configurations, new binaries, under load."""
 import os
 import shutil
-import signal
 import time
 
 import edge as edge_module
@@ -205,15 +204,6 @@ def upgrade(chain, client):
     code, said = chain.command("upgrade")
     assert code == 0, said
     assert chain.master() == master and set(chain.workers()) == workers
-
-
-@fault("upgrade-broken", "deploys", Bars(gap=0.2))
-def upgrade_broken(chain, client):
-    """USR2 with a binary that does not start: refused, the old one serves on"""
-    os.kill(chain.master(), signal.SIGUSR2)
-    chain.not_if("signal_unsupported", "SIGUSR2")
-    from chains import NotYet
-    raise NotYet("a binary that can be replaced")
 
 
 @fault("two-reloads-at-once", "deploys", Bars(gap=0.2))

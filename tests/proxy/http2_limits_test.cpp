@@ -28,7 +28,7 @@ std::uint64_t count(const Served& served, Glitch glitch) {
 /// The client's windows for new streams are of this size.
 void window(Served& served, std::uint32_t size) {
     const nghttp2_settings_entry entry{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, size};
-    nghttp2_submit_settings(served.client.library(), NGHTTP2_FLAG_NONE, &entry, 1);
+    nghttp2_submit_settings(served.client.raw(), NGHTTP2_FLAG_NONE, &entry, 1);
 }
 
 std::shared_ptr<config::Config> patient() {
@@ -87,8 +87,8 @@ TEST_CASE("an old connection is asked to end, and what is open is served", "[pro
     served.pass(20s);
     CHECK_FALSE(served.client.goaways.empty());
     CHECK_FALSE(served.closed());
-    nghttp2_submit_window_update(served.client.library(), NGHTTP2_FLAG_NONE, id, 300'000);
-    nghttp2_submit_window_update(served.client.library(), NGHTTP2_FLAG_NONE, 0, 300'000);
+    nghttp2_submit_window_update(served.client.raw(), NGHTTP2_FLAG_NONE, id, 300'000);
+    nghttp2_submit_window_update(served.client.raw(), NGHTTP2_FLAG_NONE, 0, 300'000);
     served.settle();
     CHECK(served.got(id).body == large_body);
     CHECK(served.closed());
@@ -131,7 +131,7 @@ TEST_CASE("a client that takes nothing at all is let go", "[proxy][h2]") {
     config->routes.push_back(fixed("/huge", std::string(8'000'000, 'x')));
     Served served{config};
     window(served, 100'000'000);
-    nghttp2_submit_window_update(served.client.library(), NGHTTP2_FLAG_NONE, 0, 100'000'000);
+    nghttp2_submit_window_update(served.client.raw(), NGHTTP2_FLAG_NONE, 0, 100'000'000);
     served.settle();
     served.reads = false;
     served.get("/huge");

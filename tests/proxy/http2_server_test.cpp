@@ -29,7 +29,7 @@ TEST_CASE("an answer larger than the client's window comes as the window opens",
 
 TEST_CASE("a client that does not read its answer loses that stream, in time", "[proxy][h2]") {
     Served served;
-    nghttp2_session* const library = served.client.library();
+    nghttp2_session* const library = served.client.raw();
     const nghttp2_settings_entry small{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
     nghttp2_submit_settings(library, NGHTTP2_FLAG_NONE, &small, 1);
     const auto stuck = served.get("/large");
@@ -73,7 +73,7 @@ TEST_CASE("a head that takes too long ends the connection", "[proxy][h2]") {
 TEST_CASE("a drain lets the streams finish and then closes", "[proxy][h2]") {
     Served served;
     SECTION("with a stream under way") {
-        nghttp2_session* const library = served.client.library();
+        nghttp2_session* const library = served.client.raw();
         const nghttp2_settings_entry small{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
         nghttp2_submit_settings(library, NGHTTP2_FLAG_NONE, &small, 1);
         const auto id = served.get("/large");
@@ -114,7 +114,7 @@ TEST_CASE("streams above the limit are refused, and their number holds while old
     auto config = plan();
     config->listeners[0].http2_max_streams = 2;
     Served served{config};
-    nghttp2_session* const library = served.client.library();
+    nghttp2_session* const library = served.client.raw();
     const nghttp2_settings_entry small{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
     nghttp2_submit_settings(library, NGHTTP2_FLAG_NONE, &small, 1);
     served.get("/large");
@@ -128,7 +128,7 @@ TEST_CASE("streams above the limit are refused, and their number holds while old
 TEST_CASE("a client that vanishes takes its streams along", "[proxy][h2]") {
     Served served;
     const nghttp2_settings_entry small{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
-    nghttp2_submit_settings(served.client.library(), NGHTTP2_FLAG_NONE, &small, 1);
+    nghttp2_submit_settings(served.client.raw(), NGHTTP2_FLAG_NONE, &small, 1);
     for (int i = 0; i < 20; ++i) served.get("/large");
     CHECK(served.lane.reactor.spawned() == 21);
     served.far.reset();

@@ -98,9 +98,9 @@ def test_what_a_stopped_worker_has_read_is_answered_by_another(start_edge, tmp_p
     before = edge.workers()
     with edge.wire(deadline=30) as first, edge.wire(deadline=30) as second:
         for wire in (first, second):
-            wire.send(request("/wait?s=1"))
-        within(10, lambda: edge.metric("edgeproxy_http_requests_in_flight") == 2)
-        time.sleep(0.3)  # both are asleep in their worker
+            wire.send(request("/once?s=1"))
+        ledger = tmp_path / "ledger"
+        within(10, lambda: ledger.exists() and len(ledger.read_bytes().splitlines()) == 2, "both to run in their workers")
         os.kill(before[0], signal.SIGSTOP)
         try:
             with Load(edge, "/wait", clients=4, pause=0.02) as load:  # bytes that it does not read

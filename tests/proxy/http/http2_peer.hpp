@@ -138,7 +138,7 @@ class Client {
     std::vector<std::pair<std::int32_t, std::uint32_t>> goaways;  ///< last stream, code
     std::map<int, std::uint32_t> settings;
 
-    nghttp2_session* library() { return session_; }
+    nghttp2_session* raw() { return session_; }
 
     /// A request; `body` null: none, and the stream is ended.
     std::int32_t request(const Pairs& fields, const char* body = nullptr, const Pairs& trailers = {}) {

@@ -296,7 +296,7 @@ TEST_CASE("an answer before the end of the request ends it without an error", "[
 TEST_CASE("the client's reset is told", "[http][h2]") {
     Link link;
     const auto id = link.get(head());
-    nghttp2_submit_rst_stream(link.client.library(), NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    nghttp2_submit_rst_stream(link.client.raw(), NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
     link.exchange();
     CHECK(link.owner.at(id).closed);
     CHECK_FALSE(link.owner.at(id).stream->output_ended());
