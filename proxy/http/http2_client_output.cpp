@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cstring>
 
 #include "proxy/http/http2_client_session.hpp"
 #include "proxy/http/http2_field_list.hpp"
@@ -59,34 +58,12 @@ struct Http2ClientSession::DataSource {
 };
 
 std::size_t Http2ClientSession::write(std::span<char> out) {
-    out_ = out;
-    written_ = 0;
-    wants_room_ = false;
-    while (!failed_) {
-        const std::size_t part = std::min(pending_.size(), out_.size() - written_);
-        if (part > 0) std::memcpy(out_.data() + written_, pending_.data(), part);
-        pending_.remove_prefix(part);
-        written_ += part;
-        if (!pending_.empty() || out_.size() - written_ < frame_room) {
-            wants_room_ = wants_room_ || !pending_.empty() || nghttp2_session_want_write(session_.get()) != 0;
-            break;
-        }
-        const std::uint8_t* data = nullptr;
-        const ssize_t size = nghttp2_session_mem_send(session_.get(), &data);
-        if (size < 0) failed_ = true;
-        if (size <= 0) break;
-        pending_ = {reinterpret_cast<const char*>(data), static_cast<std::size_t>(size)};
-    }
-    out_ = {};
-    return written_;
+    return frames_.write(session_.get(), out);
 }
 
 std::ptrdiff_t Http2ClientSession::next_data(Http2ClientStream& stream, std::size_t most, std::uint32_t& flags) {
     if (stream.data_.empty() && !stream.last_) return NGHTTP2_ERR_DEFERRED;
-    if (out_.size() - written_ < frame_room) {
-        wants_room_ = true;
-        return NGHTTP2_ERR_PAUSE;
-    }
+    if (!frames_.has_room()) return NGHTTP2_ERR_PAUSE;
     const std::size_t size = std::min(most, stream.data_.size());
     flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (size < stream.data_.size() || !stream.last_) return static_cast<std::ptrdiff_t>(size);
@@ -98,15 +75,6 @@ std::ptrdiff_t Http2ClientSession::next_data(Http2ClientStream& stream, std::siz
         flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     stream.trailers_out_ = {};
     return static_cast<std::ptrdiff_t>(size);
-}
-
-void Http2ClientSession::put_data(Http2ClientStream& stream, const std::uint8_t* frame_head, std::size_t size) {
-    constexpr std::size_t head_size = 9;
-    char* const at = out_.data() + written_;
-    std::memcpy(at, frame_head, head_size);
-    if (size > 0) std::memcpy(at + head_size, stream.data_.data(), size);
-    stream.data_.remove_prefix(size);
-    written_ += head_size + size;
 }
 
 void Http2ClientSession::went_out(Http2ClientStream& stream, bool ended) {

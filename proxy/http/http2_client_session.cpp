@@ -120,7 +120,7 @@ struct Http2ClientSession::Callbacks {
 
     static ssize_t data_length(nghttp2_session*, std::uint8_t, std::int32_t, std::int32_t, std::int32_t,
                                std::uint32_t max_frame, void*) {
-        return static_cast<ssize_t>(std::min<std::size_t>(max_frame, data_frame));
+        return static_cast<ssize_t>(std::min<std::size_t>(max_frame, Http2FrameWriter::data_frame));
     }
 
     static int send_data(nghttp2_session*, nghttp2_frame* frame, const std::uint8_t* frame_head, std::size_t size,
@@ -128,7 +128,7 @@ struct Http2ClientSession::Callbacks {
         Http2ClientSession& session = self(user);
         Http2ClientStream* const stream = session.find(frame->hd.stream_id);
         if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-        session.put_data(*stream, frame_head, size);
+        session.frames_.put_data(frame_head, stream->data_, size);
         return 0;
     }
 
@@ -192,7 +192,8 @@ void Http2ClientSession::feed(std::string_view bytes, TimePoint now) {
         misbehaved_ = true;
         terminate(Http2Code::enhance_your_calm);
     } else if (used < 0) {
-        failed_ = misbehaved_ = true;
+        frames_.fail();
+        misbehaved_ = true;
     }
 }
 
@@ -202,7 +203,7 @@ bool Http2ClientSession::misbehaved() const {
 }
 
 bool Http2ClientSession::wants_input() const {
-    return !failed_ && !terminated_ && nghttp2_session_want_read(session_.get()) != 0;
+    return !frames_.failed() && !terminated_ && nghttp2_session_want_read(session_.get()) != 0;
 }
 
 unsigned Http2ClientSession::allowed_streams() const {

@@ -11,6 +11,7 @@
 #include "proxy/http/http2_answer.hpp"
 #include "proxy/http/http2_budget.hpp"
 #include "proxy/http/http2_code.hpp"
+#include "proxy/http/http2_frame_writer.hpp"
 #include "proxy/http/trailers.hpp"
 
 struct nghttp2_session;
@@ -99,8 +100,7 @@ class Http2ClientSession {
     static constexpr std::uint32_t stream_window = 64 * 1024;
     /// Streams whose readers are slow must not hold up the others.
     static constexpr std::uint32_t connection_window = max_streams * stream_window;
-    static constexpr std::size_t data_frame = 16384 - 9;     ///< payload of DATA: with its header a full TLS record
-    static constexpr std::size_t frame_room = 16384 + 9;     ///< `write` adds nothing to an output with less room
+    static constexpr std::size_t frame_room = Http2FrameWriter::frame_room;
     static constexpr std::size_t max_waiting_frames = 2000;  ///< of ours; then the connection ends
     static constexpr std::size_t max_continuations = 8;
     static constexpr std::size_t max_settings = 32;
@@ -119,7 +119,7 @@ class Http2ClientSession {
     /// Writes frames into `out` while there are any and room for one; how many bytes.
     std::size_t write(std::span<char> out);
     /// `write` stopped for want of room.
-    bool wants_room() const { return wants_room_; }
+    bool wants_room() const { return frames_.wants_room(); }
     /// The server may still say something of interest; once false it stays false, and what `write` has left is the end.
     bool wants_input() const;
 
@@ -163,7 +163,6 @@ class Http2ClientSession {
     void head_ended(Http2ClientStream& stream, bool ended);
     void malformed(Http2ClientStream& stream);
     std::ptrdiff_t next_data(Http2ClientStream& stream, std::size_t most, std::uint32_t& flags);
-    void put_data(Http2ClientStream& stream, const std::uint8_t* frame_head, std::size_t size);
     void went_out(Http2ClientStream& stream, bool ended);
     void stream_closed(Http2ClientStream& stream, std::uint32_t code);
     void submit_reset(const Http2ClientStream& stream, Http2Code code);
@@ -180,12 +179,9 @@ class Http2ClientSession {
     std::uint32_t have_ = 0;               // bytes of it
     std::uint64_t skip_ = 0;               // bytes of payload before the next one
     TimePoint now_{};
-    std::span<char> out_;
-    std::size_t written_ = 0;
-    std::string_view pending_;  // of a frame that did not fit; nghttp2's memory
-    bool wants_room_ = false;
+    Http2FrameWriter frames_;
     bool greeted_ = false, acknowledged_ = false, going_away_ = false;
-    bool failed_ = false, terminated_ = false, misbehaved_ = false;
+    bool terminated_ = false, misbehaved_ = false;
 };
 
 /// Fills `list` with the fields of a request head as it is written for HTTP/1.1; false when it is none. Views lie in

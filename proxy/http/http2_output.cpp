@@ -2,7 +2,6 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "proxy/http/http2_field_list.hpp"
 #include "proxy/http/http2_session.hpp"
@@ -28,28 +27,10 @@ struct Http2Session::DataSource {
 };
 
 std::size_t Http2Session::write(std::span<char> out) {
-    out_ = out;
-    written_ = 0;
-    wants_room_ = false;
-    while (!failed_) {
-        const std::size_t part = std::min(pending_.size(), out_.size() - written_);
-        if (part > 0) std::memcpy(out_.data() + written_, pending_.data(), part);
-        pending_.remove_prefix(part);
-        written_ += part;
-        if (!pending_.empty() || out_.size() - written_ < frame_room) {
-            wants_room_ = wants_room_ || !pending_.empty() || nghttp2_session_want_write(session_.get()) != 0;
-            break;
-        }
-        const std::uint8_t* data = nullptr;
-        const ssize_t size = nghttp2_session_mem_send(session_.get(), &data);
-        if (size < 0) failed_ = true;
-        if (size <= 0) break;
-        pending_ = {reinterpret_cast<const char*>(data), static_cast<std::size_t>(size)};
-    }
-    out_ = {};
-    if (!settings_written_ && written_ > 0) announce_streams(out.first(written_));
+    const std::size_t written = frames_.write(session_.get(), out);
+    if (!settings_written_ && written > 0) announce_streams(out.first(written));
     tell_waste();
-    return written_;
+    return written;
 }
 
 // The library was told of more streams than the client is to know of; see spare_streams.
@@ -63,10 +44,7 @@ void Http2Session::announce_streams(std::span<char> output) {
 
 std::ptrdiff_t Http2Session::next_data(Http2Stream& stream, std::size_t most, std::uint32_t& flags) {
     if (stream.data_.empty() && !stream.last_) return NGHTTP2_ERR_DEFERRED;
-    if (out_.size() - written_ < frame_room) {
-        wants_room_ = true;
-        return NGHTTP2_ERR_PAUSE;
-    }
+    if (!frames_.has_room()) return NGHTTP2_ERR_PAUSE;
     const std::size_t size = std::min(most, stream.data_.size());
     flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (size < stream.data_.size() || !stream.last_) return static_cast<std::ptrdiff_t>(size);
@@ -83,13 +61,8 @@ std::ptrdiff_t Http2Session::next_data(Http2Stream& stream, std::size_t most, st
 }
 
 void Http2Session::put_data(Http2Stream& stream, const std::uint8_t* frame_head, std::size_t size) {
-    constexpr std::size_t head_size = 9;
-    char* const at = out_.data() + written_;
-    std::memcpy(at, frame_head, head_size);
-    if (size > 0) std::memcpy(at + head_size, stream.data_.data(), size);
-    stream.data_.remove_prefix(size);
+    frames_.put_data(frame_head, stream.data_, size);
     if (size > 0 && stream.data_.empty()) budget_.delivered();
-    written_ += head_size + size;
 }
 
 void Http2Session::went_out(Http2Stream& stream, bool is_head, bool ended) {

@@ -147,7 +147,7 @@ struct Http2Session::Callbacks {
 
     static ssize_t data_length(nghttp2_session*, std::uint8_t, std::int32_t, std::int32_t, std::int32_t,
                                std::uint32_t max_frame, void*) {
-        return static_cast<ssize_t>(std::min<std::size_t>(max_frame, data_frame));
+        return static_cast<ssize_t>(std::min<std::size_t>(max_frame, Http2FrameWriter::data_frame));
     }
 
     static int send_data(nghttp2_session*, nghttp2_frame* frame, const std::uint8_t* frame_head, std::size_t size,
@@ -241,7 +241,7 @@ void Http2Session::feed_library(std::string_view bytes) {
     } else if (used == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
         fail(Http2Fault::protocol, Http2Code::protocol_error);
     } else if (used < 0) {
-        failed_ = true;
+        frames_.fail();
         fault_ = Http2Fault::protocol;
     }
 }
@@ -273,7 +273,7 @@ void Http2Session::fail(Http2Fault fault, Http2Code code) {
 }
 
 bool Http2Session::wants_input() const {
-    return !failed_ && !terminated_ && nghttp2_session_want_read(session_.get()) != 0;
+    return !frames_.failed() && !terminated_ && nghttp2_session_want_read(session_.get()) != 0;
 }
 
 Http2Stream* Http2Session::find(std::int32_t id) const {

@@ -10,6 +10,7 @@
 
 #include "proxy/http/http2_budget.hpp"
 #include "proxy/http/http2_code.hpp"
+#include "proxy/http/http2_frame_writer.hpp"
 #include "proxy/http/http2_head.hpp"
 #include "proxy/http/http2_order.hpp"
 #include "proxy/http/trailers.hpp"
@@ -117,8 +118,7 @@ enum class Http2Fault : std::uint8_t {
 class Http2Session {
  public:
     using TimePoint = std::chrono::steady_clock::time_point;
-    static constexpr std::size_t data_frame = 16384 - 9;     ///< payload of DATA: with its header a full TLS record
-    static constexpr std::size_t frame_room = 16384 + 9;     ///< `write` adds nothing to an output with less room
+    static constexpr std::size_t frame_room = Http2FrameWriter::frame_room;
     static constexpr std::size_t max_waiting_frames = 2000;  ///< of ours; then the connection ends
     static constexpr std::size_t max_settings = 32;
     static constexpr std::size_t max_waiting_acks = 256;
@@ -133,7 +133,7 @@ class Http2Session {
     /// Writes frames into `out` while there are any and room for one; how many bytes.
     std::size_t write(std::span<char> out);
     /// `write` stopped for want of room.
-    bool wants_room() const { return wants_room_; }
+    bool wants_room() const { return frames_.wants_room(); }
     /// The client may still say something of interest. Changes with `feed` and `write`; once false it stays false, and
     /// what `write` has left is the end.
     bool wants_input() const;
@@ -205,12 +205,9 @@ class Http2Session {
     Http2Budget budget_;
     Http2Order order_;
     TimePoint now_{};
-    std::span<char> out_;
-    std::size_t written_ = 0;
-    std::string_view pending_;  // of a frame that did not fit; nghttp2's memory
+    Http2FrameWriter frames_;
     bool in_head_ = false;
-    bool wants_room_ = false;
-    bool announced_ = false, ending_ = false, failed_ = false, terminated_ = false;
+    bool announced_ = false, ending_ = false, terminated_ = false;
     bool settings_written_ = false, settings_acknowledged_ = false;
     Http2Fault fault_ = Http2Fault::none;
 };
