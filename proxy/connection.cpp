@@ -89,13 +89,13 @@ void Connection::stands_for(const io::Peer& peer, std::uint16_t port) {
 
 void Connection::drain() {
     if (server_ != nullptr && server_->drain_asked()) return;
-    if (idle_) socket().cancel();
+    if (idle_) socket().cancel_read();
 }
 
 void Connection::let_go() {
     leave_idle();
     if (server_ != nullptr && server_->end_asked()) return;
-    socket().cancel();
+    socket().cancel_read();
 }
 
 void Connection::cut() {
@@ -175,7 +175,7 @@ io::Task<bool> shake_hands(Connection& connection) {
     connection.idle(true);
     const auto spoke = co_await connection.socket().wait_readable();
     connection.idle(false);
-    if (!spoke && spoke.error() == io::errc::cancelled) co_return false;
+    if (!spoke && spoke.error() == io::errc::cancelled && !connection.socket().has_input()) co_return false;
     connection.handshake(lane.reactor.now());
     const auto done = co_await connection.stream().accept(*connection.plan().context, lane.windows);
     connection.handshake(std::nullopt);

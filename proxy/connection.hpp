@@ -61,9 +61,10 @@ class Connection final : io::Socket::Pace {
     }
     io::TimePoint idle_since() const { return idle_since_; }
     admin::ConnectionMark& mark() { return mark_; }
-    /// The lane drains: wakes an idle connection, which then closes; a busy one closes after its answer.
+    /// The lane drains: wakes an idle connection, which then closes; a busy one closes after its answer. So does one
+    /// whose client has begun to speak by now: a close would take its request away from it.
     void drain();
-    /// It is idle and its place is wanted: it closes now, an HTTP/2 client is told.
+    /// It is idle and its place is wanted: it closes as `drain` says, an HTTP/2 client is told.
     void let_go();
     /// Its memory is wanted: the client gets a reset, whatever is under way.
     void cut();

@@ -43,8 +43,9 @@ io::Task<void> serve_http1(Connection& connection) {
     const unsigned most = connection.listener().limits.requests_per_connection;
     Input input;
     for (unsigned served = 0;; ++served) {
+        bool asked_to_end = false;
         if (input.empty()) {
-            if (lane.draining && served > 0) co_return;
+            if (lane.draining && served > 0 && !connection.socket().has_input()) co_return;
             connection.socket().read_deadline(
                 io::deadline_after(connection.now(), served == 0 ? timeouts.first_request : timeouts.keepalive));
             connection.idle(true);
@@ -52,9 +53,10 @@ io::Task<void> serve_http1(Connection& connection) {
             connection.idle(false);
             if (!readable && served == 0 && readable.error() == io::errc::timed_out)
                 lane.cells->hit(admin::Limit::first_request);
-            if (!readable) co_return;
+            asked_to_end = !readable && readable.error() == io::errc::cancelled;
+            if (!readable && !(asked_to_end && connection.socket().has_input())) co_return;
         }
-        const bool last = (most > 0 && served + 1 >= most) || connection.now() >= connection.old_at();
+        const bool last = asked_to_end || (most > 0 && served + 1 >= most) || connection.now() >= connection.old_at();
         const bool again = co_await serve_one(connection, input, last);
         if (!again) co_return;
     }

@@ -58,6 +58,8 @@ class Street {
 
     /// What the client writes now. False when the other side takes no more at the moment.
     bool client_sends(std::string_view text) { return put(client_, text); }
+    /// The same, and nobody has looked yet.
+    bool client_has_sent(std::string_view text) { return written(client_, text); }
     void client_ends() {
         ::shutdown(client_.get(), SHUT_WR);
         settle();
@@ -151,10 +153,14 @@ class Street {
         origin_saw_end = false;
         return true;
     }
+    static bool written(const io::UniqueFd& to, std::string_view text) {
+        return ::send(to.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
+               static_cast<ssize_t>(text.size());
+    }
     bool put(const io::UniqueFd& to, std::string_view text) {
-        const ssize_t size = ::send(to.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        const bool all = written(to, text);
         settle();
-        return size == static_cast<ssize_t>(text.size());
+        return all;
     }
     static bool get(const io::UniqueFd& from, std::string& into, bool& ended) {
         if (!from || ended) return false;

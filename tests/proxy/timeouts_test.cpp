@@ -61,6 +61,39 @@ TEST_CASE("a connection between two requests is kept for a while", "[proxy][time
     CHECK(street.client_saw_end);
 }
 
+TEST_CASE("a connection that is asked to go when its next request is here answers that first", "[proxy][timeouts]") {
+    Street street;
+    REQUIRE(street.client_sends(get));
+    REQUIRE(street.origin_sends(hello));
+    street.client_got.clear();
+    SECTION("for a newcomer") {
+        REQUIRE(street.client_has_sent(get));
+        REQUIRE(street.lane.evict(admin::Limit::max_connections));
+    }
+    SECTION("for a drain") {
+        REQUIRE(street.client_has_sent(get));
+        street.lane.drain();
+    }
+    street.settle();
+    REQUIRE(street.origin_sends(hello));
+    CHECK(street.has("hello"));
+    CHECK(street.has("Connection: close"));
+    CHECK(street.closed());
+}
+
+TEST_CASE("a connection that is asked to go and has brought nothing closes", "[proxy][timeouts]") {
+    Street street;
+    SECTION("for a newcomer") {
+        REQUIRE(street.lane.evict(admin::Limit::max_connections));
+    }
+    SECTION("for a drain") {
+        street.lane.drain();
+    }
+    street.settle();
+    CHECK(street.closed());
+    CHECK(street.client_got.empty());
+}
+
 TEST_CASE("a request body may pause, but not for long", "[proxy][timeouts]") {
     Street street;
     const auto longest = street.client_timeouts().body;

@@ -266,6 +266,11 @@ void Socket::cancel() {
     finish(writer_, errc::cancelled);
 }
 
+bool Socket::has_input() const {
+    int bytes = 0;
+    return fd_ && ::ioctl(fd_.get(), FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
 void Socket::cancel_read() {
     finish(reader_, errc::cancelled);
 }

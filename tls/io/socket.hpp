@@ -110,6 +110,8 @@ class Socket final : Source, Timer {
     bool writable() const { return writable_; }
     /// The peer has shut down its sending side, or the connection is broken.
     bool peer_closed() const { return peer_closed_; }
+    /// Bytes have come that nobody has read. Asks the kernel.
+    bool has_input() const;
     /// The connection is over in both directions.
     bool broken() const { return broken_; }
     bool reading() const { return reader_ != nullptr; }
