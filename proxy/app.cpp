@@ -48,12 +48,19 @@ class App {
     void tell(control::Message message) { mailbox_.tell(std::move(message)); }
     void channel_ended();
 
-    void on(control::Hello& hello) { master_pid_ = hello.master_pid; }
+    void on(control::Hello& hello) {
+        master_pid_ = hello.master_pid;
+        run_.started_at = hello.started_at;
+    }
     void on(control::LogFiles& files);
     void on(control::Listeners& listeners);
     void on(control::KeyMaterial& material);
     void on(control::KeysChanged& changed);
     void on(control::ConfigMessage& message);
+    void on(control::Commit& commit);
+    void on(control::Forget& forget);
+    void on(control::MasterStatus& status) { run_.master = status; }
+    void on(control::EndpointRest& rest);
     void on(control::WorkerUp& up);
     void on(control::WorkerDrain& drain);
     void on(control::WorkerGone& gone);
@@ -65,10 +72,25 @@ class App {
     template <class Other>
     void on(Other&) {}  // the rest is what we say, not what we hear
 
+    /// A configuration that only has to be taken over: everything that can fail has been done.
+    struct Next {
+        std::uint64_t generation = 0;
+        std::shared_ptr<const config::Config> config;
+        std::string hash;
+        upstream::Pools::Tls endpoint_tls;
+        std::shared_ptr<const tls::Identities> identities;
+        std::vector<control::ListenerSocket> sockets;
+    };
+    /// A socket that is open, by its id; the lanes own it.
+    using OpenDoors = std::map<std::uint64_t, std::weak_ptr<const io::UniqueFd>>;
+
     void build(std::shared_ptr<const config::Config> config);
+    std::shared_ptr<const Snapshot> snapshot_of(const std::shared_ptr<const config::Config>& config);
+    admin::AccessLog* access_log() const;
+    void committed(std::uint64_t generation, const std::vector<std::uint64_t>& closed);
     std::shared_ptr<const tls::Identities> load_identities(const config::Config& config);
+    std::vector<Door> doors_for(const config::Config& config, std::vector<control::ListenerSocket>& sockets);
     void swap_identities(std::shared_ptr<const tls::Identities> identities);
-    std::vector<Door> take_doors(const config::Config& config);
     void tick();
     void resolve_names();
     void begin_drain(milliseconds timeout);
@@ -82,9 +104,12 @@ class App {
     std::optional<admin::LogDescriptors> log_files_;
     std::vector<control::ListenerSocket> sockets_;
     std::map<std::uint32_t, tls::Pem> pems_;
+    std::optional<tls::Pem> dev_;
     EndpointTls endpoint_tls_;
 
     Running run_;
+    std::optional<Next> next_;
+    OpenDoors doors_;
     std::unique_ptr<Prober> prober_;
     ReadWatch read_watch_{io_};
     Reports reports_{run_};
@@ -171,6 +196,8 @@ void App::swap_identities(std::shared_ptr<const tls::Identities> identities) {
 
 void App::on(control::ConfigMessage& message) {
     const auto refuse = [&](std::string why) {
+        sockets_.clear();
+        pems_.clear();
         tell(control::ConfigResult{message.generation, false, std::move(why)});
     };
     const auto text = control::read_sealed(message.text, largest_config);
@@ -183,8 +210,19 @@ void App::on(control::ConfigMessage& message) {
         if (!loaded.problems.empty()) why = config::render(loaded.problems.front(), loaded.source);
         return refuse(std::move(why));
     }
-    run_.config_hash = short_hash(*text);
+    const std::string hash = short_hash(*text);
     try {
+        if (run_.serving) {
+            auto endpoint_tls = endpoint_tls_.load(*loaded.config, pems_, run_.log);
+            next_ = Next{message.generation,
+                         loaded.config,
+                         hash,
+                         std::move(endpoint_tls),
+                         load_identities(*loaded.config),
+                         std::exchange(sockets_, {})};
+            return tell(control::ConfigResult{message.generation, true, {}});
+        }
+        run_.config_hash = hash;
         build(std::move(loaded.config));
     } catch (const std::exception& problem) {
         return refuse(problem.what());
@@ -198,7 +236,9 @@ std::shared_ptr<const tls::Identities> App::load_identities(const config::Config
         std::any_of(config.listeners.begin(), config.listeners.end(), [](const auto& one) { return one.tls; });
     if (!wanted) return nullptr;
     std::vector<tls::Pem> pems;
-    if (config.tls.dev) pems.push_back(tls::dev_certificate(std::chrono::system_clock::now()));
+    // The same over reloads: whoever trusts it goes on trusting it.
+    if (config.tls.dev && !dev_) dev_ = tls::dev_certificate(std::chrono::system_clock::now());
+    if (config.tls.dev) pems.push_back(*dev_);
     for (std::uint32_t i = 0; !config.tls.dev && i < config.tls.certificates.size(); ++i)
         pems.push_back(std::move(pems_[i]));
     pems_.clear();
@@ -212,24 +252,74 @@ std::shared_ptr<const tls::Identities> App::load_identities(const config::Config
     return *identities;
 }
 
-std::vector<Door> App::take_doors(const config::Config& config) {
+std::vector<Door> App::doors_for(const config::Config& config, std::vector<control::ListenerSocket>& sockets) {
     std::vector<Door> doors;
-    for (control::ListenerSocket& socket : sockets_) {
+    OpenDoors open;
+    for (control::ListenerSocket& socket : sockets) {
         if (socket.name == control::metrics_listener) continue;
         for (std::size_t i = 0; i < config.listeners.size(); ++i) {
             if (config.listeners[i].name != socket.name) continue;
-            doors.push_back({i, socket.address.port, std::make_shared<const io::UniqueFd>(std::move(socket.fd))});
+            std::shared_ptr<const io::UniqueFd> owned = doors_[socket.id].lock();
+            if (!owned) owned = std::make_shared<const io::UniqueFd>(std::move(socket.fd));
+            open[socket.id] = owned;
+            doors.push_back({i, socket.address.port, std::move(owned), socket.id});
             break;
         }
     }
+    doors_ = std::move(open);
     return doors;
+}
+
+std::shared_ptr<const Snapshot> App::snapshot_of(const std::shared_ptr<const config::Config>& config) {
+    for (const config::Pool& pool : config->pools) run_.desks.try_emplace(pool.name);
+    const SnapshotParts parts{run_.registry, run_.identities,
+                              [this](const std::string& name) { return run_.pools->find(name); },
+                              [this](const std::string& name) { return &run_.desks.at(name).notes; }};
+    return make_snapshot(config, parts);
+}
+
+admin::AccessLog* App::access_log() const {
+    return run_.config->logging.access.enabled ? run_.access_log.get() : nullptr;
+}
+
+/// Takes the prepared configuration over: every reactor by itself, in one turn of its loop.
+void App::on(control::Commit& commit) {
+    if (!next_ || next_->generation != commit.generation) return;
+    Next next = std::move(*next_);
+    next_.reset();
+    run_.config = next.config;
+    run_.config_hash = next.hash;
+    run_.identities = next.identities;
+    run_.log.set_level(next.config->logging.level);
+    run_.pools->configure(next.config->pools, next.endpoint_tls);
+    run_.snapshot = snapshot_of(next.config);
+    std::vector<std::uint64_t> closed;
+    for (const auto& [id, socket] : doors_) closed.push_back(id);
+    const std::vector<Door> doors = doors_for(*next.config, next.sockets);
+    std::erase_if(closed, [this](std::uint64_t id) { return doors_.count(id) != 0; });
+    run_.overload->configure(*run_.config);
+    reports_.follow();
+    run_.lanes->adopt(run_.snapshot, doors, access_log(), [this, generation = next.generation, closed] {
+        asio::post(io_, [this, generation, closed] { committed(generation, closed); });
+    });
+}
+
+void App::committed(std::uint64_t generation, const std::vector<std::uint64_t>& closed) {
+    run_.pools->close_others(run_.config->pools);
+    std::erase_if(run_.usages, [this](const auto& one) { return run_.config->find_pool(one.first.first) == nullptr; });
+    tell(control::Committed{generation});
+    for (const std::uint64_t id : closed) tell(control::ListenerDrained{id});
+}
+
+void App::on(control::Forget& forget) {
+    if (next_ && next_->generation == forget.generation) next_.reset();
 }
 
 void App::build(std::shared_ptr<const config::Config> config) {
     run_.config = config;
     run_.log.set_level(config->logging.level);
     const unsigned threads = std::max(1u, config->server.threads);
-    if (config->logging.access.enabled) run_.access_log = std::make_unique<admin::AccessLog>(threads);
+    run_.access_log = std::make_unique<admin::AccessLog>(threads);  // a reload may switch it on
     run_.log_writer = std::make_unique<admin::LogWriter>(run_.log, run_.access_log.get(), config->logging,
                                                          log_files_ ? std::move(*log_files_) : admin::LogDescriptors{});
     run_.log_thread = std::make_unique<admin::LogThread>(run_.log, run_.access_log.get(), *run_.log_writer);
@@ -237,7 +327,9 @@ void App::build(std::shared_ptr<const config::Config> config) {
     const upstream::Pools::Tls endpoint_tls = endpoint_tls_.load(*config, pems_, run_.log);
     run_.identities = load_identities(*config);
 
-    run_.lanes = std::make_unique<Lanes>(threads, run_.clock, run_.log, run_.access_log.get());
+    run_.lanes = std::make_unique<Lanes>(threads, run_.clock, run_.log, [this](std::shared_ptr<const Snapshot> last) {
+        asio::post(io_, [last = std::move(last)] {});  // it dies there
+    });
     run_.overload = std::make_unique<Overload>(*run_.lanes, run_.log);
     upstream::Pools::Outside outside;
     outside.post = [this](std::function<void()> work) { asio::post(io_, std::move(work)); };
@@ -258,7 +350,6 @@ void App::build(std::shared_ptr<const config::Config> config) {
     const std::vector<io::Reactor*> reactors = run_.lanes->reactors();
     run_.pools = std::make_unique<upstream::Pools>(reactors, run_.clock, run_.log, std::move(outside));
     run_.pools->configure(config->pools, endpoint_tls);
-    for (const config::Pool& pool : config->pools) run_.desks.try_emplace(pool.name);
     prober_ = std::make_unique<Prober>(
         io_, Prober::Reports{[this](control::Incarnation incarnation, unsigned status) {
                                  run_.pools->worker_ready(incarnation);
@@ -272,14 +363,12 @@ void App::build(std::shared_ptr<const config::Config> config) {
                                  tell(control::StartRejected{incarnation, std::move(why)});
                              }});
 
-    const SnapshotParts parts{run_.registry, run_.identities,
-                              [this](const std::string& name) { return run_.pools->find(name); },
-                              [this](const std::string& name) { return &run_.desks.at(name).notes; }};
-    run_.snapshot = make_snapshot(config, parts);
-    const std::vector<Door> doors = take_doors(*config);
+    run_.snapshot = snapshot_of(config);
+    const std::vector<Door> doors = doors_for(*config, sockets_);
     reports_.serve(io_, sockets_);
+    sockets_.clear();
     run_.overload->configure(*config);
-    run_.lanes->start(run_.snapshot, doors);
+    run_.lanes->start(run_.snapshot, doors, access_log());
     run_.serving = true;
     tick();
 }
@@ -303,6 +392,11 @@ void App::on(control::WorkerGone& gone) {
     read_watch_.forget(gone.incarnation);
     run_.pools->worker_gone(gone);
     for (auto& [name, desk] : run_.desks) desk.starting.erase(gone.incarnation);
+}
+
+void App::on(control::EndpointRest& rest) {
+    if (!run_.serving) return;
+    if (upstream::Roster* roster = run_.pools->roster(rest.pool)) roster->rest(rest.endpoint, rest.resting);
 }
 
 void App::on(control::PoolStatus& status) {

@@ -25,8 +25,7 @@ io::TimePoint end_of_youth(Lane& lane, io::Duration age) {
 Connection::Connection(Lane& lane, const ListenerPlan& plan, io::UniqueFd fd, const io::Peer& peer,
                        std::uint16_t local_port, Limits::Seat seat)
     : lane_(lane),
-      plan_(plan),
-      snapshot_(lane.snapshot),
+      plan_(&plan),
       peer_(peer),
       old_at_(end_of_youth(lane, listener().timeouts.connection_age)),
       mark_(lane.cells->listener(plan.index)),
@@ -49,7 +48,7 @@ Connection::~Connection() {
     if (lane_.connections == this) lane_.connections = next_;
     --lane_.open;
     handshake(std::nullopt);
-    if (stream_.flooded()) lane_.cells->listener(plan_.index).tls_floods.add();
+    if (stream_.flooded()) lane_.cells->listener(plan_->index).tls_floods.add();
 }
 
 std::string_view Connection::certificate_subject() const {
@@ -90,6 +89,16 @@ void Connection::stands_for(const io::Peer& peer, std::uint16_t port) {
 void Connection::drain() {
     if (server_ != nullptr && server_->drain_asked()) return;
     if (idle_) socket().cancel_read();
+}
+
+void Connection::adopt(const ListenerPlan* plan, const SnapshotRef& before) {
+    if (pinned_) return;
+    if (plan != nullptr) {
+        plan_ = plan;
+    } else {
+        pinned_ = before;
+        drain();
+    }
 }
 
 void Connection::let_go() {
@@ -176,8 +185,11 @@ io::Task<bool> shake_hands(Connection& connection) {
     const auto spoke = co_await connection.socket().wait_readable();
     connection.idle(false);
     if (!spoke && spoke.error() == io::errc::cancelled && !connection.socket().has_input()) co_return false;
+    const SnapshotRef held = lane.snapshot;  // for as long as the handshake needs its certificates
+    const tls::Context* const context = connection.plan().context;
+    if (context == nullptr) co_return false;  // the listener is plain since it was reloaded
     connection.handshake(lane.reactor.now());
-    const auto done = co_await connection.stream().accept(*connection.plan().context, lane.windows);
+    const auto done = co_await connection.stream().accept(*context, lane.windows);
     connection.handshake(std::nullopt);
     admin::ListenerCells& cells = lane.cells->listener(connection.plan().index);
     auto result = done ? admin::HandshakeResult::ok : handshake_result(done.error());

@@ -22,8 +22,9 @@ class Connection final : io::Socket::Pace {
     Connection& operator=(const Connection&) = delete;
 
     Lane& lane() const { return lane_; }
-    const ListenerPlan& plan() const { return plan_; }
-    const config::Listener& listener() const { return *plan_.listener; }
+    /// May change from one turn of the loop to the next: nothing of it may be held while something is awaited.
+    const ListenerPlan& plan() const { return *plan_; }
+    const config::Listener& listener() const { return *plan_->listener; }
     tls::Stream& stream() { return stream_; }
     io::Socket& socket() const { return stream_.socket(); }
     const io::Peer& peer() const { return peer_; }
@@ -45,7 +46,7 @@ class Connection final : io::Socket::Pace {
     void stands_for(const io::Peer& peer, std::uint16_t local_port);
     Limits::Seat& seat() { return seat_; }
     bool is_trusted_peer() const {
-        return peer_.is_ip && is_within(peer_.ip, snapshot_->config->client_ip.trusted_proxies);
+        return peer_.is_ip && is_within(peer_.ip, lane_.snapshot->config->client_ip.trusted_proxies);
     }
 
     /// Nothing of a request is here: the connection may be closed without harm.
@@ -64,6 +65,13 @@ class Connection final : io::Socket::Pace {
     /// The lane drains: wakes an idle connection, which then closes; a busy one closes after its answer. So does one
     /// whose client has begun to speak by now: a close would take its request away from it.
     void drain();
+    /// The configuration was reloaded: goes by `plan` from now on. Null when its listener is no more: it keeps its plan
+    /// of `before` and drains.
+    void adopt(const ListenerPlan* plan, const SnapshotRef& before);
+    /// Serves nothing further: the lane drains, or the listener is no more.
+    bool closing() const { return lane_.draining || static_cast<bool>(pinned_); }
+    /// Nobody is kept after an answer.
+    bool keeps_nobody() const { return lane_.keeps_nobody() || static_cast<bool>(pinned_); }
     /// It is idle and its place is wanted: it closes as `drain` says, an HTTP/2 client is told.
     void let_go();
     /// Its memory is wanted: the client gets a reset, whatever is under way.
@@ -96,8 +104,8 @@ class Connection final : io::Socket::Pace {
     void local_port(std::uint16_t port);
 
     Lane& lane_;
-    const ListenerPlan& plan_;
-    std::shared_ptr<const Snapshot> snapshot_;  ///< keeps the plan alive
+    const ListenerPlan* plan_;  ///< of the lane's snapshot, or of `pinned_`
+    SnapshotRef pinned_;        ///< the last one that had the listener
     io::Peer peer_;
     io::TimePoint old_at_;
     bool idle_ = false;

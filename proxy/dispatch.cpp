@@ -15,7 +15,8 @@ namespace {
 void begin(Connection& connection, Exchange& exchange, Workspace& work) {
     Lane& lane = connection.lane();
     const http::Request& request = work.request;
-    const config::Config& config = *lane.snapshot->config;
+    work.snapshot = lane.snapshot;
+    const config::Config& config = *work.snapshot->config;
     lane.wall.refresh(lane.reactor.now());
     identify(request, connection.arrival(), config.client_ip, config.headers.request_id, work.identity);
     work.request_id = work.identity.request_id;
@@ -45,7 +46,7 @@ void begin(Connection& connection, Exchange& exchange, Workspace& work) {
 }
 
 /// Counts it and hands it to the access log.
-void end(Connection& connection, Exchange& exchange, io::TimePoint began, bool logged) {
+void end(Connection& connection, Exchange& exchange, Workspace& work, io::TimePoint began, bool logged) {
     Lane& lane = connection.lane();
     exchange.record.total = lane.reactor.precise_now() - began;
     // On HTTP/2 the session has counted it where the stream was reset.
@@ -53,12 +54,13 @@ void end(Connection& connection, Exchange& exchange, io::TimePoint began, bool l
         lane.cells->count_malformed(exchange.body_error());
     lane.cells->count(exchange.record);
     if (logged && lane.access_log != nullptr) lane.access_log->write(lane.reactor.index(), exchange.record);
+    work.snapshot.reset();
 }
 
 io::Task<void> answer_locally(Connection& connection, Exchange& exchange, Workspace& work, const Reason& why) {
     Lane& lane = connection.lane();
     const auto sent =
-        co_await reply(exchange, why, lane.snapshot->config->error_pages, work.head, lane.wall.date(), work.request_id);
+        co_await reply(exchange, why, work.snapshot->config->error_pages, work.head, lane.wall.date(), work.request_id);
     static_cast<void>(sent);
 }
 
@@ -161,8 +163,8 @@ const RoutePlan* choose_route(Connection& connection, Workspace& work, const Rea
         scratch = lane.reactor.buffers().take_large();
         space = scratch.span();
     }
-    const RouteChoice choice = lane.snapshot->router.choose(work.request, space);
-    if (choice.verdict == RouteChoice::Verdict::found) return &lane.snapshot->routes[choice.index];
+    const RouteChoice choice = work.snapshot->router.choose(work.request, space);
+    if (choice.verdict == RouteChoice::Verdict::found) return &work.snapshot->routes[choice.index];
     why = &reason(choice.verdict == RouteChoice::Verdict::none ? Refusal::no_route : Refusal::ambiguous_target);
     return nullptr;
 }
@@ -230,7 +232,7 @@ io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& w
             exchange.record.pool = plan->pool_name;
             exchange.record.begun = true;
             lane.cells->began(plan->index);
-            logged = plan->route->access_log && !is_excluded(lane.snapshot->config->logging.access, work.request.path);
+            logged = plan->route->access_log && !is_excluded(work.snapshot->config->logging.access, work.request.path);
             co_await act(connection, exchange, work, *plan);
         } else {
             co_await answer_locally(connection, exchange, work, *why);
@@ -238,14 +240,14 @@ io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& w
     }
     if (work.request_trailers.dropped() != 0)
         lane.cells->count_dropped(admin::FieldDrop::trailer, work.request_trailers.dropped());
-    end(connection, exchange, began, logged);
+    end(connection, exchange, work, began, logged);
 }
 
 io::Task<void> refuse(Connection& connection, Exchange& exchange, Workspace& work, const Reason& why) {
     const io::TimePoint began = connection.lane().reactor.precise_now();
     begin(connection, exchange, work);
     co_await answer_locally(connection, exchange, work, why);
-    end(connection, exchange, began, true);
+    end(connection, exchange, work, began, true);
 }
 
 io::Task<void> refuse(Connection& connection, Exchange& exchange, Workspace& work, http::errc error) {

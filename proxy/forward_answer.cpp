@@ -98,6 +98,7 @@ io::Task<void> Forwarding::open_tunnel() {
     cells.opened.add();
     Tunnel tunnel{lane_, exchange_, *http1_, http1_->connection(), idle};
     tunnel_ = &tunnel;
+    work_.snapshot.reset();  // it may last for days: `plan_` is not to be touched behind it
     co_await tunnel.run();
     tunnel_ = nullptr;
     cells.closed.add();
@@ -125,9 +126,9 @@ io::Task<void> Forwarding::answer_locally(const Reason& why) {
     if (told.status == 503 && plan_.notes != nullptr) {
         PoolNotes::Note note = plan_.notes->get();
         retry_after = note.retry_after;
-        if (lane_.snapshot->config->error_pages.details) details = std::move(note.last_lines);
+        if (work_.snapshot->config->error_pages.details) details = std::move(note.last_lines);
     }
-    const auto sent = co_await reply(exchange_, told, lane_.snapshot->config->error_pages, work_.head,
+    const auto sent = co_await reply(exchange_, told, work_.snapshot->config->error_pages, work_.head,
                                      lane_.wall.date(), work_.request_id, std::move(details), retry_after);
     static_cast<void>(sent);
 }

@@ -208,7 +208,7 @@ void Http1Exchange::choose_framing(const ResponseHead& head) {
     }
     // What is left of the request would have to be read first, and nobody wants it any more.
     // Nor after a handshake that was refused: what follows was meant for a tunnel.
-    if (!body_.done() || connection_.lane().keeps_nobody() || (request().websocket && !tunnel_)) keep_alive_ = false;
+    if (!body_.done() || connection_.keeps_nobody() || (request().websocket && !tunnel_)) keep_alive_ = false;
 }
 
 void Http1Exchange::write_head(http::HeadWriter& out, const ResponseHead& head) const {

@@ -38,24 +38,23 @@ io::Task<bool> serve_one(Connection& connection, Input& input, bool last) {
 }  // namespace
 
 io::Task<void> serve_http1(Connection& connection) {
-    Lane& lane = connection.lane();
-    const config::ListenerTimeouts& timeouts = connection.listener().timeouts;
-    const unsigned most = connection.listener().limits.requests_per_connection;
     Input input;
     for (unsigned served = 0;; ++served) {
         bool asked_to_end = false;
         if (input.empty()) {
-            if (lane.draining && served > 0 && !connection.socket().has_input()) co_return;
+            if (connection.closing() && served > 0 && !connection.socket().has_input()) co_return;
+            const config::ListenerTimeouts& timeouts = connection.listener().timeouts;
             connection.socket().read_deadline(
                 io::deadline_after(connection.now(), served == 0 ? timeouts.first_request : timeouts.keepalive));
             connection.idle(true);
             const auto readable = co_await connection.stream().wait_readable();
             connection.idle(false);
             if (!readable && served == 0 && readable.error() == io::errc::timed_out)
-                lane.cells->hit(admin::Limit::first_request);
+                connection.lane().cells->hit(admin::Limit::first_request);
             asked_to_end = !readable && readable.error() == io::errc::cancelled;
             if (!readable && !(asked_to_end && connection.socket().has_input())) co_return;
         }
+        const unsigned most = connection.listener().limits.requests_per_connection;
         const bool last = asked_to_end || (most > 0 && served + 1 >= most) || connection.now() >= connection.old_at();
         const bool again = co_await serve_one(connection, input, last);
         if (!again) co_return;

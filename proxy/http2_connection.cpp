@@ -205,7 +205,7 @@ io::Task<io::error_code> Http2Connection::read_available() {
 
 io::Task<void> Http2Connection::run() {
     connection_.idle(true);
-    if (lane().keeps_nobody()) begin_end(admin::Http2End::drain);
+    if (connection_.keeps_nobody()) begin_end(admin::Http2End::drain);
     push();
     set_deadline();
     wake_at_next();

@@ -31,6 +31,7 @@ struct Workspace {
     http::Trailers request_trailers, response_trailers;
     std::array<char, RequestIds::size> request_id_text;
     std::string_view request_id;
+    SnapshotRef snapshot;  ///< what this exchange goes by, whatever is reloaded meanwhile; set by `dispatch`
 };
 
 /// Everything that one reactor thread of the proxy owns. Nothing in it is touched by another thread, but `cells` are
@@ -42,7 +43,7 @@ struct Lane {
 
     io::Reactor reactor;
     tls::Windows windows;
-    std::shared_ptr<const Snapshot> snapshot;
+    SnapshotRef snapshot;  ///< the configuration in force
     admin::LaneCells* cells = nullptr;
     admin::AccessLog* access_log = nullptr;  ///< null = off
     ObjectPool<Workspace> workspaces;

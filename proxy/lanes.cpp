@@ -4,6 +4,9 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <utility>
+
+#include "proxy/connection.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -26,7 +29,6 @@ struct Lanes::Room {
     admin::LaneCells cells;
     Lane lane;
     std::vector<std::unique_ptr<Listener>> listeners;
-    std::vector<std::size_t> plans;  ///< of each of `listeners`, into Snapshot::listeners
     std::size_t told_open = 0;
     Pressure pressure = Pressure::none;
     LoopLag lag;
@@ -36,11 +38,11 @@ struct Lanes::Room {
     std::jthread thread;
 };
 
-Lanes::Lanes(unsigned count, io::Clock& clock, config::Log& log, admin::AccessLog* access_log) : limits_(log) {
+Lanes::Lanes(unsigned count, io::Clock& clock, config::Log& log, SnapshotRef::GiveBack give_back)
+    : give_back_(std::move(give_back)), limits_(log) {
     for (unsigned i = 0; i < count; ++i) {
         rooms_.push_back(std::make_unique<Room>(i, clock));
         rooms_.back()->lane.cells = &rooms_.back()->cells;
-        rooms_.back()->lane.access_log = access_log;
         rooms_.back()->lane.handshake_rate = &handshake_rate_;
         rooms_.back()->lane.limits = &limits_;
     }
@@ -135,28 +137,67 @@ void Lanes::run(Room& room) {
     }
 }
 
-void Lanes::start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Door>& doors) {
+void Lanes::start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Door>& doors,
+                  admin::AccessLog* access_log) {
     for (const auto& owned : rooms_) {
         Room& room = *owned;
-        room.lane.snapshot = snapshot;
-        room.lane.judge(room.pressure, false);
-        for (const Door& door : doors) {
-            room.listeners.push_back(
-                std::make_unique<Listener>(room.lane, snapshot->listeners[door.plan], door.socket, door.port));
-            room.plans.push_back(door.plan);
-        }
+        room.lane.access_log = access_log;
+        take_over(room, SnapshotRef(snapshot, give_back_), &doors);
         room.thread = std::jthread([this, &room] { run(room); });
     }
 }
 
-void Lanes::adopt(std::shared_ptr<const Snapshot> snapshot) {
+void Lanes::adopt(const std::shared_ptr<const Snapshot>& snapshot, const std::vector<Door>& doors,
+                  admin::AccessLog* access_log, std::function<void()> done) {
+    const auto left = std::make_shared<std::atomic<std::size_t>>(rooms_.size());
     for (const auto& owned : rooms_) {
         Room& room = *owned;
-        room.lane.reactor.post([&room, snapshot] {
-            room.lane.snapshot = snapshot;
-            for (std::size_t i = 0; i < room.listeners.size(); ++i)
-                room.listeners[i]->adopt(snapshot->listeners[room.plans[i]]);
+        room.lane.reactor.post([this, &room, hold = SnapshotRef(snapshot, give_back_), doors, access_log, left, done] {
+            room.lane.access_log = access_log;
+            take_over(room, hold, &doors);
+            if (left->fetch_sub(1) == 1) done();
         });
+    }
+}
+
+void Lanes::adopt(const std::shared_ptr<const Snapshot>& snapshot) {
+    for (const auto& owned : rooms_) {
+        Room& room = *owned;
+        room.lane.reactor.post(
+            [this, &room, hold = SnapshotRef(snapshot, give_back_)] { take_over(room, hold, nullptr); });
+    }
+}
+
+/// On the lane's thread, or before it runs. Null: the doors stay as they are.
+void Lanes::take_over(Room& room, const SnapshotRef& snapshot, const std::vector<Door>* doors) {
+    Lane& lane = room.lane;
+    const SnapshotRef before = std::exchange(lane.snapshot, snapshot);
+    lane.judge(room.pressure, lane.lags);
+    if (doors != nullptr) change_doors(room, *doors);
+    for (const auto& listener : room.listeners) {
+        if (const ListenerPlan* plan = snapshot->find_listener(listener->index())) listener->adopt(*plan);
+    }
+    for (Connection* connection = lane.connections; connection != nullptr; connection = connection->next())
+        connection->adopt(snapshot->find_listener(connection->plan().index), before);
+}
+
+/// Opens and closes: afterwards the lane has these doors, each with its plan of the lane's snapshot.
+void Lanes::change_doors(Room& room, const std::vector<Door>& doors) {
+    Lane& lane = room.lane;
+    std::erase_if(room.listeners, [&](const auto& listener) {
+        for (const Door& door : doors) {
+            if (door.id != listener->id()) continue;
+            listener->adopt(lane.snapshot->listeners[door.plan]);
+            return false;
+        }
+        listener->close();
+        return true;
+    });
+    for (const Door& door : doors) {
+        const bool open = std::any_of(room.listeners.begin(), room.listeners.end(),
+                                      [&](const auto& listener) { return listener->id() == door.id; });
+        if (open || lane.draining) continue;
+        room.listeners.push_back(std::make_unique<Listener>(lane, lane.snapshot->listeners[door.plan], door));
     }
 }
 

@@ -12,19 +12,13 @@
 
 namespace edgeproxy::proxy {
 
-/// A listening socket as the master handed it over, and which listener of the plan it belongs to.
-struct Door {
-    std::size_t plan = 0;  ///< into Snapshot::listeners
-    std::uint16_t port = 0;
-    std::shared_ptr<const io::UniqueFd> socket;
-};
-
 /// The reactor threads of the proxy and what lives on them. All calls from the control thread; they reach the lanes by
 /// message.
 class Lanes {
  public:
-    /// `access_log` may be null. All references outlive this.
-    Lanes(unsigned count, io::Clock& clock, config::Log& log, admin::AccessLog* access_log);
+    /// `give_back` gets snapshots that a lane needs no more, on its thread; it carries them to the control thread. All
+    /// references outlive this.
+    Lanes(unsigned count, io::Clock& clock, config::Log& log, SnapshotRef::GiveBack give_back);
     ~Lanes();
     Lanes(const Lanes&) = delete;
     Lanes& operator=(const Lanes&) = delete;
@@ -32,11 +26,15 @@ class Lanes {
     std::vector<io::Reactor*> reactors() const;
     std::vector<const admin::LaneCells*> cells() const;
 
-    /// Starts the threads: each adopts the snapshot, opens the doors and serves.
-    void start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Door>& doors);
-    /// The lanes serve with this one from now on, over the same doors: the listeners must be the same. Connections keep
-    /// the one that they were accepted with.
-    void adopt(std::shared_ptr<const Snapshot> snapshot);
+    /// Starts the threads: each adopts the snapshot, opens the doors and serves. `access_log` may be null = off.
+    void start(std::shared_ptr<const Snapshot> snapshot, const std::vector<Door>& doors, admin::AccessLog* access_log);
+    /// Another configuration: every lane takes it over in one turn of its loop. Doors with a known id stay open, new
+    /// ones are opened, the others closed after accepting who waits; their connections drain. `done` is called on a
+    /// lane's thread, once the last one has.
+    void adopt(const std::shared_ptr<const Snapshot>& snapshot, const std::vector<Door>& doors,
+               admin::AccessLog* access_log, std::function<void()> done);
+    /// The same listeners and doors with another snapshot, as when a certificate was replaced.
+    void adopt(const std::shared_ptr<const Snapshot>& snapshot);
     /// Closes the doors (after accepting who waits), answers with `Connection: close`, closes idle connections.
     void drain();
     /// Connections still open, as each lane said last. Zero once all have been told to drain and are empty.
@@ -56,9 +54,12 @@ class Lanes {
  private:
     struct Room;
     void run(Room& room);
+    void take_over(Room& room, const SnapshotRef& snapshot, const std::vector<Door>* doors);
+    void change_doors(Room& room, const std::vector<Door>& doors);
     static io::Task<void> tick(Lanes& lanes, Room& room);
     void look_after(Room& room, io::TimePoint now, io::Duration late);
 
+    const SnapshotRef::GiveBack give_back_;
     HandshakeRate handshake_rate_{std::random_device{}() | std::uint64_t{std::random_device{}()} << 32};
     Limits limits_;
     std::vector<std::unique_ptr<Room>> rooms_;

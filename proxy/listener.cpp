@@ -31,8 +31,8 @@ void reset(io::UniqueFd& fd) {
 
 }  // namespace
 
-Listener::Listener(Lane& lane, const ListenerPlan& plan, std::shared_ptr<const io::UniqueFd> socket, std::uint16_t port)
-    : lane_(lane), plan_(&plan), socket_(std::move(socket)), port_(port), spare_(spare_descriptor()) {
+Listener::Listener(Lane& lane, const ListenerPlan& plan, const Door& door)
+    : lane_(lane), plan_(&plan), id_(door.id), socket_(door.socket), port_(door.port), spare_(spare_descriptor()) {
     registered_ = !lane_.reactor.add_listener(*this, socket_->get());
     if (!registered_) rest();
 }

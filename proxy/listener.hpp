@@ -7,6 +7,14 @@
 
 namespace edgeproxy::proxy {
 
+/// A listening socket as the master handed it over, and which listener of the plan it belongs to.
+struct Door {
+    std::size_t plan = 0;  ///< into Snapshot::listeners
+    std::uint16_t port = 0;
+    std::shared_ptr<const io::UniqueFd> socket;
+    std::uint64_t id = 0;  ///< of control::ListenerSocket
+};
+
 /// Accepts connections of one listening socket on one lane. All lanes share the socket; the kernel wakes one of them.
 ///
 /// At the limit of connections the one that is idle for longest goes for the newcomer. When none is idle, when
@@ -19,11 +27,13 @@ class Listener final : io::Source, io::Timer {
         16;  ///< accepted a turn, so that established traffic and the other lanes get theirs
     static constexpr io::Duration pause = std::chrono::milliseconds(100);
 
-    /// `socket` is listening and non-blocking.
-    Listener(Lane& lane, const ListenerPlan& plan, std::shared_ptr<const io::UniqueFd> socket, std::uint16_t port);
+    /// `door.socket` is listening and non-blocking.
+    Listener(Lane& lane, const ListenerPlan& plan, const Door& door);
     ~Listener();
 
-    /// Newcomers get this plan, of the lane's new snapshot.
+    std::uint64_t id() const { return id_; }
+    std::size_t index() const { return plan_->index; }
+    /// Another snapshot: newcomers get this plan.
     void adopt(const ListenerPlan& plan) { plan_ = &plan; }
     /// Accepts until nobody waits any more, then takes no more. The socket closes with the last lane's listener.
     void close();
@@ -42,7 +52,8 @@ class Listener final : io::Source, io::Timer {
     void rest();
 
     Lane& lane_;
-    const ListenerPlan* plan_;
+    const ListenerPlan* plan_;  ///< of the lane's snapshot
+    const std::uint64_t id_;
     std::shared_ptr<const io::UniqueFd> socket_;
     std::uint16_t port_;
     io::UniqueFd spare_;  ///< given up for a moment to answer one newcomer when there is no descriptor left

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <span>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "config/log.hpp"
 #include "proxy/admin/log_lines.hpp"
 #include "proxy/app.hpp"
+#include "proxy/cli/ask.hpp"
 #include "proxy/cli/check.hpp"
 #include "proxy/cli/command_line.hpp"
 #include "proxy/cli/dev.hpp"
@@ -33,20 +35,33 @@ using namespace edgeproxy;
 constexpr std::string_view proxy_role = "--role=proxy";
 constexpr int channel_descriptor = 3;
 
-int serve(const cli::CommandLine& command, const config::LoadResult& loaded, const std::string& name) {
+/// Where the configuration comes from: called at the start, and for each reload in a child process.
+using Load = std::function<config::LoadResult()>;
+
+/// Options of the command line win over the file, also when it is read again.
+std::shared_ptr<const config::Config> with_options(config::Config config, const cli::CommandLine& command) {
+    if (command.log_level) config.logging.level = *command.log_level;
+    if (command.log_format) config.logging.format = *command.log_format;
+    return std::make_shared<const config::Config>(std::move(config));
+}
+
+int serve(const cli::CommandLine& command, const Load& load, const std::string& name) {
+    const config::LoadResult loaded = load();
     if (!loaded.config) {
         std::cerr << cli::describe_problems(loaded);
         return cli::exit_configuration;
     }
-    auto config = std::make_shared<config::Config>(*loaded.config);
-    if (command.log_level) config->logging.level = *command.log_level;
-    if (command.log_format) config->logging.format = *command.log_format;
-
+    const auto config = with_options(*loaded.config, command);
     config::Log log{config->logging.level};
     cli::log_warnings(loaded, log);
     admin::LogLines lines;
     master::MasterOptions options;
     options.config_name = name;
+    options.load = [&command, &load] {
+        const config::LoadResult again = load();
+        return master::Checked{again.config ? with_options(*again.config, command) : nullptr,
+                               cli::describe_problems(again)};
+    };
     options.format = [&lines](const config::LogRecord& record, bool json) {
         std::string text;
         if (json) {
@@ -56,7 +71,7 @@ int serve(const cli::CommandLine& command, const config::LoadResult& loaded, con
         }
         return text;
     };
-    return master::run_master(options, std::move(config), log);
+    return master::run_master(options, config, log);
 }
 
 /// A stack.yaml that stands in no file.
@@ -65,7 +80,9 @@ int serve_text(const std::string& text, const std::string& name, bool print) {
         std::cout << text;
         return cli::exit_done;
     }
-    return serve({}, cli::check_text(text, name, std::filesystem::current_path().string()), name);
+    const std::string folder = std::filesystem::current_path().string();
+    return serve(
+        {}, [&] { return cli::check_text(text, name, folder); }, name);
 }
 
 int complain(const std::string& complaint, const std::string& hint) {
@@ -115,6 +132,7 @@ int run(const cli::CommandLine& command) {
         default:
             break;
     }
+    if (cli::is_asked(command.verb)) return cli::ask(command, std::cout, std::cerr);
     const auto file = cli::config_file(command);
     if (!file) {
         std::cerr << "edgeproxy: " << cli::no_config << '\n';
@@ -126,7 +144,8 @@ int run(const cli::CommandLine& command) {
         case cli::Verb::explain:
             return cli::run_explain(*file, std::cout, std::cerr);
         default:
-            return serve(command, cli::load_and_check(*file, true), *file);
+            return serve(
+                command, [&file] { return cli::load_and_check(*file, true); }, *file);
     }
 }
 

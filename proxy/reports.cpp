@@ -14,18 +14,25 @@ using std::chrono::seconds;
 Reports::Reports(const Running& running) : running_(running) {}
 
 void Reports::serve(boost::asio::io_context& io, std::vector<control::ListenerSocket>& sockets) {
-    const config::Metrics& wanted = running_.config->metrics;
-    if (!wanted.enabled) return;
+    if (!running_.config->metrics.enabled) return;
     metrics_ = std::make_unique<admin::Metrics>(sources());
-    admin::Answers answers;
-    answers.metrics_path = wanted.path;
-    answers.metrics = [this] { return metrics_->scrape(); };
-    answers.live = [this] { return admin::loops_turn(running_.lanes->cells(), std::chrono::steady_clock::now()); };
-    answers.readiness = [this] { return readiness(); };
-    server_ = std::make_unique<admin::Server>(io, std::move(answers));
+    server_ = std::make_unique<admin::Server>(io, answers());
     for (control::ListenerSocket& socket : sockets) {
         if (socket.name == control::metrics_listener && socket.fd) server_->listen(std::move(socket.fd));
     }
+}
+
+admin::Answers Reports::answers() {
+    admin::Answers answers;
+    answers.metrics_path = running_.config->metrics.path;
+    answers.metrics = [this] { return metrics_->scrape(); };
+    answers.live = [this] { return admin::loops_turn(running_.lanes->cells(), std::chrono::steady_clock::now()); };
+    answers.readiness = [this] { return readiness(); };
+    return answers;
+}
+
+void Reports::follow() {
+    if (server_) server_->set_answers(answers());
 }
 
 void Reports::stop() {
@@ -79,7 +86,8 @@ admin::MetricSources Reports::sources() {
     admin::MetricSources sources;
     sources.build = {EDGEPROXY_VERSION, "", "g++ " __VERSION__, OPENSSL_VERSION_TEXT, NGHTTP2_VERSION,
                      BOOST_LIB_VERSION};
-    sources.start_time = duration_cast<seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    sources.start_time = running_.started_at;
+    sources.master = [this] { return running_.master; };
     sources.registry = &running_.registry;
     sources.lanes = running_.lanes->cells();
     sources.ready = [this] { return readiness().ready; };

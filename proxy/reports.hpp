@@ -16,9 +16,12 @@ class Reports {
 
     /// Serves on the sockets among `sockets` that are the metrics listener's, if the configuration wants it.
     void serve(boost::asio::io_context& io, std::vector<control::ListenerSocket>& sockets);
+    /// The configuration was reloaded.
+    void follow();
     void stop();
 
  private:
+    admin::Answers answers();
     admin::MetricSources sources();
     admin::Readiness readiness() const;
     std::vector<admin::PoolSample> pools() const;

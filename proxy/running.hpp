@@ -31,8 +31,10 @@ struct Running {
     io::Clock clock = io::Clock::real();
     config::Log log;
     std::shared_ptr<const config::Config> config;
+    std::int64_t started_at = 0;                   ///< of the master, seconds since 1970
+    control::MasterStatus master;                  ///< what it counts, as it said last
     std::string config_hash;                       ///< the beginning of the SHA-256 of the canonical long form
-    std::unique_ptr<admin::AccessLog> access_log;  ///< null = off
+    std::unique_ptr<admin::AccessLog> access_log;  ///< there, although it may be off
     std::unique_ptr<admin::LogWriter> log_writer;
     std::unique_ptr<admin::LogThread> log_thread;
     admin::Registry registry;

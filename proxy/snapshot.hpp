@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.hpp"
@@ -62,6 +63,10 @@ struct ListenerPlan {
 
 /// One configuration, ready to serve: immutable, shared by every reactor. Pools and their notes live outside and
 /// longer.
+///
+/// A reload makes another one beside it. Each reactor then follows by message: its lane, its listeners and its
+/// connections go over to the new one at once, while an exchange keeps the one that it began with to its end (a tunnel
+/// lets go of it).
 struct Snapshot {
     explicit Snapshot(std::shared_ptr<const config::Config> from) : config(std::move(from)), router(config->routes) {}
 
@@ -71,6 +76,53 @@ struct Snapshot {
     std::vector<ListenerPlan> listeners;
     std::vector<std::shared_ptr<const tls::Context>> contexts;
     std::shared_ptr<const tls::Identities> identities;  ///< null when no listener has TLS
+
+    /// The listener whose counters have that index, or null.
+    const ListenerPlan* find_listener(std::size_t index) const {
+        for (const ListenerPlan& listener : listeners) {
+            if (listener.index == index) return &listener;
+        }
+        return nullptr;
+    }
+};
+
+/// One lane's hold on a snapshot, counted without atomics. Made by the control thread; from its first use on, touched
+/// by one reactor only. When the last reference goes, `give_back` is called there and carries the snapshot to where it
+/// may be destroyed: the control thread.
+class SnapshotRef {
+ public:
+    using GiveBack = std::function<void(std::shared_ptr<const Snapshot>)>;
+
+    SnapshotRef() = default;
+    explicit SnapshotRef(std::shared_ptr<const Snapshot> snapshot, GiveBack give_back = {})
+        : hold_(new Hold{std::move(snapshot), std::move(give_back), 1}) {}
+    SnapshotRef(const SnapshotRef& other) : hold_(other.hold_) {
+        if (hold_ != nullptr) ++hold_->users;
+    }
+    SnapshotRef(SnapshotRef&& other) noexcept : hold_(std::exchange(other.hold_, nullptr)) {}
+    SnapshotRef& operator=(SnapshotRef other) noexcept {
+        std::swap(hold_, other.hold_);
+        return *this;
+    }
+    ~SnapshotRef() { reset(); }
+
+    void reset() {
+        Hold* const hold = std::exchange(hold_, nullptr);
+        if (hold == nullptr || --hold->users > 0) return;
+        const std::unique_ptr<Hold> last(hold);
+        if (last->give_back) last->give_back(std::move(last->snapshot));
+    }
+    explicit operator bool() const { return hold_ != nullptr; }
+    const Snapshot& operator*() const { return *hold_->snapshot; }
+    const Snapshot* operator->() const { return hold_->snapshot.get(); }
+
+ private:
+    struct Hold {
+        std::shared_ptr<const Snapshot> snapshot;
+        GiveBack give_back;
+        std::size_t users;
+    };
+    Hold* hold_ = nullptr;
 };
 
 /// What a snapshot is made of besides the configuration; all of it outlives the snapshot.

@@ -46,6 +46,9 @@ void Pools::configure(const std::vector<config::Pool>& pools, const Tls& tls) {
         }
     }
     names_.set(hosts);
+}
+
+void Pools::close_others(const std::vector<config::Pool>& pools) {
     for (const auto& known : entries_) {
         const bool stays =
             std::any_of(pools.begin(), pools.end(), [&](const auto& p) { return p.name == known.first; });

@@ -52,10 +52,12 @@ class Pools {
 
     // ---- control thread
 
-    /// Adopts the pools of a configuration: the first, or a reload's.
+    /// Adopts the pools of a configuration: the first, or a reload's. Others stay as they are.
     /// `tls`: of pools with https endpoints, by name.
     using Tls = std::map<std::string, TlsOfPool, std::less<>>;
     void configure(const std::vector<config::Pool>& pools, const Tls& tls = {});
+    /// Closes those that are not among `pools`, once nobody routes to them any more.
+    void close_others(const std::vector<config::Pool>& pools);
     /// Fails every line and lets external endpoints leave.
     void close();
     Roster* roster(std::string_view name) const;

@@ -213,6 +213,22 @@ void Roster::pool_status(control::PoolState state) {
     weigh();
 }
 
+void Roster::rest(const std::string& name, bool resting) {
+    if (resting) {
+        resting_.insert(name);
+    } else {
+        resting_.erase(name);
+    }
+    for (auto& member : members_) {
+        if (member->leaving() || member->endpoint.name() != name) continue;
+        log(config::LogLevel::info, "endpoint_rests", resting ? "gets no new requests" : "gets requests again",
+            *member);
+        apply(*member);
+    }
+    weigh();
+    if (!resting) pool_.pump(clock_.now());
+}
+
 // ---- verdicts
 
 void Roster::worker_ready(control::Incarnation incarnation) {
@@ -338,8 +354,11 @@ void Roster::report_drained(Member& member, std::uint64_t left_over) {
 
 void Roster::apply(Member& member) {
     auto state = EndpointState::starting;
-    if (member.life == Member::Life::ready)
-        state = member.sick(clock_.now()) ? EndpointState::suspect : EndpointState::ready;
+    if (member.life == Member::Life::ready) {
+        state = resting_.count(member.endpoint.name()) != 0 ? EndpointState::draining
+                : member.sick(clock_.now())                 ? EndpointState::suspect
+                                                            : EndpointState::ready;
+    }
     Gate& gate = member.endpoint.gate();
     if (gate.read().state() != state) gate.set_state(state);
 }

@@ -81,6 +81,8 @@ class Roster {
     void worker_drain(control::Incarnation incarnation, io::Duration timeout);
     void worker_gone(control::Incarnation incarnation);
     void pool_status(control::PoolState state);
+    /// The endpoints of that name get no new requests, or get them again. Sticks to the name.
+    void rest(const std::string& name, bool resting);
 
     // ---- from probes
     void worker_ready(control::Incarnation incarnation);
@@ -144,6 +146,7 @@ class Roster {
     const Events events_;
     control::PoolState state_;
     bool closed_ = false;
+    std::set<std::string> resting_;   ///< names that get no new requests, by somebody's wish
     std::set<std::string> seasoned_;  ///< slots that had a ready worker before: the next one is a replacement
     std::map<std::string, std::vector<config::Address>> names_;  ///< host -> last good addresses
     std::map<control::Incarnation, HangWatch> watches_;

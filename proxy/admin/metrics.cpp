@@ -41,6 +41,7 @@ class Metrics::Collector final : public prometheus::Collectable {
             families.gauge("edgeproxy_config_info", "The configuration in force.", {"hash"})
                 .add({sources_.config_hash()}, 1);
         }
+        if (sources_.master) add_master(families);
         add_certificates(families);
         Family& dropped = families.counter("edgeproxy_log_messages_dropped_total",
                                            "Log lines lost: full ring, full disk or a slow reader.", {"log"});
@@ -85,6 +86,28 @@ class Metrics::Collector final : public prometheus::Collectable {
             .add({}, static_cast<double>(usage.open_fds));
         families.gauge("process_max_fds", "Limit of open descriptors.").add({}, static_cast<double>(usage.max_fds));
         families.gauge("process_start_time_seconds", "Start of the proxy process, Unix time.").add({}, process_start_);
+    }
+
+    /// What the master counts: reloads, and who was turned away at its control socket.
+    void add_master(Families& families) const {
+        constexpr std::array<const char*, control::reload_results> results{"ok", "refused", "failed"};
+        constexpr std::array<const char*, control::control_refusals> reasons{"too_many", "not_allowed", "malformed",
+                                                                             "too_late", "unread"};
+        const control::MasterStatus master = sources_.master();
+        Family& reloads =
+            families.counter("edgeproxy_config_reloads_total", "Reloads of the configuration.", {"result"});
+        for (std::size_t i = 0; i < results.size(); ++i)
+            reloads.add({results[i]}, static_cast<double>(master.reloads[i]));
+        families.gauge("edgeproxy_config_last_reload_successful", "1 unless the last reload was refused or failed.")
+            .add({}, master.last_ok ? 1 : 0);
+        families
+            .gauge("edgeproxy_config_last_reload_success_timestamp_seconds",
+                   "When the configuration in force became it, Unix time.")
+            .add({}, static_cast<double>(master.last_ok_at));
+        Family& refused = families.counter("edgeproxy_control_refused_total",
+                                           "Clients of the control socket that were turned away.", {"reason"});
+        for (std::size_t i = 0; i < reasons.size(); ++i)
+            refused.add({reasons[i]}, static_cast<double>(master.refused[i]));
     }
 
     const MetricSources sources_;

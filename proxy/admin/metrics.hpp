@@ -69,11 +69,12 @@ struct OverloadSample {
 /// an empty function stands for "there is none".
 struct MetricSources {
     BuildInfo build;
-    std::int64_t start_time = 0;  ///< of the program (the master's, if it told), seconds since 1970
+    std::int64_t start_time = 0;  ///< of the program, that is of the master: seconds since 1970
     const Registry* registry = nullptr;
     std::vector<const LaneCells*> lanes;  ///< in order of reactor index
     std::function<bool()> ready;
     std::function<std::string()> config_hash;
+    std::function<control::MasterStatus()> master;  ///< as it said last
     std::function<std::vector<PoolSample>()> pools;
     std::function<std::vector<control::WorkerUsage>()> workers;  ///< the last message of each slot
     std::function<std::vector<CertificateSample>()> certificates;

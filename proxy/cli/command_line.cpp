@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 
@@ -12,17 +13,18 @@ namespace edgeproxy::cli {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> verbs{"serve", "check", "explain", "version",
-                                                "help"};  // in the order of Verb
-constexpr std::array<std::string_view, 19> later_verbs{
-    "proxy",    "reload", "status", "top", "restart", "scale",      "drain",       "undrain", "stop",  "logs",
-    "requests", "cert",   "schema", "man", "init",    "completion", "healthcheck", "upgrade", "reopen"};
-constexpr std::array<std::string_view, 12> later_options{
-    "--set",  "--color",    "--no-color",        "--socket",         "--json", "--request",
-    "--diff", "--defaults", "--require-healthy", "--allow-dev-cert", "-q",     "-s"};
-constexpr std::array<std::string_view, 16> options{
-    "-c",     "--config", "--format",  "--strict", "--no-files", "--check-only", "--log-level", "--log-format",
-    "--help", "-h",       "--version", "-v",       "-V",         "-t",           "-T",          "-help"};
+constexpr std::array<std::string_view, 13> verbs{
+    "serve",   "check", "explain", "version", "help", "status", "reload",
+    "restart", "scale", "drain",   "undrain", "stop", "upgrade"};  // in the order of Verb
+constexpr std::array<std::string_view, 11> later_verbs{"proxy", "top",  "logs",       "requests",    "cert",  "schema",
+                                                       "man",   "init", "completion", "healthcheck", "reopen"};
+constexpr std::array<std::string_view, 11> later_options{
+    "--set",      "--color",           "--no-color",       "--socket", "--request", "--diff",
+    "--defaults", "--require-healthy", "--allow-dev-cert", "-q",       "-s"};
+constexpr std::array<std::string_view, 20> options{
+    "-c",           "--config", "--format",  "--strict",  "--no-files", "--check-only", "--log-level",
+    "--log-format", "--help",   "-h",        "--version", "-v",         "-V",           "-t",
+    "-T",           "-help",    "--control", "--json",    "--dry-run",  "--now"};
 
 std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
@@ -68,6 +70,8 @@ class Parser {
     void operand(std::string_view word) {
         if (verb_written_) {
             if (command_.verb == Verb::help) return;  // `help check`: one page says it all
+            if (takes_pool() && command_.pool.empty()) return name_pool(word);
+            if (command_.verb == Verb::scale && !counted_) return name_count(word);
             return complain("unexpected argument " + in_quotes(word),
                             word.ends_with(".yaml") ? "write -c " + std::string(word) : "");
         }
@@ -81,6 +85,32 @@ class Parser {
         } else {
             unknown_command(word);
         }
+    }
+
+    bool takes_pool() const {
+        return command_.verb == Verb::restart || command_.verb == Verb::scale || command_.verb == Verb::drain ||
+               command_.verb == Verb::undrain;
+    }
+
+    /// POOL or POOL/WORKER.
+    void name_pool(std::string_view word) {
+        const auto slash = word.find('/');
+        command_.pool = word.substr(0, slash);
+        if (slash == std::string_view::npos) {
+            if (command_.pool.empty()) complain("a pool needs a name");
+            return;
+        }
+        command_.worker = word.substr(slash + 1);
+        if (command_.pool.empty() || command_.worker.empty()) complain(in_quotes(word) + " is no POOL/WORKER");
+        if (command_.verb == Verb::scale) complain("scale takes a pool, not a worker");
+    }
+
+    void name_count(std::string_view word) {
+        constexpr unsigned most = 1024;
+        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), command_.count);
+        counted_ = true;
+        if (error != std::errc{} || end != word.data() + word.size() || command_.count < 1 || command_.count > most)
+            complain(in_quotes(word) + " is no number of workers", "1 to " + std::to_string(most));
     }
 
     void unknown_command(std::string_view word) {
@@ -101,6 +131,8 @@ class Parser {
             if (complaint_.empty() && command_.config.empty()) complain("option " + in_quotes(name) + " needs a file");
         } else if (word.starts_with("-c") && !word.starts_with("--")) {
             command_.config = word.substr(2);
+        } else if (name == "--control") {
+            take(name, given, command_.control);
         } else if (name == "--format" || name == "--log-level" || name == "--log-format") {
             std::string value;
             take(name, given, value);
@@ -118,6 +150,9 @@ class Parser {
         if (name == "--version" || name == "-v" || name == "-V") return become(Verb::version);
         if (name == "-t" || name == "--check-only") return become(Verb::check);
         if (name == "-T") return become(Verb::explain);
+        if (name == "--json") return command_.json = true;
+        if (name == "--dry-run") return command_.dry_run = true;
+        if (name == "--now") return command_.now = true;
         if (name == "--strict") return command_.strict = check_only_ = true;
         if (name != "--no-files") return false;
         command_.files = false;
@@ -174,11 +209,30 @@ class Parser {
             complain("--format, --strict and --no-files belong to check", "write edgeproxy check");
         const bool logs = command_.log_level || command_.log_format;
         if (logs && verb != Verb::serve && verb != Verb::help) complain("--log-level and --log-format belong to serve");
+        if (verb != Verb::help) check_control_options();
+    }
+
+    void check_control_options() {
+        const Verb verb = command_.verb;
+        const std::string name(verbs[static_cast<std::size_t>(verb)]);
+        if (command_.json && verb != Verb::status) complain("--json belongs to status");
+        if (command_.dry_run && verb != Verb::reload) complain("--dry-run belongs to reload");
+        if (command_.now && verb != Verb::stop) complain("--now belongs to stop");
+        if (!command_.control.empty() && !is_asked(verb))
+            complain("--control belongs to the commands for a running edgeproxy");
+        if (!takes_pool()) return;
+        if (command_.pool.empty()) complain(name + " needs a pool", "write edgeproxy " + name + " POOL");
+        if (verb == Verb::scale && !command_.pool.empty() && !counted_)
+            complain("scale needs a number of workers", "write edgeproxy scale " + command_.pool + " N");
+        const bool resting = verb == Verb::drain || verb == Verb::undrain;
+        if (resting && !command_.pool.empty() && command_.worker.empty())
+            complain(name + " needs a worker or an endpoint", "write edgeproxy " + name + " POOL/WORKER");
     }
 
     std::span<const char* const> rest_;
     CommandLine command_;
     bool verb_written_ = false;
+    bool counted_ = false;     // scale's number was given
     bool check_only_ = false;  // an option that only `check` understands was given
     std::string complaint_, hint_;
 };

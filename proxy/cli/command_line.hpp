@@ -11,7 +11,11 @@
 
 namespace edgeproxy::cli {
 
-enum class Verb { serve, check, explain, version, help };
+/// From `status` on: asked of the running edgeproxy, over its control socket.
+enum class Verb { serve, check, explain, version, help, status, reload, restart, scale, drain, undrain, stop, upgrade };
+inline bool is_asked(Verb verb) {
+    return verb >= Verb::status;
+}
 enum class CheckFormat { human, headlines, json };
 
 /// What was asked for. Values of the command line win over those of the file.
@@ -23,6 +27,13 @@ struct CommandLine {
     bool strict = false;  ///< check: warnings fail
     std::optional<config::LogLevel> log_level;
     std::optional<config::LogFormat> log_format;
+    std::string control;   ///< path of the control socket; empty = by the configuration
+    bool json = false;     ///< status
+    bool dry_run = false;  ///< reload
+    bool now = false;      ///< stop
+    std::string pool;      ///< restart, scale, drain, undrain
+    std::string worker;    ///< written POOL/WORKER; empty = the whole pool
+    unsigned count = 0;    ///< scale
 
     bool operator==(const CommandLine&) const = default;
 };

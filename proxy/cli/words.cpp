@@ -11,26 +11,26 @@ constexpr std::string_view help = R"(  edgeproxy -c stack.yaml                ru
   edgeproxy dev main:app                 https here, new code with each save
   edgeproxy run -- COMMAND               without a file; both have --help
   edgeproxy check -c stack.yaml          find every mistake, start nothing
-  edgeproxy explain -c stack.yaml        show every setting with its value
+  edgeproxy reload -c stack.yaml         take over what changed in the file
 
-edgeproxy is TLS, HTTP/2, balancing and the supervision of app workers in one
-program and one file. The smallest file:
+TLS, HTTP/2, balancing and the supervision of app workers in one program and
+one file. The smallest: listen: ":8443"; tls: dev; app: uvicorn main:app
 
-  listen: ":8443"
-  tls: dev
-  app: uvicorn main:app
-
-Commands: serve (the default), dev, run, check, explain, version, help
   -c, --config FILE       else $EDGEPROXY_CONFIG, ./stack.yaml,
                           /etc/edgeproxy/stack.yaml
-serve:
-  --log-level LEVEL       trace, debug, info, warn, error
-  --log-format FORMAT     auto, console, json
-check:
-  --format FORMAT         human, short, json
-  --strict                warnings fail as well
-  --no-files              without certificates, users, programs, directories
-Exit codes: 0 done, 2 command line, 3 configuration, 4 cannot bind
+serve (the default)       --log-level LEVEL (trace debug info warn error),
+                          --log-format auto|console|json
+check (-t)                --format human|short|json, --no-files,
+                          --strict: warnings fail as well
+explain                   every setting with its value
+version, help
+Asked of the running one, found by its file or by --control SOCKET:
+  status [--json]         pools and workers
+  reload [--dry-run]      read the file again; --dry-run prints the difference
+  restart POOL[/WORKER]   scale POOL N     drain, undrain POOL/WORKER
+  stop [--now]            upgrade
+Exit codes: 0 done, 2 command line, 3 configuration, 4 cannot bind, 5 workers
+do not start, 6 nobody runs, 7 refused, 8 forced end
 )";
 
 std::string_view compiler() {

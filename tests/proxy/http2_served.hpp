@@ -61,8 +61,9 @@ struct Served {
     explicit Served(std::shared_ptr<config::Config> config = plan(), bool speaks = true)
         : by_hand(!speaks), talks(speaks) {
         lane.cells = &cells;
-        lane.snapshot = make_snapshot(std::move(config), {registry, nullptr, [](const auto&) { return nullptr; },
-                                                          [](const auto&) { return nullptr; }});
+        lane.snapshot =
+            SnapshotRef(make_snapshot(std::move(config), {registry, nullptr, [](const auto&) { return nullptr; },
+                                                          [](const auto&) { return nullptr; }}));
         auto [ours, theirs] = io::socket_pair();
         far = std::move(theirs);
         lane.reactor.spawn(serve(std::make_unique<Connection>(lane, lane.snapshot->listeners[0], std::move(ours),

@@ -42,8 +42,8 @@ std::shared_ptr<config::Config> plan() {
 struct Served {
     Served() {
         lane.cells = &cells;
-        lane.snapshot = make_snapshot(
-            plan(), {registry, nullptr, [](const auto&) { return nullptr; }, [](const auto&) { return nullptr; }});
+        lane.snapshot = SnapshotRef(make_snapshot(
+            plan(), {registry, nullptr, [](const auto&) { return nullptr; }, [](const auto&) { return nullptr; }}));
         auto [ours, theirs] = io::socket_pair();
         far = std::move(theirs);
         near = std::move(ours);

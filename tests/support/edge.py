@@ -102,14 +102,21 @@ class Edge:
 
     def write(self):
         """The file with ports of this start."""
-        stack = merge(self.base(), self.given)
+        self.ports = {}
+        self.stack = Path(self.cwd or self.folder) / f"stack-{self.mark[:8]}.yaml"
+        self.rewrite()
+
+    def rewrite(self, over=None):
+        """The file with `over` laid on it and the ports that it has already, for a reload. Gives its text."""
+        stack = merge(merge(self.base(), self.given), over or {})
         if "routes" not in stack and "app" not in stack:
             stack["routes"] = [{"pool": name} for name in list(stack.get("pools", {}))[:1]]
-        self.ports = {}
         text = re.sub(r"\{port:(\w+)\}", lambda found: str(self.ports.setdefault(found[1], free_port())),
                       yaml.safe_dump(stack, sort_keys=False))
-        self.stack = Path(self.cwd or self.folder) / f"stack-{self.mark[:8]}.yaml"
-        self.stack.write_text(text)
+        beside = self.stack.with_suffix(".new")
+        beside.write_text(text)
+        beside.replace(self.stack)  # at once, as editors do
+        return text
 
     def start(self, wait="ready"):
         """`wait`: ready = /readyz says 200; live = /livez does; ends = the process ends; nothing."""
@@ -248,6 +255,10 @@ class Edge:
         fitting = [value for (key, have), value in self.metrics().items()
                    if key == name and set(labels.items()) <= set(have)]
         return sum(fitting) if fitting else None
+
+    def command(self, verb, *arguments, timeout=60):
+        """One command for this running edgeproxy, found by its file."""
+        return run(verb, *arguments, "-c", self.stack, cwd=self.cwd or self.folder, env=self.env, timeout=timeout)
 
     # how it ends
 

@@ -294,7 +294,7 @@ TEST_CASE("an exchange connects, the next one reuses the connection, and a leavi
     CHECK(series[0].cells[0].connects.value() == 1);
     CHECK(series[0].cells[0].reused.value() == 1);
 
-    shop.pools->configure({});  // the endpoint leaves
+    shop.pools->close_others({});  // the endpoint leaves
     shop.settle();
     CHECK(shop.status("a")->idle_connections == 0);
     CHECK(use_once(request) == "fresh");  // what is under way may still connect

@@ -374,6 +374,7 @@ TEST_CASE("a reload changes external endpoints under way", "[upstream][roster]")
 
     SECTION("a pool that leaves the configuration drains and may come back") {
         shop.pools->configure({});
+        shop.pools->close_others({});
         shop.settle();
         CHECK(requests.ask().said() == "pool_down");
         shop.pools->configure({two()});
@@ -401,6 +402,27 @@ TEST_CASE("at the final stop nobody waits any longer, what is served is finished
     shop.pools->configure({managed("app", 1)});  // open again: there is hope
     shop.settle();
     CHECK(requests.ask().said() == "waits");
+}
+
+TEST_CASE("an endpoint that rests gets nothing new, whoever the worker is, until it is woken", "[upstream][roster]") {
+    Workshop shop{managed("app", 2)};
+    Requests requests{shop};
+    shop.up(1, 0), shop.ready(1);
+    shop.up(2, 1), shop.ready(2);
+    shop.roster().rest("app-1", true);
+    shop.settle();
+    CHECK(requests.ask().said() == "app-2");
+    CHECK(requests.ask().said() == "app-2");
+    Request& late = requests.ask();
+    CHECK(late.said() == "waits");
+    CHECK(shop.state("app-1") == "draining");
+    shop.gone(1);
+    shop.up(3, 0), shop.ready(3);
+    shop.settle();
+    CHECK(late.said() == "waits");
+    shop.roster().rest("app-1", false);
+    shop.settle();
+    CHECK(late.said() == "app-1");
 }
 
 TEST_CASE("every address of a name becomes an endpoint, and the last good answer is kept", "[upstream][roster]") {

@@ -10,7 +10,7 @@ namespace {
 // The fields of each message in the order of their bytes. Both directions walk this one list.
 template <class A>
 void fields(A& a, Hello& m) {
-    a(m.version, m.epoch, m.master_pid);
+    a(m.version, m.epoch, m.master_pid, m.started_at);
 }
 template <class A>
 void fields(A& a, config::Address& m) {
@@ -18,7 +18,7 @@ void fields(A& a, config::Address& m) {
 }
 template <class A>
 void fields(A& a, ListenerSocket& m) {
-    a(m.name, m.address, m.fd);
+    a(m.id, m.name, m.address, m.fd);
 }
 template <class A>
 void fields(A& a, KeyMaterial& m) {
@@ -44,6 +44,30 @@ void fields(A& a, KeysResult& m) {
 template <class A>
 void fields(A& a, ConfigMessage& m) {
     a(m.generation, m.text);
+}
+template <class A>
+void fields(A& a, Commit& m) {
+    a(m.generation);
+}
+template <class A>
+void fields(A& a, Forget& m) {
+    a(m.generation);
+}
+template <class A>
+void fields(A& a, Committed& m) {
+    a(m.generation);
+}
+template <class A>
+void fields(A& a, ListenerDrained& m) {
+    a(m.id);
+}
+template <class A>
+void fields(A& a, MasterStatus& m) {
+    a(m.reloads, m.last_ok, m.last_ok_at, m.refused);
+}
+template <class A>
+void fields(A& a, EndpointRest& m) {
+    a(m.pool, m.endpoint, m.resting);
 }
 template <class A>
 void fields(A& a, WorkerUp& m) {
@@ -200,7 +224,8 @@ class Writer {
         if (!fd) failed = true;  // a bug of the sender: this message is nothing without it
         out.fds.push_back(std::move(fd));
     }
-    void write(std::array<std::uint64_t, restart_reasons>& values) {
+    template <std::size_t N>
+    void write(std::array<std::uint64_t, N>& values) {
         for (const std::uint64_t value : values) number(value);
     }
 
@@ -284,7 +309,8 @@ class Reader {
             fd = std::move(fds_[next_fd_++]);
         }
     }
-    void read(std::array<std::uint64_t, restart_reasons>& values) {
+    template <std::size_t N>
+    void read(std::array<std::uint64_t, N>& values) {
         for (std::uint64_t& value : values) value = number<std::uint64_t>();
     }
 
@@ -372,11 +398,16 @@ Result<Message> decode(std::span<const char> bytes, std::vector<io::UniqueFd> fd
 
 const char* name(const Message& message) {
     static constexpr std::array<const char*, std::variant_size_v<Message>> names{
-        "hello",        "log_files",     "listeners",   "key_material", "config",         "worker_up",
-        "worker_drain", "worker_gone",   "pool_status", "worker_usage", "drain_all",      "listeners_closed",
-        "ping",         "config_result", "ready",       "worker_ready", "start_rejected", "worker_drained",
-        "suspect",      "resumed",       "hung",        "unhealthy",    "healthy",        "stats",
-        "drained",      "pong"};
+        "hello",       "log_files",       "listeners",      "key_material",
+        "config",      "worker_up",       "worker_drain",   "worker_gone",
+        "pool_status", "worker_usage",    "drain_all",      "listeners_closed",
+        "ping",        "keys_changed",    "config_result",  "keys_result",
+        "ready",       "worker_ready",    "start_rejected", "worker_drained",
+        "suspect",     "resumed",         "hung",           "unhealthy",
+        "healthy",     "stats",           "drained",        "pong",
+        "commit",      "forget",          "master_status",  "endpoint_rest",
+        "committed",   "listener_drained"};
+    static_assert(names.back() != nullptr, "a message without a name");
     return names[message.index()];
 }
 

@@ -30,6 +30,12 @@
 /// builds everything, answers ConfigResult {ok}; then it accepts on the listeners and answers Ready. `ok = false` ends
 /// the program at the first start (exit 3). Ready says "I accept"; it does not wait for any worker.
 ///
+/// Reload, in two phases. The master sends Listeners (all sockets of the new configuration, known ones again),
+/// KeyMaterial and ConfigMessage with the next generation, in this order. A proxy that serves already prepares it
+/// beside the one that serves and answers ConfigResult; nothing has changed yet. Then Commit: every reactor takes the
+/// new one over, -> Committed; or Forget. For each socket that the new one does not have: accept until empty, close it,
+/// -> ListenerDrained. A proxy that ends before Committed leaves the old configuration the committed one.
+///
 /// A worker's life, seen by the proxy:
 ///
 /// - WorkerUp: a process was started. The endpoint exists now with capacity 0. With `held` its socket listens already:
@@ -103,6 +109,7 @@ struct Hello {
     std::uint32_t version = control::version;
     std::uint64_t epoch = 0;  ///< counts the proxy processes of this run, from 1
     std::int32_t master_pid = 0;
+    std::int64_t started_at = 0;  ///< of the master: seconds since 1970
 };
 
 /// Opened by the master, since the proxy may lack the right. An absent descriptor: standard output or error as
@@ -113,7 +120,8 @@ struct LogFiles {
 
 /// One listening socket. `address` is one of the listener's addresses, or the metrics address for `metrics_listener`.
 struct ListenerSocket {
-    std::string name;  ///< `config::Listener::name`, or `metrics_listener`
+    std::uint64_t id = 0;  ///< the socket's own over the master's life: a reload tells the same one again
+    std::string name;      ///< `config::Listener::name`, or `metrics_listener`
     config::Address address;
     io::UniqueFd fd;  ///< listening, non-blocking, close-on-exec
 };
@@ -142,6 +150,35 @@ struct KeysChanged {
 struct ConfigMessage {
     std::uint64_t generation = 0;
     io::UniqueFd text;  ///< sealed memfd: canonical long form, without commands and environments of workers
+};
+
+/// The prepared configuration is the one from now on.
+struct Commit {
+    std::uint64_t generation = 0;
+};
+
+/// The prepared configuration will not come.
+struct Forget {
+    std::uint64_t generation = 0;
+};
+
+constexpr std::size_t reload_results = 3;    ///< ok, refused, failed
+constexpr std::size_t control_refusals = 5;  ///< see master::ControlRefusal
+
+/// What the master counts, for /metrics. At each start of a proxy and when it changes.
+struct MasterStatus {
+    std::array<std::uint64_t, reload_results> reloads{};
+    bool last_ok = true;          ///< of the last reload; true when there was none
+    std::int64_t last_ok_at = 0;  ///< seconds since 1970 when the configuration that serves became it
+    std::array<std::uint64_t, control_refusals> refused{};
+};
+
+/// An endpoint gets no new requests (`resting`), or gets them again; its process is left alone. Sticks to the name
+/// until it is told otherwise or the proxy ends.
+struct EndpointRest {
+    std::string pool;
+    std::string endpoint;
+    bool resting = false;
 };
 
 struct WorkerUp {
@@ -200,6 +237,16 @@ struct ConfigResult {
     std::uint64_t generation = 0;
     bool ok = false;
     std::string error;
+};
+
+/// Every reactor serves the configuration of that generation.
+struct Committed {
+    std::uint64_t generation = 0;
+};
+
+/// A socket that a committed configuration does not have any more is closed on this side.
+struct ListenerDrained {
+    std::uint64_t id = 0;
 };
 
 struct Ready {
@@ -270,10 +317,11 @@ struct Pong {
     std::uint64_t number = 0;
 };
 
-using Message = std::variant<Hello, LogFiles, Listeners, KeyMaterial, ConfigMessage, WorkerUp, WorkerDrain, WorkerGone,
-                             PoolStatus, WorkerUsage, DrainAll, ListenersClosed, Ping, KeysChanged, ConfigResult,
-                             KeysResult, Ready, WorkerReady, StartRejected, WorkerDrained, Suspect, Resumed, Hung,
-                             Unhealthy, Healthy, Stats, Drained, Pong>;
+using Message =
+    std::variant<Hello, LogFiles, Listeners, KeyMaterial, ConfigMessage, WorkerUp, WorkerDrain, WorkerGone, PoolStatus,
+                 WorkerUsage, DrainAll, ListenersClosed, Ping, KeysChanged, ConfigResult, KeysResult, Ready,
+                 WorkerReady, StartRejected, WorkerDrained, Suspect, Resumed, Hung, Unhealthy, Healthy, Stats, Drained,
+                 Pong, Commit, Forget, MasterStatus, EndpointRest, Committed, ListenerDrained>;
 
 // ---- bytes
 // --------------------------------------------------------------------------------------------------------------

@@ -14,12 +14,6 @@
 #include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
-namespace {
-
-constexpr std::uint64_t generation = 1;
-
-}  // namespace
-
 House::House(const MasterOptions& options, std::shared_ptr<const config::Config> config, config::Log& log,
              Resources resources, rlimit core)
     : options_(options),
@@ -39,7 +33,14 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
       usage_timer_(loop_),
       flush_timer_(loop_),
       keys_timer_(loop_),
-      key_watch_(config_->tls, resources_.keys) {
+      key_watch_(std::in_place, config_->tls, resources_.keys),
+      control_(
+          loop_, log_,
+          [this](const control::Request& request, std::shared_ptr<Asker> asker) { asked(request, std::move(asker)); },
+          [this] { tell_master_status(); }),
+      reload_(loop_, log_, reload_outside()),
+      started_at_(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+                      .count()) {
     for (const int number : {SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
     log_.on_records([this] { boost::asio::post(loop_, [this] { write_log(); }); });
     make_fleet();
@@ -53,11 +54,13 @@ Workplace House::make_workplace(rlimit core) {
     out.environment = own_environment();
     out.proxy = resources_.proxy;
     out.core = core;
-    out.generation = generation;
     if (resources_.runtime_dir) out.run_dir = resources_.runtime_dir->path();
     out.jitter = [this] { return std::uniform_real_distribution<double>(-1, 1)(random_); };
     out.next_incarnation = [this] { return ++last_incarnation_; };
-    out.tell_proxy = [this](control::Message message) { proxy_.send(std::move(message)); };
+    out.tell_proxy = [this](control::Message message) {
+        if (const auto* m = std::get_if<control::WorkerUsage>(&message)) usages_[{m->pool, m->slot}] = *m;
+        proxy_.send(std::move(message));
+    };
     out.print = [this](const LineOrigin& origin, std::string_view line) {
         output_.write(format_line(origin, line, json_, std::chrono::system_clock::now()));
         flush_log();
@@ -101,6 +104,7 @@ int House::run() {
     if (options_.banner && !json_) output_.write(banner(*config_, options_.config_name, resources_.sockets));
     write_log();  // what was said before there was a loop
     wait_for_signals();
+    open_control();
     tick_usage();
     watch_keys(config_->tls.reload);
     if (!proxy_.start()) {
@@ -109,6 +113,7 @@ int House::run() {
     }
     loop_.run();
     end_adopted();
+    control_.close();
     guard_.stop();
     unlink_paths(resources_.sockets);
     if (left_over_ > 0 && exit_code_ == ExitCode::done) exit_code_ = ExitCode::forced;
@@ -124,14 +129,16 @@ int House::run() {
 
 void House::greet() {
     offer_keys_again();
-    proxy_.send(control::Hello{control::version, proxy_.epoch(), ::getpid()});
+    proxy_.send(control::Hello{control::version, proxy_.epoch(), ::getpid(), started_at_});
+    tell_master_status();
     send_log_files();
     for (control::Listeners& chunk : resources_.listeners()) proxy_.send(std::move(chunk));
     for (control::KeyMaterial& pair : resources_.key_material()) proxy_.send(std::move(pair));
     auto text = control::make_sealed("configuration", config::to_yaml(*config_, {.for_proxy = true}));
     if (!text) return fail(ExitCode::failed, "cannot hand the configuration to the proxy: " + text.error().message());
-    proxy_.send(control::ConfigMessage{generation, std::move(*text)});
+    proxy_.send(control::ConfigMessage{reload_.generation(), std::move(*text)});
     if (crews_started_) fleet_.introduce();
+    for (const auto& [pool, endpoint] : resting_) proxy_.send(control::EndpointRest{pool, endpoint, true});
     if (phase_ == Phase::delaying) {
         const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - io::Clock::real().now());
         const auto drain = std::chrono::duration_cast<milliseconds>(drain_until_ - close_at_);
@@ -170,6 +177,8 @@ void House::heard(control::Message message) {
         return fleet_.hear_rejected(m->incarnation, m->why);
     }
     if (const auto* m = std::get_if<control::Stats>(&message)) return fleet_.hear_stats(*m);
+    if (const auto* m = std::get_if<control::Committed>(&message)) return reload_.heard(*m);
+    if (const auto* m = std::get_if<control::ListenerDrained>(&message)) return listener_drained(m->id);
     if (const auto* m = std::get_if<control::Drained>(&message)) {
         if (m->left_over > 0) {
             log_.warn("requests_cut", fmt::format("{} requests were cut, since the drain took too long", m->left_over));
@@ -182,6 +191,7 @@ void House::heard(control::Message message) {
 }
 
 void House::config_result(const control::ConfigResult& result) {
+    if (reload_.heard(result)) return;
     if (!result.ok) {
         log_.error("config_refused", "the proxy refuses the configuration: " + result.error);
         return proxy_.kill();  // at the first start that ends us; later it is tried again
@@ -195,6 +205,8 @@ void House::config_result(const control::ConfigResult& result) {
 
 void House::proxy_changed(bool ready) {
     fleet_.proxy_changed(ready);
+    if (!ready) close_leaving();
+    reload_.proxy_changed(ready);
     look_at_crews();
 }
 
@@ -243,7 +255,8 @@ void House::on_signal(int number) {
             interrupted_ = true;
             return begin_stop(signal_name(number));
         case SIGHUP:
-            return fleet_.roll_all(control::RestartReason::reload);
+            if (!options_.load) return fleet_.roll_all(control::RestartReason::reload);
+            return reload_.ask(true, false, nullptr, "SIGHUP");
         case SIGTTIN:
         case SIGTTOU:
             return scale_first(number == SIGTTIN ? 1 : -1);

@@ -7,15 +7,19 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "upstream/master/control_socket.hpp"
 #include "upstream/master/fleet.hpp"
 #include "upstream/master/guard.hpp"
 #include "upstream/master/notify.hpp"
 #include "upstream/master/output.hpp"
 #include "upstream/master/proxy_process.hpp"
+#include "upstream/master/reload.hpp"
 #include "upstream/master/resources.hpp"
+#include "upstream/master/status.hpp"
 #include "upstream/master/supervisor.hpp"
 #include "upstream/master/watch.hpp"
 
@@ -62,6 +66,28 @@ class House {
     void scale_first(int by);
     void reopen_logs();
 
+    // Reload.
+    Reload::Outside reload_outside();
+    std::vector<std::string> adopt(std::shared_ptr<const config::Config> config, Resources resources);
+    std::vector<std::string> adopt_pools();
+    void follow_logging();
+    void follow_keys();
+    void listener_drained(std::uint64_t id);
+    void forget_path(const ListenSocket& socket);
+    void close_leaving();
+    void tell_master_status();
+
+    // Commands.
+    void open_control();
+    const char* phase_word() const;
+    PoolView view_of_crew(const Crew& crew) const;
+    StatusView status() const;
+    void asked(const control::Request& request, std::shared_ptr<Asker> asker);
+    void asked_to_stop(bool now, Asker& asker);
+    void asked_about_pool(const control::Request& request, const config::Pool& pool, std::shared_ptr<Asker> asker);
+    void asked_to_restart(Crew& crew, const std::string& worker, std::shared_ptr<Asker> asker);
+    void asked_to_rest(const config::Pool& pool, const std::string& endpoint, bool resting, Asker& asker);
+
     // The end.
     void begin_stop(const std::string& why);
     void close_listeners();
@@ -92,12 +118,12 @@ class House {
     void tick_usage();
 
     const MasterOptions& options_;
-    const std::shared_ptr<const config::Config> config_;
+    std::shared_ptr<const config::Config> config_;
     config::Log& log_;
     Resources resources_;
     boost::asio::io_context loop_{1};
     Output output_;
-    const bool json_;
+    bool json_;
     std::mt19937 random_;
     control::Incarnation last_incarnation_ = 0;
     Workplace workplace_;
@@ -108,9 +134,16 @@ class House {
     std::vector<std::unique_ptr<Watch>> watches_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer phase_timer_, force_timer_, usage_timer_, flush_timer_, keys_timer_;
-    KeyWatch key_watch_;
+    std::optional<KeyWatch> key_watch_;                     // made anew by a reload
     std::map<std::size_t, CertificateFiles> offered_keys_;  // to the proxy, by certificate, until it has answered
     std::uint64_t keys_number_ = 0;                         // of the last KeysChanged
+    std::map<std::pair<std::string, std::uint32_t>, control::WorkerUsage> usages_;  // by pool and slot, as told last
+    std::set<std::string> late_pools_;                                              // came by a reload
+    std::set<std::pair<std::string, std::string>> resting_;  // pool and endpoint that get no new requests
+    std::vector<ListenSocket> leaving_sockets_;              // until the proxy has closed its copies
+    ControlSocket control_;
+    Reload reload_;
+    const std::int64_t started_at_;  // seconds since 1970
     Phase phase_ = Phase::running;
     TimePoint close_at_{}, drain_until_{}, deadline_{};
     int exit_code_ = ExitCode::done;

@@ -50,7 +50,7 @@ void House::reap() {
 }
 
 void House::child_ended(pid_t pid, int status) {
-    if (proxy_.on_exit(pid, status)) return;
+    if (proxy_.on_exit(pid, status) || reload_.on_exit(pid, status)) return;
     if (pid == guard_.pid()) {
         log_.warn("guard_exit", "the guard process ended: " + describe_exit(status) + "; starting another");
         if (!guard_.restart()) log_.error("guard_failed", "cannot start the guard process; going on without it");
@@ -66,6 +66,7 @@ void House::look_at_crews() {
     const auto& crews = fleet_.crews();
     for (const auto& crew : crews) {
         if (crew->start_failure().empty() || !crew->pool().required || crew->was_ever_ready()) continue;
+        if (late_pools_.count(crew->pool().name) != 0) continue;  // the program has served without it
         const config::Command& command = crew->pool().command;
         std::string why = fmt::format(
             "pool {} did not come up after {} tries: {}\n    command: {}\n    working_dir: {}", crew->pool().name,
@@ -109,6 +110,7 @@ void House::begin_stop(const std::string& why) {
     if (phase_ != Phase::running) return;
     const config::Shutdown& shutdown = config_->server.shutdown;
     phase_ = Phase::delaying;
+    reload_.give_up();
     log_.info("stopping",
               fmt::format("stopping ({}): {} ms delay, then at most {} ms", why, shutdown.delay.count(),
                           shutdown.grace_period.count()),
@@ -132,6 +134,7 @@ void House::close_listeners() {
     phase_ = Phase::draining;
     unlink_paths(resources_.sockets);
     resources_.sockets.clear();
+    close_leaving();
     proxy_.keep_down();
     if (!proxy_.is_ready()) return stop_workers();
     proxy_.send(control::ListenersClosed{});

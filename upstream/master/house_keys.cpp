@@ -19,7 +19,7 @@ void House::watch_keys(milliseconds wait) {
         if (error) return;
         look_at_keys();
         const milliseconds usual = config_->tls.reload;
-        watch_keys(key_watch_.unsettled() ? std::min(settle, usual) : usual);
+        watch_keys(key_watch_->unsettled() ? std::min(settle, usual) : usual);
     });
 }
 
@@ -27,7 +27,7 @@ void House::look_at_keys() {
     // One offer at a time, and only to a proxy that serves.
     if (!proxy_.is_ready() || !offered_keys_.empty() || phase_ != Phase::running) return;
     std::uint32_t unreadable = 0;
-    for (KeyWatch::Change& change : key_watch_.look()) {
+    for (KeyWatch::Change& change : key_watch_->look()) {
         if (!change.error.empty()) {
             ++unreadable;
             log_.error("certificate_refused", change.error + "; still serving what was read before");
@@ -55,9 +55,18 @@ void House::keys_result(const control::KeysResult& result) {
     offered_keys_.clear();
 }
 
+/// The configuration was reloaded, its certificates read with it.
+void House::follow_keys() {
+    key_watch_.emplace(config_->tls, resources_.keys);
+    offered_keys_.clear();
+    ++keys_number_;  // an answer that is under way is about what is no more
+    keys_timer_.cancel();
+    watch_keys(config_->tls.reload);
+}
+
 /// A proxy that died with an offer: its successor gets what was accepted, and then the offer.
 void House::offer_keys_again() {
-    for (const auto& [index, files] : offered_keys_) key_watch_.forget(index);
+    for (const auto& [index, files] : offered_keys_) key_watch_->forget(index);
     offered_keys_.clear();
 }
 

@@ -200,7 +200,7 @@ std::optional<std::vector<ListenSocket>> bind_address(const std::string& name, c
     }
     std::vector<ListenSocket> out;
     for (const SocketAddress& one : addresses) {
-        ListenSocket socket{name, address, {}};
+        ListenSocket socket{name, address, {}, address, 0};
         if (const int code = open_listener(one, address.host, backlog, socket.fd); code != 0) {
             error = explain(address, code);
             return std::nullopt;
@@ -217,7 +217,7 @@ std::optional<std::vector<ListenSocket>> take_passed(const std::string& name, co
                                                      InheritedSockets& inherited, std::string& error) {
     std::vector<ListenSocket> out;
     for (io::UniqueFd& fd : inherited.claim(address.host)) {
-        ListenSocket socket{name, address, std::move(fd)};
+        ListenSocket socket{name, address, std::move(fd), address, 0};
         socket.address.port = port_of(socket.fd.get());
         out.push_back(std::move(socket));
     }

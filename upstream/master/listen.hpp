@@ -12,9 +12,11 @@ namespace edgeproxy::master {
 
 /// One listening socket of ours, held by the master over every life of the proxy.
 struct ListenSocket {
-    std::string name;  ///< of the listener; `control::metrics_listener` for metrics
-    config::Address address;
+    std::string name;         ///< of the listener; `control::metrics_listener` for metrics
+    config::Address address;  ///< where it really is
     io::UniqueFd fd;
+    config::Address wanted;  ///< as configured: with port 0 the kernel chose
+    std::uint64_t id = 0;    ///< its own over our life, from 1; told to the proxy
 };
 
 /// Binds and listens: non-blocking, close-on-exec, SO_REUSEADDR. One socket for each address: an address without a host

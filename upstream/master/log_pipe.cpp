@@ -30,6 +30,8 @@ std::size_t utf8_length(std::string_view text) {
     return overlong || beyond ? 0 : size;
 }
 
+}  // namespace
+
 void append_json(std::string& out, std::string_view text) {
     out += '"';
     while (!text.empty()) {
@@ -50,8 +52,6 @@ void append_json(std::string& out, std::string_view text) {
     }
     out += '"';
 }
-
-}  // namespace
 
 void LineSplitter::feed(std::string_view bytes, const Take& take) {
     while (!bytes.empty()) {

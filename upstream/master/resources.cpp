@@ -132,6 +132,7 @@ std::optional<Resources> Resources::acquire(const config::Config& config, config
         return std::nullopt;
     }
     out.sockets = std::move(*sockets);
+    for (ListenSocket& socket : out.sockets) socket.id = ++out.last_socket;
     tell_unused(out.inherited, log);
     if (!read_keys(config, out, error) || !read_endpoint_keys(config, out, error)) {
         log.error("key_unreadable", error);
@@ -139,6 +140,71 @@ std::optional<Resources> Resources::acquire(const config::Config& config, config
     }
     exit_code = ExitCode::done;
     return out;
+}
+
+namespace {
+
+// The sockets of one address: ours, if we have it, else new ones, noted in `made`.
+bool renew_address(const Resources& old, const std::string& name, const config::Address& address, unsigned backlog,
+                   Resources& out, std::vector<ListenSocket>& made, std::string& error) {
+    bool found = false;
+    for (const ListenSocket& socket : old.sockets) {
+        if (socket.wanted != address) continue;
+        found = true;
+        out.sockets.push_back({name, socket.address, copy_of(socket.fd), socket.wanted, socket.id});
+    }
+    if (found) return true;
+    auto bound = bind_address(name, address, backlog, error);
+    if (!bound) return false;
+    for (ListenSocket& socket : *bound) {
+        socket.id = ++out.last_socket;
+        made.push_back({socket.name, socket.address, {}, socket.wanted, socket.id});
+        out.sockets.push_back(std::move(socket));
+    }
+    return true;
+}
+
+bool renew_sockets(const Resources& old, const config::Config& config, Resources& out, std::string& error) {
+    constexpr unsigned metrics_backlog = 128;
+    std::vector<ListenSocket> made;
+    bool all = true;
+    for (const config::Listener& listener : config.listeners) {
+        for (const config::Address& address : listener.addresses)
+            all = all && renew_address(old, listener.name, address, listener.backlog, out, made, error);
+    }
+    if (config.metrics.enabled) {
+        all = all &&
+              renew_address(old, control::metrics_listener, config.metrics.listen, metrics_backlog, out, made, error);
+    }
+    if (!all) unlink_paths(made);
+    return all;
+}
+
+}  // namespace
+
+std::optional<Resources> Resources::renew(const config::Config& config, std::string& error) const {
+    Resources out;
+    out.last_socket = last_socket;
+    const bool managed = std::any_of(config.pools.begin(), config.pools.end(), is_managed);
+    if (managed && !runtime_dir) {
+        error = "there is no runtime directory for the sockets of workers; restart to add a pool with a command";
+        return std::nullopt;
+    }
+    // Sockets last: they are what others could see.
+    if (!resolve_all(config, out, error) || !try_logs(config, error) || !read_keys(config, out, error) ||
+        !read_endpoint_keys(config, out, error) || !renew_sockets(*this, config, out, error))
+        return std::nullopt;
+    return out;
+}
+
+std::vector<ListenSocket> Resources::take_missing_in(const Resources& other) {
+    std::vector<ListenSocket> missing;
+    for (ListenSocket& socket : sockets) {
+        const bool stays = std::any_of(other.sockets.begin(), other.sockets.end(),
+                                       [&](const ListenSocket& one) { return one.id == socket.id; });
+        if (!stays) missing.push_back(std::move(socket));
+    }
+    return missing;
 }
 
 std::vector<control::Listeners> Resources::listeners() const {
@@ -149,7 +215,7 @@ std::vector<control::Listeners> Resources::listeners() const {
             out.back().last = false;
             out.emplace_back();
         }
-        out.back().sockets.push_back({socket.name, socket.address, copy_of(socket.fd)});
+        out.back().sockets.push_back({socket.id, socket.name, socket.address, copy_of(socket.fd)});
     }
     return out;
 }

@@ -20,7 +20,8 @@ namespace edgeproxy::master {
 
 /// Exit codes of the program that the master gives.
 struct ExitCode {
-    static constexpr int done = 0, failed = 1, bad_config = 3, cannot_bind = 4, pool_failed = 5, forced = 8;
+    static constexpr int done = 0, failed = 1, bad_config = 3, cannot_bind = 4, pool_failed = 5, refused = 7,
+                         forced = 8;
 };
 
 /// Everything that must be had before anything is started: users, directory, sockets, keys. Got once; kept while we
@@ -28,6 +29,7 @@ struct ExitCode {
 struct Resources {
     std::unique_ptr<RuntimeDir> runtime_dir;  ///< null: not to be had, and not needed
     std::vector<ListenSocket> sockets;
+    std::uint64_t last_socket = 0;                           ///< id of the newest
     std::vector<CertificateFiles> keys;                      ///< as `tls.certificates`
     std::vector<CertificateFiles> endpoint_keys;             ///< the rest of `Config::key_files`
     std::optional<Identity> proxy;                           ///< empty = as we are
@@ -38,6 +40,13 @@ struct Resources {
 
     /// Empty on failure: logged with its remedy, `exit_code` says how to end. Warnings are logged.
     static std::optional<Resources> acquire(const config::Config& config, config::Log& log, int& exit_code);
+
+    /// What another configuration needs, for a reload: sockets of addresses that we listen on already are copies of
+    /// ours with the same id, everything else is made now. `runtime_dir` stays with us. Empty on failure, with one
+    /// sentence in `error`; nothing is left behind then.
+    std::optional<Resources> renew(const config::Config& config, std::string& error) const;
+    /// Those of our sockets that `other` does not have.
+    std::vector<ListenSocket> take_missing_in(const Resources& other);
 
     /// Messages with copies of the listening sockets, in chunks.
     std::vector<control::Listeners> listeners() const;

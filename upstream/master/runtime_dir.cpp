@@ -14,6 +14,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "upstream/control/command.hpp"
+
 namespace edgeproxy::master {
 namespace {
 
@@ -88,6 +90,10 @@ std::unique_ptr<RuntimeDir> RuntimeDir::take(const std::string& path, bool share
         return nullptr;
     }
     return std::unique_ptr<RuntimeDir>(new RuntimeDir(run, std::move(lock)));
+}
+
+std::string RuntimeDir::control_path() const {
+    return path_.substr(0, path_.rfind('/') + 1) + control::control_socket;
 }
 
 RuntimeDir::~RuntimeDir() {

@@ -10,8 +10,9 @@ namespace edgeproxy::master {
 /// `runtime_dir` while we run: the lock that makes us the only master on it, and below it a directory of this run's
 /// own.
 ///
-///   <runtime_dir>/lock     flocked, holds our pid
-///   <runtime_dir>/<pid>/   this run: sockets of the workers; removed at the end
+///   <runtime_dir>/lock          flocked, holds our pid
+///   <runtime_dir>/control.sock  the control socket
+///   <runtime_dir>/<pid>/        this run: sockets of the workers; removed at the end
 ///
 /// Directories of runs that are dead are removed when the lock is taken.
 class RuntimeDir {
@@ -29,6 +30,8 @@ class RuntimeDir {
 
     /// The directory of this run, absolute.
     const std::string& path() const { return path_; }
+    /// Where the control socket belongs. Whatever is there is of a dead run, since we hold the lock.
+    std::string control_path() const;
 
  private:
     RuntimeDir(std::string path, io::UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}

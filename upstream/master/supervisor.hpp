@@ -8,12 +8,15 @@
 
 #include "config/config.hpp"
 #include "config/log.hpp"
+#include "upstream/master/check_child.hpp"
 
 namespace edgeproxy::master {
 
 /// What `main` knows and the configuration does not say.
 struct MasterOptions {
     std::string config_name;  ///< for the banner: the file as it was named
+    /// Reads and judges the file again, for a reload; called in a child process.
+    std::function<Checked()> load;
     /// Turns a record into text for the log, line end included. `json` or for people; called on the master's thread.
     std::function<std::string(const config::LogRecord& record, bool json)> format;
     /// The proxy process: this program again, from the running inode. Its channel is descriptor 3.

@@ -30,6 +30,17 @@ TEST_CASE("a command line is understood in every order", "[cli]") {
     CommandLine logging = line(Verb::serve);
     logging.log_level = LogLevel::debug;
     logging.log_format = LogFormat::json;
+    CommandLine restarted = line(Verb::restart, "f");
+    restarted.pool = "web";
+    CommandLine one = line(Verb::restart);
+    one.pool = "web";
+    one.worker = "web-2";
+    CommandLine scaled = line(Verb::scale);
+    scaled.pool = "web";
+    scaled.count = 4;
+    CommandLine status = line(Verb::status), dry = line(Verb::reload), now = line(Verb::stop);
+    status.control = "/run/x.sock";
+    status.json = dry.dry_run = now.now = true;
     const auto [arguments, expected] = GENERATE_REF(table<Arguments, CommandLine>({
         {Arguments{}, line(Verb::serve)},
         {Arguments{"serve"}, line(Verb::serve)},
@@ -52,6 +63,13 @@ TEST_CASE("a command line is understood in every order", "[cli]") {
         {Arguments{"-h", "--version"}, line(Verb::help)},
         {Arguments{"--strict", "check", "--format", "json", "-c", "f", "--no-files"}, checked},
         {Arguments{"--log-level=debug", "--log-format", "json"}, logging},
+        {Arguments{"restart", "web", "-c", "f"}, restarted},
+        {Arguments{"restart", "web/web-2"}, one},
+        {Arguments{"scale", "web", "4"}, scaled},
+        {Arguments{"status", "--json", "--control=/run/x.sock"}, status},
+        {Arguments{"--dry-run", "reload"}, dry},
+        {Arguments{"stop", "--now"}, now},
+        {Arguments{"upgrade"}, line(Verb::upgrade)},
     }));
     const auto parsed = parse_command_line(arguments);
     INFO(parsed.complaint);
@@ -67,8 +85,21 @@ TEST_CASE("what is wrong with a command line is said with what was meant", "[cli
         {Arguments{"stack.yaml"}, "unknown command \"stack.yaml\"|write -c stack.yaml"},
         {Arguments{"check", "stack.yaml"}, "unexpected argument \"stack.yaml\"|write -c stack.yaml"},
         {Arguments{"frobnicate"}, "unknown command \"frobnicate\"|"},
-        {Arguments{"reload"}, "command \"reload\" is not supported yet|"},
-        {Arguments{"scale", "web", "4"}, "command \"scale\" is not supported yet|"},
+        {Arguments{"top"}, "command \"top\" is not supported yet|"},
+        {Arguments{"restart"}, "restart needs a pool|write edgeproxy restart POOL"},
+        {Arguments{"scale", "web"}, "scale needs a number of workers|write edgeproxy scale web N"},
+        {Arguments{"scale", "web", "0"}, "\"0\" is no number of workers|1 to 1024"},
+        {Arguments{"scale", "web", "2x"}, "\"2x\" is no number of workers|1 to 1024"},
+        {Arguments{"scale", "web", "1025"}, "\"1025\" is no number of workers|1 to 1024"},
+        {Arguments{"scale", "web/web-1", "2"}, "scale takes a pool, not a worker|"},
+        {Arguments{"drain", "web"}, "drain needs a worker or an endpoint|write edgeproxy drain POOL/WORKER"},
+        {Arguments{"undrain", "web/"}, "\"web/\" is no POOL/WORKER|"},
+        {Arguments{"status", "web"}, "unexpected argument \"web\"|"},
+        {Arguments{"reload", "--json"}, "--json belongs to status|"},
+        {Arguments{"status", "--dry-run"}, "--dry-run belongs to reload|"},
+        {Arguments{"reload", "--now"}, "--now belongs to stop|"},
+        {Arguments{"check", "--control", "x"}, "--control belongs to the commands for a running edgeproxy|"},
+        {Arguments{"--control"}, "option \"--control\" needs a value|"},
         {Arguments{"--set", "a=b"}, "option \"--set\" is not supported yet|"},
         {Arguments{"-s", "reload"}, "option \"-s\" is not supported yet|"},
         {Arguments{"-c"}, "option \"-c\" needs a value|"},

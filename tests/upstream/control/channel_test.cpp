@@ -102,7 +102,7 @@ TEST_CASE("nonsense on the channel is malformed, and its descriptors are closed"
 TEST_CASE("as many descriptors as the kernel carries go through in one message", "[control]") {
     Ends ends = make_ends();
     Listeners listeners;
-    for (std::size_t i = 0; i < max_fds; ++i) listeners.sockets.push_back({"web", {}, some_fd()});
+    for (std::size_t i = 0; i < max_fds; ++i) listeners.sockets.push_back({1, "web", {}, some_fd()});
     REQUIRE(ends.left.send(std::move(listeners)).has_value());
     auto got = ends.right.receive();
     REQUIRE(got.has_value());

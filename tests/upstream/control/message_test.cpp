@@ -36,6 +36,14 @@ TEST_CASE("every kind of message comes back as it was sent", "[control]") {
     CHECK(kinds.size() == std::variant_size_v<Message>);
 }
 
+TEST_CASE("every kind of message has a name of its own", "[control]") {
+    std::set<std::string> names;
+    for (const Message& message : samples()) names.insert(name(message));
+    CHECK(names.size() == std::variant_size_v<Message>);
+    CHECK(std::string(name(Message(Ready{}))) == "ready");
+    CHECK(std::string(name(Message(ListenerDrained{}))) == "listener_drained");
+}
+
 TEST_CASE("the fields arrive where they belong", "[control]") {
     auto encoded = encode(WorkerUp{"app", 1, 12, 9, -1, {config::Address::Kind::tcp, "127.0.0.1", 8000}, true, false});
     REQUIRE(encoded.has_value());

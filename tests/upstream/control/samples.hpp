@@ -13,11 +13,11 @@ inline io::UniqueFd some_fd() {
 /// One message of every kind, every field set to something that is not its default.
 inline std::vector<Message> samples() {
     std::vector<Message> all;
-    all.emplace_back(Hello{version, 7, 4121});
+    all.emplace_back(Hello{version, 7, 4121, 1700000000});
     all.emplace_back(LogFiles{some_fd(), {}});
     Listeners listeners;
-    listeners.sockets.push_back({"https", {config::Address::Kind::tcp, "::1", 443}, some_fd()});
-    listeners.sockets.push_back({metrics_listener, {config::Address::Kind::unix_path, "/run/m.sock", 0}, some_fd()});
+    listeners.sockets.push_back({3, "https", {config::Address::Kind::tcp, "::1", 443}, some_fd()});
+    listeners.sockets.push_back({4, metrics_listener, {config::Address::Kind::unix_path, "/run/m.sock", 0}, some_fd()});
     listeners.last = false;
     all.emplace_back(std::move(listeners));
     all.emplace_back(KeyMaterial{2, some_fd(), some_fd(), some_fd(), {}, some_fd()});
@@ -46,6 +46,12 @@ inline std::vector<Message> samples() {
     all.emplace_back(Stats{{{12, 100, 5}, {13, 7, 0}}});
     all.emplace_back(Drained{6});
     all.emplace_back(Pong{3});
+    all.emplace_back(Commit{10});
+    all.emplace_back(Forget{10});
+    all.emplace_back(MasterStatus{{1, 2, 3}, false, 1700000001, {1, 2, 3, 4, 5}});
+    all.emplace_back(EndpointRest{"app", "app-1", true});
+    all.emplace_back(Committed{10});
+    all.emplace_back(ListenerDrained{3});
     return all;
 }
 

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/cli/ask.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "config/host.hpp"
+#include "config/load.hpp"
+#include "proxy/cli/exit_code.hpp"
+#include "tls/io/fd.hpp"
+#include "upstream/control/command.hpp"
+
+namespace edgeproxy::cli {
+
+namespace {
+
+using control::Piece;
+
+std::optional<std::string> variable(const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+}
+
+std::string read_text(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (text.size() > config::largest_file) text.clear();
+    return text;
+}
+
+control::Request request_of(const CommandLine& command) {
+    control::Request request;
+    request.verb = static_cast<control::CommandVerb>(static_cast<int>(command.verb) - static_cast<int>(Verb::status));
+    request.json = command.json;
+    request.dry_run = command.dry_run;
+    request.now = command.now;
+    request.pool = command.pool;
+    request.worker = command.worker;
+    request.count = command.count;
+    return request;
+}
+
+/// Null, with errno, when nobody listens there.
+io::UniqueFd connect_to(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return {};
+    }
+    std::memcpy(address.sun_path, path.data(), path.size());
+    io::UniqueFd fd{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
+    if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+    return fd;
+}
+
+int read_answer(int fd, std::ostream& out, std::ostream& err) {
+    bool leaving = false;
+    for (;;) {
+        std::array<char, control::max_command> record;
+        const ssize_t size = ::recv(fd, record.data(), record.size(), 0);
+        // A reset is told once, before what the other end had said until then.
+        if (size < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
+        if (size <= 0) break;
+        const auto piece = control::decode_piece({record.data(), static_cast<std::size_t>(size)});
+        if (!piece) {
+            err << "edgeproxy: the running one answers in a way that this version does not understand\n";
+            return exit_failed;
+        }
+        if (piece->kind == Piece::Kind::done) return piece->exit_code;
+        if (piece->kind == Piece::Kind::leaving) leaving = true;
+        (piece->kind == Piece::Kind::result ? out : err) << piece->text << std::flush;
+    }
+    if (leaving) return exit_done;
+    err << "edgeproxy: the running one ended before it had answered\n";
+    return exit_failed;
+}
+
+}  // namespace
+
+std::string written_runtime_dir(std::string_view text) {
+    constexpr std::string_view key = "runtime_dir:";
+    for (std::size_t at = text.find(key); at != std::string_view::npos; at = text.find(key, at + 1)) {
+        const std::size_t line = text.rfind('\n', at) + 1;  // npos + 1 = 0: the first line
+        if (text.substr(line, at - line).find_first_not_of(" {") != std::string_view::npos &&
+            text.substr(line, at - line).find("server:") == std::string_view::npos)
+            continue;
+        std::string_view value = text.substr(at + key.size());
+        value = value.substr(0, value.find_first_of("\n#,}"));
+        const std::size_t from = value.find_first_not_of(" \t\"'"), to = value.find_last_not_of(" \t\r\"'");
+        if (from == std::string_view::npos) continue;
+        return std::string(value.substr(from, to - from + 1));
+    }
+    return {};
+}
+
+std::string control_path(const CommandLine& command) {
+    if (!command.control.empty()) return command.control;
+    std::string directory;
+    if (const auto file = config_file(command)) {
+        config::LoadOptions options;
+        options.read_env_files = false;
+        const config::LoadResult loaded = config::load_file(*file, options);
+        directory = loaded.config ? loaded.config->server.runtime_dir : written_runtime_dir(read_text(*file));
+        if (!directory.empty() && directory.front() != '/') {
+            const auto base = std::filesystem::absolute(*file).parent_path();
+            directory = (base / directory).lexically_normal().string();
+        }
+    }
+    if (directory.empty()) directory = config::runtime_dir_for(::geteuid(), variable);
+    return directory + "/" + control::control_socket;
+}
+
+int ask(const CommandLine& command, std::ostream& out, std::ostream& err) {
+    const std::string path = control_path(command);
+    const auto request = control::encode(request_of(command));
+    if (!request) {
+        err << "edgeproxy: that name is too long\n";
+        return exit_usage;
+    }
+    const io::UniqueFd fd = connect_to(path);
+    if (!fd && (errno == EACCES || errno == EPERM)) {
+        err << "edgeproxy: only root and the user of the running edgeproxy may use " << path << '\n';
+        return exit_refused;
+    }
+    if (!fd) {
+        err << "edgeproxy: no running edgeproxy found at " << path << " (" << std::strerror(errno)
+            << "); start it with edgeproxy -c FILE, or name another with --control\n";
+        return exit_nobody;
+    }
+    // It may have answered and closed already ("too many"): what it said is read all the same.
+    ::send(fd.get(), request->data(), request->size(), MSG_NOSIGNAL);
+    return read_answer(fd.get(), out, err);
+}
+
+}  // namespace edgeproxy::cli

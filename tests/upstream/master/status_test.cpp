@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/master/status.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace edgeproxy::master {
+namespace {
+
+StatusView some_view() {
+    StatusView view;
+    view.version = "1.2.3";
+    view.config_name = "stack.yaml";
+    view.pid = 10;
+    view.proxy_pid = 11;
+    view.proxy_ready = true;
+    view.now = 1'000'000;
+    view.started_at = view.now - 3 * 3600;
+    view.configured_at = view.now - 5;
+    view.generation = 4;
+    view.listeners = {"https  :443"};
+    PoolView app;
+    app.name = "app";
+    app.state = "degraded";
+    app.reason = "app-2: exit 3";
+    app.last_lines = {"Traceback \"x\"", "\xff"};
+    app.wanted = 2;
+    WorkerView ready{"app-1", "ready", 20, view.now - 100, 50u << 20, 7, 1, 0}, gone{"app-2"};
+    gone.restarts = 3;
+    app.workers = {ready, gone};
+    PoolView far;
+    far.name = "far";
+    far.managed = false;
+    far.wanted = 1;
+    far.endpoints = {"10.0.0.1:80"};
+    view.pools = {app, far};
+    return view;
+}
+
+TEST_CASE("the status for people", "[status]") {
+    CHECK(status_text(some_view()) ==
+          "edgeproxy 1.2.3  pid 10  proxy 11  running  up 3h\n"
+          "configuration stack.yaml: number 4, serving for 5s\n"
+          "listen https  :443\n"
+          "pool app: degraded, 1 of 2 workers ready\n"
+          "  app-1            ready     pid 20      up 100s     50 MiB  1 in flight  7 requests\n"
+          "  app-2            down       restarts 3\n"
+          "  app-2: exit 3\n"
+          "    | Traceback \"x\"\n"
+          "    | \xff\n"
+          "pool far: 1 endpoint\n"
+          "  10.0.0.1:80\n");
+}
+
+TEST_CASE("the status while there is no proxy, and after a reload that failed", "[status]") {
+    StatusView view = some_view();
+    view.proxy_pid = 0;
+    view.last_reload = "stack.yaml:3:1: error: x";
+    const std::string text = status_text(view);
+    CHECK(text.find("  proxy down  ") != std::string::npos);
+    CHECK(text.find("last reload failed: stack.yaml:3:1: error: x\n") != std::string::npos);
+}
+
+TEST_CASE("the status for programs is one JSON object with every text escaped", "[status]") {
+    const std::string json = status_json(some_view());
+    CHECK(json.starts_with(R"({"version":"1.2.3","pid":10,"proxy_pid":11,"proxy_ready":true,"phase":"running",)"));
+    CHECK(json.find(R"("last_lines":["Traceback \"x\"",")") != std::string::npos);
+    CHECK(json.find("\xff") == std::string::npos);
+    CHECK(json.find(R"("wanted":2,"state":"degraded","ready":1,)") != std::string::npos);
+    CHECK(json.find(R"({"name":"far","managed":false,"wanted":1,"endpoints":["10.0.0.1:80"]})") != std::string::npos);
+    CHECK(json.ends_with("]}\n"));
+}
+
+}  // namespace
+}  // namespace edgeproxy::master

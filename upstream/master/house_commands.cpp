@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Another part of House: what people ask over the control socket.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "upstream/master/house.hpp"
+#include "upstream/master/worker_command.hpp"
+
+namespace edgeproxy::master {
+namespace {
+
+std::int64_t unix_now() {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+PoolView view_of_external(const config::Pool& pool) {
+    PoolView out;
+    out.name = pool.name;
+    out.managed = false;
+    out.wanted = static_cast<unsigned>(pool.endpoints.size());
+    for (const config::Endpoint& endpoint : pool.endpoints) {
+        const std::string address = endpoint.address.to_string();
+        const bool named = !endpoint.name.empty() && endpoint.name != address;
+        out.endpoints.push_back(named ? endpoint.name + " " + address : address);
+    }
+    return out;
+}
+
+WorkerView view_of(const IncarnationProcess& process, const std::string& pool) {
+    WorkerView out;
+    out.name = worker_name(pool, process.slot);
+    out.state = word(process.machine.state());
+    out.pid = process.process.pid;
+    out.started_at = process.started_at;
+    out.rss_bytes = process.rss_bytes;
+    out.requests = process.stats.requests;
+    out.in_flight = process.stats.in_flight;
+    return out;
+}
+
+// The names of a pool's endpoints, as metrics and `status` have them.
+std::vector<std::string> endpoint_list(const config::Pool& pool, unsigned workers) {
+    std::vector<std::string> names;
+    for (std::uint32_t slot = 0; slot < workers; ++slot) names.push_back(worker_name(pool.name, slot));
+    for (const config::Endpoint& endpoint : pool.endpoints)
+        names.push_back(endpoint.name.empty() ? endpoint.address.to_string() : endpoint.name);
+    return names;
+}
+
+std::string known_names(const config::Config& config) {
+    std::string out;
+    for (const config::Pool& pool : config.pools) out += (out.empty() ? "" : ", ") + pool.name;
+    return out.empty() ? "there is no pool" : "pools: " + out;
+}
+
+}  // namespace
+
+void House::open_control() {
+    if (!resources_.runtime_dir) return;  // said at the start
+    std::string error;
+    if (!control_.open(resources_.runtime_dir->control_path(), error))
+        log_.error("control_unusable", error + "; going on without it");
+}
+
+const char* House::phase_word() const {
+    switch (phase_) {
+        case Phase::running:
+            return "running";
+        case Phase::delaying:
+        case Phase::draining:
+            return "draining";
+        default:
+            return "stopping";
+    }
+}
+
+PoolView House::view_of_crew(const Crew& crew) const {
+    const control::PoolStatus told = crew.status();
+    PoolView out;
+    out.name = crew.pool().name;
+    out.state = word(told.state);
+    out.reason = told.reason;
+    out.last_lines = told.last_lines;
+    out.wanted = crew.wanted();
+    const auto processes = crew.processes();
+    for (std::uint32_t slot = 0; slot < out.wanted; ++slot) {
+        const auto usage = usages_.find({out.name, slot});
+        const std::size_t before = out.workers.size();
+        for (const IncarnationProcess* process : processes) {
+            if (process->slot == slot) out.workers.push_back(view_of(*process, out.name));
+        }
+        if (out.workers.size() == before) out.workers.push_back({worker_name(out.name, slot)});
+        if (usage == usages_.end()) continue;
+        const auto& restarts = usage->second.restarts;
+        out.workers[before].restarts = std::accumulate(restarts.begin(), restarts.end(), std::uint64_t{0});
+    }
+    return out;
+}
+
+StatusView House::status() const {
+    StatusView out;
+    out.version = EDGEPROXY_VERSION;
+    out.config_name = options_.config_name;
+    out.pid = ::getpid();
+    out.proxy_pid = proxy_.is_alive() ? proxy_.pid() : 0;
+    out.proxy_ready = proxy_.is_ready();
+    out.phase = phase_word();
+    out.now = unix_now();
+    out.started_at = started_at_;
+    out.generation = reload_.generation();
+    out.configured_at = reload_.last_ok_at();
+    out.last_reload = reload_.last_failure();
+    for (const config::Listener& listener : config_->listeners) {
+        for (const ListenSocket& socket : resources_.sockets) {
+            if (socket.name != listener.name) continue;
+            out.listeners.push_back(
+                fmt::format("{:<6} {}", listener.tls ? "https" : "http", socket.address.to_string()));
+        }
+    }
+    for (const config::Pool& pool : config_->pools) {
+        const Crew* crew = fleet_.find(pool.name);
+        out.pools.push_back(crew != nullptr ? view_of_crew(*crew) : view_of_external(pool));
+    }
+    return out;
+}
+
+void House::asked(const control::Request& request, std::shared_ptr<Asker> asker) {
+    using control::CommandVerb;
+    if (request.verb != CommandVerb::status)
+        log_.info("command", fmt::format("asked over the control socket: {}", word(request.verb)),
+                  {{"command", word(request.verb)}, {"pool", request.pool}, {"worker", request.worker}});
+    if (request.verb == CommandVerb::status) {
+        asker->result(request.json ? status_json(status()) : status_text(status()));
+        return asker->done(ExitCode::done);
+    }
+    if (request.verb == CommandVerb::stop) return asked_to_stop(request.now, *asker);
+    if (phase_ != Phase::running) return asker->refuse("it is stopping", ExitCode::refused);
+    if (request.verb == CommandVerb::reload)
+        return reload_.ask(false, request.dry_run, std::move(asker), "edgeproxy reload");
+    if (request.verb == CommandVerb::upgrade) return asker->refuse("upgrade is not supported yet", ExitCode::refused);
+    const config::Pool* pool = config_->find_pool(request.pool);
+    if (pool == nullptr) {
+        return asker->refuse(fmt::format("no pool \"{}\"; {}", request.pool, known_names(*config_)), ExitCode::refused);
+    }
+    asked_about_pool(request, *pool, std::move(asker));
+}
+
+void House::asked_about_pool(const control::Request& request, const config::Pool& pool, std::shared_ptr<Asker> asker) {
+    using control::CommandVerb;
+    if (request.verb == CommandVerb::drain || request.verb == CommandVerb::undrain)
+        return asked_to_rest(pool, request.worker, request.verb == CommandVerb::drain, *asker);
+    Crew* crew = fleet_.find(pool.name);
+    if (crew == nullptr) {
+        return asker->refuse(fmt::format("pool {} has no workers of ours: somebody else runs its endpoints", pool.name),
+                             ExitCode::refused);
+    }
+    if (request.verb == CommandVerb::restart) return asked_to_restart(*crew, request.worker, std::move(asker));
+    crew->scale(request.count);
+    asker->result(fmt::format("pool {}: {} worker{} wanted, until the next reload\n", pool.name, crew->wanted(),
+                              crew->wanted() == 1 ? "" : "s"));
+    asker->done(ExitCode::done);
+}
+
+void House::asked_to_restart(Crew& crew, const std::string& worker, std::shared_ptr<Asker> asker) {
+    const RollTold told = [asker](const RollVerdict& verdict) {
+        if (verdict.ok) {
+            asker->result(fmt::format("pool {}: {} worker{} replaced\n", verdict.pool, verdict.replaced,
+                                      verdict.replaced == 1 ? "" : "s"));
+            return asker->done(ExitCode::done);
+        }
+        for (const std::string& line : verdict.last_lines) asker->note(fmt::format("    | {}\n", line));
+        asker->refuse(fmt::format("pool {}: {}", verdict.pool, verdict.why), ExitCode::refused);
+    };
+    if (worker.empty()) return crew.roll(control::RestartReason::request, told);
+    for (std::uint32_t slot = 0; slot < crew.wanted(); ++slot) {
+        if (worker_name(crew.pool().name, slot) != worker) continue;
+        crew.roll_one(slot, control::RestartReason::request, told);
+        return;
+    }
+    asker->refuse(fmt::format("no worker \"{}\" in pool {}; there is {}", worker, crew.pool().name,
+                              fmt::join(endpoint_list(crew.pool(), crew.wanted()), ", ")),
+                  ExitCode::refused);
+}
+
+void House::asked_to_rest(const config::Pool& pool, const std::string& endpoint, bool resting, Asker& asker) {
+    const Crew* crew = fleet_.find(pool.name);
+    const std::vector<std::string> names = endpoint_list(pool, crew != nullptr ? crew->wanted() : 0);
+    if (std::find(names.begin(), names.end(), endpoint) == names.end()) {
+        return asker.refuse(
+            fmt::format("no endpoint \"{}\" in pool {}; there is {}", endpoint, pool.name, fmt::join(names, ", ")),
+            ExitCode::refused);
+    }
+    if (resting) {
+        resting_.insert({pool.name, endpoint});
+    } else {
+        resting_.erase({pool.name, endpoint});
+    }
+    proxy_.send(control::EndpointRest{pool.name, endpoint, resting});
+    asker.result(
+        fmt::format("{}/{} {}\n", pool.name, endpoint, resting ? "gets no new requests" : "gets requests again"));
+    asker.done(ExitCode::done);
+}
+
+void House::asked_to_stop(bool now, Asker& asker) {
+    asker.leaving();
+    if (now) return force("stop --now");
+    begin_stop("stop");
+}
+
+}  // namespace edgeproxy::master

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/difference.hpp"
+#include "config/log.hpp"
+#include "upstream/control/message.hpp"
+#include "upstream/master/check_child.hpp"
+#include "upstream/master/control_socket.hpp"
+#include "upstream/master/resources.hpp"
+#include "upstream/master/rolling.hpp"
+
+namespace edgeproxy::master {
+
+/// Another configuration in the running program, in two phases, so that it is taken over whole or not at all.
+///
+///   idle -> waiting (no proxy is ready) -> checking (a child reads the file) -> preparing (the proxy builds it beside
+///   the one that serves) -> committing (every reactor takes it over) -> rolling (workers are replaced) -> idle
+///
+/// One at a time. What is asked meanwhile waits and is done together in one further go, which reads the file then: the
+/// latest wins. The verdict has two parts: refused before `committing` is over, nothing has changed; a roll that fails
+/// afterwards leaves the new configuration and the old workers. On the loop's thread.
+class Reload {
+ public:
+    /// How it ended; the label of `edgeproxy_config_reloads_total`.
+    enum class Result : std::uint8_t { ok, refused, failed };
+    static constexpr std::chrono::seconds check_timeout{60};  ///< for the child
+    static constexpr std::chrono::seconds proxy_timeout{30};  ///< for each answer of the proxy, and for a ready one
+    static constexpr std::size_t most_waiting = 64;           ///< who wait for the next go
+
+    /// What it needs of the house.
+    struct Outside {
+        std::function<Checked()> load;  ///< reads and judges the file; called in a child
+        std::function<bool()> can_begin;
+        std::function<void(control::Message)> tell_proxy;
+        std::function<std::shared_ptr<const config::Config>()> current;
+        std::function<Resources&()> resources;
+        /// The new configuration is in force: take over both. Returns the pools whose workers must be replaced.
+        std::function<std::vector<std::string>(std::shared_ptr<const config::Config>, Resources)> adopt;
+        std::function<std::vector<std::string>()> managed_pools;
+        /// Replaces the workers of a pool; false when there is no such pool any more.
+        std::function<bool(const std::string& pool, RollTold told)> roll;
+        std::function<void()> counted;  ///< `status` changed
+    };
+
+    Reload(boost::asio::io_context& loop, config::Log& log, Outside outside);
+
+    /// `roll_all`: replace all workers, whatever has changed. `asker` may be null; `by` is for the log.
+    void ask(bool roll_all, bool dry_run, std::shared_ptr<Asker> asker, const std::string& by);
+
+    // ---- what happens meanwhile
+    /// The word on a generation of ours. False when it is about another one.
+    bool heard(const control::ConfigResult& result);
+    void heard(const control::Committed& committed);
+    /// A proxy is ready, or none is.
+    void proxy_changed(bool ready);
+    /// True if it was the child that checks.
+    bool on_exit(pid_t pid, int status);
+    /// The program stops: everybody who waits is told so.
+    void give_up();
+
+    /// Of the configuration in force; 1 is the one of the start.
+    std::uint64_t generation() const { return generation_; }
+    const std::array<std::uint64_t, control::reload_results>& counts() const { return counts_; }
+    /// Why the last one failed; empty when it did not.
+    const std::string& last_failure() const { return last_failure_; }
+    std::int64_t last_ok_at() const { return last_ok_at_; }  ///< seconds since 1970; the start's at first
+
+ private:
+    enum class Phase : std::uint8_t { idle, waiting, checking, preparing, committing, rolling };
+    struct Order {
+        bool roll_all = false, dry_run = false;
+        std::shared_ptr<Asker> asker;
+    };
+
+    void begin();
+    void checked(Checked result);
+    void prepare();
+    void committed();
+    void roll(std::vector<std::string> pools);
+    void rolled(const RollVerdict& verdict);
+    void refuse(const std::string& why);
+    void finish(Result result, const std::string& why);
+    void tell_all(const std::string& text);
+    bool wants_roll() const;
+    void expect(std::chrono::seconds longest, const std::string& what);
+    long long elapsed_ms() const;
+
+    boost::asio::io_context& loop_;
+    config::Log& log_;
+    const Outside outside_;
+    boost::asio::steady_timer timer_;
+    Phase phase_ = Phase::idle;
+    std::vector<Order> waiting_, orders_;
+    CheckChild child_;
+    std::shared_ptr<const config::Config> next_;
+    std::optional<Resources> next_resources_;
+    std::vector<config::Difference> differences_;
+    std::uint64_t generation_ = 1, last_tried_ = 1;
+    std::size_t rolls_ = 0;  // pools that still roll
+    std::string roll_failure_;
+    std::chrono::steady_clock::time_point begun_{};
+    std::array<std::uint64_t, control::reload_results> counts_{};
+    std::string last_failure_;
+    std::int64_t last_ok_at_;
+};
+
+const char* word(Reload::Result result);
+
+}  // namespace edgeproxy::master

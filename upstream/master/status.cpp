@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "upstream/master/status.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "upstream/master/log_pipe.hpp"
+
+namespace edgeproxy::master {
+namespace {
+
+// 5s, 12m, 3h, 2d: one unit, for a column.
+std::string age(std::int64_t seconds) {
+    constexpr std::int64_t minute = 60, hour = 60 * minute, day = 24 * hour;
+    if (seconds < 2 * minute) return fmt::format("{}s", std::max<std::int64_t>(0, seconds));
+    if (seconds < 2 * hour) return fmt::format("{}m", seconds / minute);
+    if (seconds < 2 * day) return fmt::format("{}h", seconds / hour);
+    return fmt::format("{}d", seconds / day);
+}
+
+std::string proxy_of(const StatusView& view) {
+    if (view.proxy_pid == 0) return "proxy down";
+    return fmt::format("proxy {}{}", view.proxy_pid, view.proxy_ready ? "" : " (starting)");
+}
+
+std::size_t ready_in(const PoolView& pool) {
+    const auto ready = [](const WorkerView& worker) { return std::string_view(worker.state) == "ready"; };
+    return static_cast<std::size_t>(std::count_if(pool.workers.begin(), pool.workers.end(), ready));
+}
+
+std::string worker_line(const WorkerView& worker, std::int64_t now) {
+    std::string out = fmt::format("  {:<16} {:<9}", worker.name, worker.state);
+    if (worker.pid != 0) {
+        constexpr std::uint64_t mib = 1024 * 1024;
+        out += fmt::format(" pid {:<7} up {:<5} {:>5} MiB  {} in flight  {} requests", worker.pid,
+                           age(now - worker.started_at), worker.rss_bytes / mib, worker.in_flight, worker.requests);
+    }
+    if (worker.restarts > 0) out += fmt::format("  restarts {}", worker.restarts);
+    return out + "\n";
+}
+
+std::string pool_lines(const PoolView& pool, std::int64_t now) {
+    if (!pool.managed) {
+        std::string out = fmt::format("pool {}: {} endpoint{}\n", pool.name, pool.wanted, pool.wanted == 1 ? "" : "s");
+        for (const std::string& endpoint : pool.endpoints) out += fmt::format("  {}\n", endpoint);
+        return out;
+    }
+    std::string out =
+        fmt::format("pool {}: {}, {} of {} workers ready\n", pool.name, pool.state, ready_in(pool), pool.wanted);
+    for (const WorkerView& worker : pool.workers) out += worker_line(worker, now);
+    if (!pool.reason.empty()) out += fmt::format("  {}\n", pool.reason);
+    for (const std::string& line : pool.last_lines) out += fmt::format("    | {}\n", line);
+    return out;
+}
+
+/// One JSON object or list that is being written.
+class Json {
+ public:
+    void open(char bracket) {
+        text_ += bracket;
+        first_ = true;
+    }
+    void close(char bracket) {
+        text_ += bracket;
+        first_ = false;
+    }
+    void next() {
+        if (!first_) text_ += ',';
+        first_ = false;
+    }
+    void key(std::string_view name) {
+        next();
+        append_json(text_, name);
+        text_ += ':';
+    }
+    void member(std::string_view name, std::string_view value) {
+        key(name);
+        append_json(text_, value);
+    }
+    template <class Number>
+    void number(std::string_view name, Number value) {
+        key(name);
+        text_ += fmt::format("{}", value);
+    }
+    void list(std::string_view name, const std::vector<std::string>& values) {
+        key(name);
+        open('[');
+        for (const std::string& value : values) {
+            next();
+            append_json(text_, value);
+        }
+        close(']');
+    }
+    std::string take() { return std::move(text_); }
+
+ private:
+    std::string text_;
+    bool first_ = true;
+};
+
+void add(Json& json, const WorkerView& worker) {
+    json.next();
+    json.open('{');
+    json.member("name", worker.name);
+    json.member("state", worker.state);
+    json.number("pid", worker.pid);
+    json.number("started_at", worker.started_at);
+    json.number("rss_bytes", worker.rss_bytes);
+    json.number("requests", worker.requests);
+    json.number("in_flight", worker.in_flight);
+    json.number("restarts", worker.restarts);
+    json.close('}');
+}
+
+void add(Json& json, const PoolView& pool) {
+    json.next();
+    json.open('{');
+    json.member("name", pool.name);
+    json.number("managed", pool.managed);
+    json.number("wanted", pool.wanted);
+    if (pool.managed) {
+        json.member("state", pool.state);
+        json.number("ready", ready_in(pool));
+        json.member("reason", pool.reason);
+        json.list("last_lines", pool.last_lines);
+        json.key("workers");
+        json.open('[');
+        for (const WorkerView& worker : pool.workers) add(json, worker);
+        json.close(']');
+    } else {
+        json.list("endpoints", pool.endpoints);
+    }
+    json.close('}');
+}
+
+}  // namespace
+
+std::string status_text(const StatusView& view) {
+    std::string out = fmt::format("edgeproxy {}  pid {}  {}  {}  up {}\n", view.version, view.pid, proxy_of(view),
+                                  view.phase, age(view.now - view.started_at));
+    out += fmt::format("configuration {}: number {}, serving for {}\n", view.config_name, view.generation,
+                       age(view.now - view.configured_at));
+    if (!view.last_reload.empty()) out += fmt::format("last reload failed: {}\n", view.last_reload);
+    for (const std::string& listener : view.listeners) out += fmt::format("listen {}\n", listener);
+    for (const PoolView& pool : view.pools) out += pool_lines(pool, view.now);
+    return out;
+}
+
+std::string status_json(const StatusView& view) {
+    Json json;
+    json.open('{');
+    json.member("version", view.version);
+    json.number("pid", view.pid);
+    json.number("proxy_pid", view.proxy_pid);
+    json.number("proxy_ready", view.proxy_ready);
+    json.member("phase", view.phase);
+    json.number("started_at", view.started_at);
+    json.member("config", view.config_name);
+    json.number("generation", view.generation);
+    json.number("configured_at", view.configured_at);
+    json.member("last_reload_error", view.last_reload);
+    json.list("listeners", view.listeners);
+    json.key("pools");
+    json.open('[');
+    for (const PoolView& pool : view.pools) add(json, pool);
+    json.close(']');
+    json.close('}');
+    return json.take() + "\n";
+}
+
+}  // namespace edgeproxy::master

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace edgeproxy::master {
+
+/// One worker process as `status` shows it.
+struct WorkerView {
+    std::string name;            ///< "app-1"
+    const char* state = "down";  ///< starting, ready, suspect, draining, stopping, backoff, down
+    int pid = 0;                 ///< 0 while no process lives
+    std::int64_t started_at = 0;
+    std::uint64_t rss_bytes = 0;
+    std::uint64_t requests = 0, in_flight = 0;  ///< as the proxy said last
+    std::uint64_t restarts = 0;                 ///< of its place, for all reasons
+};
+
+/// One pool as `status` shows it.
+struct PoolView {
+    std::string name;
+    bool managed = true;
+    const char* state = "ok";
+    std::string reason;                   ///< why it is not ok; may be empty
+    std::vector<std::string> last_lines;  ///< of the worker that failed last, while the pool is not ok
+    unsigned wanted = 0;                  ///< workers, or endpoints of an external pool
+    std::vector<WorkerView> workers;
+    std::vector<std::string> endpoints;  ///< external: addresses
+};
+
+/// Everything that `edgeproxy status` tells.
+struct StatusView {
+    std::string version, config_name;
+    int pid = 0, proxy_pid = 0;  ///< 0: there is none now
+    bool proxy_ready = false;
+    const char* phase = "running";
+    std::int64_t now = 0, started_at = 0, configured_at = 0;  ///< seconds since 1970
+    std::uint64_t generation = 0;
+    std::string last_reload;             ///< why the last reload failed; empty = it did not
+    std::vector<std::string> listeners;  ///< "https :443"
+    std::vector<PoolView> pools;
+};
+
+/// For people: a head, then a line for each pool and worker. Each line with its end.
+std::string status_text(const StatusView& view);
+/// The same as one JSON object (RFC 8259) and a line end.
+std::string status_json(const StatusView& view);
+
+}  // namespace edgeproxy::master
