@@ -32,9 +32,9 @@ class Street {
         pools_ = std::make_unique<upstream::Pools>(reactors_, clock, log_, std::move(outside));
         pools_->configure(plan_->pools);
         lane.cells = &cells;
-        lane.snapshot =
+        lane.snapshot = SnapshotRef(
             make_snapshot(plan_, {registry, nullptr, [this](const auto& name) { return pools_->find(name); },
-                                  [](const auto&) { return nullptr; }});
+                                  [](const auto&) { return nullptr; }}));
         auto [ours, theirs] = io::socket_pair();
         client_ = std::move(theirs);
         lane.reactor.spawn(serve(std::make_unique<Connection>(lane, lane.snapshot->listeners[0], std::move(ours),
