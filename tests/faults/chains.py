@@ -63,17 +63,6 @@ class FaultEdge(Edge):
             "logging": {"level": "info", "format": "json", "access": "off"},
         }
 
-    def rewrite(self, stack):
-        """The same file with other contents, the ports as they are."""
-        import re
-        import yaml
-        whole = merge(self.base(), stack)
-        if "routes" not in whole:
-            whole["routes"] = [{"pool": name} for name in list(whole.get("pools", {}))[:1]]
-        text = re.sub(r"\{port:(\w+)\}", lambda found: str(self.ports.setdefault(found[1], free_port())),
-                      yaml.safe_dump(whole, sort_keys=False))
-        self.stack.write_text(text)
-
 
 class EdgeproxyChain:
     name = "edgeproxy"

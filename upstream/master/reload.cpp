@@ -186,19 +186,21 @@ void Reload::finish(Result result, const std::string& why) {
     timer_.cancel();
     ++counts_[static_cast<std::size_t>(result)];
     last_failure_ = first_line(why);
+    const std::vector<Order> orders = std::exchange(orders_, {});
+    const std::size_t asked = orders.size();  // by so many it was asked for
     std::string text;
     if (result == Result::ok) {
         text = fmt::format("reloaded in {} ms", elapsed_ms());
-        log_.info("reload_ok", text, {{"generation", generation_}});
+        log_.info("reload_ok", text, {{"generation", generation_}, {"asked", asked}});
     } else if (result == Result::refused) {
         text = fmt::format("reload refused, nothing has changed; configuration number {} serves", generation_);
-        log_.error("reload_refused", text + ": " + why, {{"generation", generation_}});
+        log_.error("reload_refused", text + ": " + why, {{"generation", generation_}, {"asked", asked}});
     } else {
         text = fmt::format("configuration number {} serves, but not all workers were replaced", generation_);
-        log_.error("reload_failed", text + ": " + why, {{"generation", generation_}});
+        log_.error("reload_failed", text + ": " + why, {{"generation", generation_}, {"asked", asked}});
     }
-    tell_all(text + "\n");
-    for (const Order& order : std::exchange(orders_, {})) {
+    for (const Order& order : orders) {
+        if (order.asker) order.asker->note(text + "\n");
         if (order.asker) order.asker->done(result == Result::ok ? ExitCode::done : ExitCode::refused);
     }
     phase_ = Phase::idle;
