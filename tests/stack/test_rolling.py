@@ -88,7 +88,8 @@ def test_code_that_does_not_import_is_not_taken_and_the_old_code_serves(start_ed
         edge.wait_log("roll_failed", 30)
         load.more(100)
     load.assert_none_failed()
-    assert edge.workers() == before and edge.status("/readyz") == 200
+    assert edge.workers() == before, edge.tail()
+    assert edge.status("/readyz") == 200
     assert "ImportError: this deploy is broken" in edge.log()
     assert edge.metric("edgeproxy_worker_restarts_total", pool="app", reason="start_failed") == 1
     (tmp_path / "broken").unlink()
