@@ -83,6 +83,7 @@ io::Task<Result<bool>> Http1Client::wait_for_word(io::TimePoint deadline) {
 
 void Http1Client::finish(upstream::Admission& admission) {
     if (!reusable()) return;
+    connection_->answers_at_length(taken_ > io::BufferPool::small);
     in_.release();
     admission.give_back(std::move(connection_));
 }
@@ -109,11 +110,18 @@ io::Task<Result<void>> Http1Client::read_more(upstream::errc timed_out) {
     if (!got) co_return failure(got.error(), timed_out);
     begun_ = true;
     in_end_ += *got;
+    taken_ += *got;
     co_return Result<void>();
 }
 
 io::Task<Result<void>> Http1Client::read_head(http::Method method) {
     response_.reset();
+    if (connection_->answers_at_length() && !in_) {
+        // Head and body in one read and on in one write. Not while the endpoint thinks: that would take much memory.
+        const auto readable = co_await connection_->stream().wait_readable();
+        if (!readable) co_return failure(readable.error(), upstream::errc::response_timeout);
+        in_ = connection_->socket().reactor().buffers().take_large();
+    }
     for (;;) {
         if (in_begin_ < in_end_) {
             const http::ReadResult read =
@@ -138,6 +146,7 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
         if (!got) co_return failure(got.error(), upstream::errc::response_timeout);
         begun_ = true;
         in_end_ += *got;
+        taken_ += *got;
     }
     if (response_.interim()) co_return Result<void>();
     head_done_ = true;

@@ -52,7 +52,8 @@ class Http1Client final : public EndpointClient {
     http::BodyReader body_;
     io::Buffer in_;
     std::size_t in_begin_ = 0, in_end_ = 0;
-    bool chunked_ = false;  ///< the request's body
+    std::uint64_t taken_ = 0;  ///< bytes of this answer
+    bool chunked_ = false;     ///< the request's body
     bool failed_ = false;
     bool keep_alive_ = false;
     bool head_done_ = false;

@@ -37,6 +37,9 @@ class UpstreamConnection final : io::Socket::IdleWatch {
     /// HTTP/2 is to be spoken on it.
     bool is_http2() const { return http2_; }
     unsigned served() const { return served_; }
+    /// The last answer was more than a small buffer holds: the next one probably is.
+    bool answers_at_length() const { return at_length_; }
+    void answers_at_length(bool does) { at_length_ = does; }
 
  private:
     friend class IdleConnections;
@@ -47,6 +50,7 @@ class UpstreamConnection final : io::Socket::IdleWatch {
     EndpointCells& cells_;
     unsigned served_ = 0;
     bool http2_ = false;
+    bool at_length_ = false;
     io::TimePoint idle_since_{};
     IdleConnections* list_ = nullptr;  ///< while idle
     UpstreamConnection* older_ = nullptr;
