@@ -1,28 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts load on one address and says what really happened, or why it does not count.
 
-`wrk` and `h2load` are run with a bounded time or number of requests; `read_wrk` and `read_h2load` turn their output into
-a Result. A Result with faults must not become a figure.
+`wrk`, `h2load` and `curl` are run with a bounded time, number of requests or bytes; `read_wrk`, `read_h2load` and
+`read_curl` turn their output into a Result. A Result with faults must not become a figure.
 """
 import dataclasses
 import http.client
 import re
-import ssl
 import subprocess
+
+import tunnels
+from result import Result, client_context
 
 UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 
-@dataclasses.dataclass
-class Result:
-    requests: int = 0
-    seconds: float = 0.0
-    faults: list = dataclasses.field(default_factory=list)
-
-
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """One kind of load: `tool` is wrk (HTTP/1.1) or h2load (HTTP/2), `length` the bytes of each answer's body."""
+    """One kind of load: `tool` is wrk (HTTP/1.1), h2load (HTTP/2), curl (one body of `length` bytes), echo (WebSocket) or
+    resume (TLS); `length` the bytes of each answer's body."""
     name: str
     title: str
     tool: str
@@ -31,33 +27,39 @@ class Scenario:
     length: int
     connections: int
     streams: int = 1
+    unit: str = "request"
+    closes: bool = False  # a new connection for every request
 
 
+GIB, PIECE = 1 << 30, 1 << 20
 SCENARIOS = [
     Scenario("h1", "HTTP/1.1, 128 B, 64 connections", "wrk", False, "/128", 128, 64),
     Scenario("h1-low", "HTTP/1.1, 128 B, 4 connections", "wrk", False, "/128", 128, 4),
+    Scenario("h1-many", "HTTP/1.1, 128 B, 1,000 connections", "wrk", False, "/128", 128, 1000),
     Scenario("h1-16k", "HTTP/1.1, 16 KiB, 64 connections", "wrk", False, "/16k", 16384, 64),
+    Scenario("h1-new", "HTTP/1.1, 128 B, a new connection for every request", "wrk", False, "/128", 128, 64, closes=True),
     Scenario("tls", "HTTP/1.1 over TLS 1.3, 128 B, 64 connections", "wrk", True, "/128", 128, 64),
     Scenario("tls-16k", "HTTP/1.1 over TLS 1.3, 16 KiB, 64 connections", "wrk", True, "/16k", 16384, 64),
+    Scenario("tls-new", "TLS 1.3, a full handshake for every request", "wrk", True, "/128", 128, 64, closes=True),
+    Scenario("tls-resumed", "TLS 1.3, a resumed session for every request", "resume", True, "/128", 128, 1),
     Scenario("h2", "HTTP/2 over TLS 1.3, 128 B, 10 connections x 100 streams", "h2load", True, "/128", 128, 10, 100),
+    Scenario("download", "download of 1 GiB", "curl", False, f"/bytes/{GIB}", GIB, 1, unit="MiB"),
+    Scenario("download-tls", "download of 1 GiB over TLS 1.3", "curl", True, f"/bytes/{GIB}", GIB, 1, unit="MiB"),
+    Scenario("upload", "upload of 1 GiB", "curl", False, "/sink", GIB, 1, unit="MiB"),
+    Scenario("upload-tls", "upload of 1 GiB over TLS 1.3", "curl", True, "/sink", GIB, 1, unit="MiB"),
+    Scenario("echo", "WebSocket, 64 B there and back through 100 tunnels", "echo", False, "/echo", 64, 100, unit="message"),
+    Scenario("echo-tls", "the same over TLS 1.3", "echo", True, "/echo", 64, 100, unit="message"),
 ]
 
 
-def client_context():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def probe(port, tls, path, length):
+def probe(port, tls, path, length, closes=False):
     """Asks once over HTTP/1.1. Returns (bytes of the whole answer, None) or (0, what is wrong with it)."""
     if tls:
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=client_context())
     else:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Connection": "close"} if closes else {})
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
@@ -118,23 +120,52 @@ def read_h2load(text, length):
     return result
 
 
-def command(scenario, port, seconds, requests):
+def read_curl(text, length):
+    """`text` is what `--write-out` printed: status, bytes down, bytes up, seconds; `length` bytes must have gone one way."""
+    result = Result()
+    figures = re.fullmatch(r"(\d+) (\d+) (\d+) ([\d.]+)\s*", text)
+    if not figures:
+        result.faults.append("curl gave no figures")
+        return result
+    result.requests, result.seconds = length // PIECE, float(figures[4])
+    if figures[1] != "200":
+        result.faults.append(f"status {figures[1]}")
+    if length not in (int(figures[2]), int(figures[3])):
+        result.faults.append(f"{figures[2]} bytes down and {figures[3]} up instead of {length}")
+    return result
+
+
+def command(scenario, port, seconds, requests, source):
     scheme = "https" if scenario.tls else "http"
     url = f"{scheme}://127.0.0.1:{port}{scenario.path}"
     if scenario.tool == "wrk":
-        return ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "5s", url]
+        close = ["-H", "Connection: close"] if scenario.closes else []
+        return ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "5s", *close, url]
+    if scenario.tool == "curl":
+        upload = ["-T", source] if scenario.path == "/sink" else []
+        return ["curl", "-sk", "--http1.1", "-H", "Expect:", "-o", "/dev/null", "-w",
+                "%{http_code} %{size_download} %{size_upload} %{time_total}", *upload, url]
     return ["h2load", "-t1", f"-c{scenario.connections}", f"-m{scenario.streams}", f"-n{requests}", url]
 
 
-def run(scenario, port, seconds, requests, answer_bytes):
-    """One bounded load of `seconds` (wrk) or `requests` (h2load)."""
-    words = command(scenario, port, seconds, requests)
+def run(scenario, port, seconds, requests, answer_bytes, source):
+    """One bounded load of `seconds` (wrk), `requests` (h2load; echo and resume fewer) or bytes, those of `source` (curl)."""
+    if scenario.tool == "echo":
+        return tunnels.echo(port, scenario.tls, requests // 4, scenario.length)
+    if scenario.tool == "resume":
+        return tunnels.resumed(port, requests // 50, scenario.length)
+    words = command(scenario, port, seconds, requests, source)
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds * 10 + 60, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds * 10 + 120, check=False)
     except subprocess.TimeoutExpired:
         return Result(faults=[f"{words[0]} did not end"])
     text = done.stdout + done.stderr
-    result = read_wrk(text, answer_bytes, scenario.connections) if scenario.tool == "wrk" else read_h2load(text, scenario.length)
+    if scenario.tool == "wrk":
+        result = read_wrk(text, answer_bytes, scenario.connections)
+    elif scenario.tool == "curl":
+        result = read_curl(done.stdout, scenario.length)
+    else:
+        result = read_h2load(text, scenario.length)
     if done.returncode != 0:
         result.faults.append(f"{words[0]} exit {done.returncode}: {done.stderr.strip()[-200:]}")
     return result

@@ -44,6 +44,11 @@ STORIES = [
     ("h2load, statuses", h2load(ok=9999), False),
     ("h2load, another protocol", h2load(protocol="http/1.1"), False),
     ("h2load, nothing", load.read_h2load("", 128), False),
+    ("curl, down", load.read_curl("200 1048576 0 0.5", 1048576), True),
+    ("curl, up", load.read_curl("200 0 1048576 0.5", 1048576), True),
+    ("curl, a byte short", load.read_curl("200 1048575 0 0.5", 1048576), False),
+    ("curl, status", load.read_curl("502 1048576 0 0.5", 1048576), False),
+    ("curl, nothing", load.read_curl("", 1048576), False),
 ]
 
 

@@ -3,7 +3,7 @@
 import socket
 import time
 
-import load
+from result import client_context
 
 CONNECTIONS = 1500
 WARM_UP = 50
@@ -47,7 +47,7 @@ def close_all(connections):
 
 def per_connection(contender, tls):
     """KiB an idle connection, of a freshly started contender; every connection must still answer afterwards."""
-    context = load.client_context() if tls else None
+    context = client_context() if tls else None
     port = contender.port(tls)
     contender.start()
     connections = []

@@ -63,23 +63,24 @@ def cores():
     return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
 
 
-def measure_once(contender, scenario, answer_bytes, seconds, requests):
-    """One loaded round. Returns (CPU microseconds a request, requests a second), or raises RuntimeError."""
+def measure_once(contender, scenario, answer_bytes, seconds, requests, source):
+    """One loaded round. Returns (CPU microseconds a unit, units a second), or raises RuntimeError."""
     before = contender.cpu()
-    result = load.run(scenario, contender.port(scenario.tls), seconds, requests, answer_bytes)
+    result = load.run(scenario, contender.port(scenario.tls), seconds, requests, answer_bytes, source)
     spent = contender.cpu() - before
     if result.faults:
         raise RuntimeError("; ".join(result.faults))
     return spent / result.requests * 1e6, result.requests / result.seconds
 
 
-def measure(scenario, running, size):
+def measure(scenario, running, size, source):
     """Loads every running contender in turn. Returns name -> list of rounds, or a string: why there is no figure."""
     rounds, seconds, requests = size
     found, answers = {}, {}
     for contender in running:
-        answers[contender.name], fault = load.probe(contender.port(scenario.tls), scenario.tls, scenario.path,
-                                                    scenario.length)
+        path, length = (scenario.path, scenario.length) if scenario.unit == "request" else ("/128", 128)
+        answers[contender.name], fault = load.probe(contender.port(scenario.tls), scenario.tls, path, length,
+                                                    scenario.closes)
         found[contender.name] = fault or []
     for turn in range(-1, rounds):  # turn -1 warms up
         for contender in running:
@@ -87,7 +88,8 @@ def measure(scenario, running, size):
                 continue
             try:
                 figures = measure_once(contender, scenario, answers[contender.name],
-                                       WARM_UP_SECONDS if turn < 0 else seconds, requests // 4 if turn < 0 else requests)
+                                       WARM_UP_SECONDS if turn < 0 else seconds, requests // 4 if turn < 0 else requests,
+                                       source)
             except (RuntimeError, OSError) as error:
                 found[contender.name] = str(error)
                 continue
@@ -98,7 +100,7 @@ def measure(scenario, running, size):
 
 def report(scenario, found):
     """Prints one table and returns it as a value for --json."""
-    print(f"\n{scenario.title}\n  {'':10} {'us CPU/request':>14} {'(min - max)':>15} {'requests/s':>11} {'x nginx':>8}")
+    print(f"\n{scenario.title}\n  {'':10} {'us CPU/' + scenario.unit:>14} {'(min - max)':>15} {scenario.unit + 's/s':>11} {'x nginx':>8}")
     figures = {}
     nginx = found.get("nginx")
     for name, rounds in found.items():
@@ -111,7 +113,7 @@ def report(scenario, found):
         ratio = None
         if isinstance(nginx, list):
             ratio = statistics.median(own[0] / peer[0] for own, peer in zip(rounds, nginx))
-        figures[name] = {"cpu_us": statistics.median(cpu), "requests_per_second": rate, "ratio_to_nginx": ratio}
+        figures[name] = {"unit": scenario.unit, "cpu_us": statistics.median(cpu), "per_second": rate, "ratio_to_nginx": ratio}
         spread = f"({min(cpu):.1f} - {max(cpu):.1f})"
         print(f"  {name:10} {statistics.median(cpu):14.1f} {spread:>15} {rate:11.0f}"
               f" {'-' if ratio is None else format(ratio, '.2f'):>8}", flush=True)
@@ -134,7 +136,7 @@ def measure_memory(field):
     return figures
 
 
-def measure_speed(field, scenarios, size):
+def measure_speed(field, scenarios, size, source):
     running, absent, figures = [], {}, {}
     try:
         for contender in field:
@@ -144,7 +146,7 @@ def measure_speed(field, scenarios, size):
             except RuntimeError as error:
                 absent[contender.name] = str(error)
         for scenario in scenarios:
-            figures[scenario.name] = report(scenario, {**absent, **measure(scenario, running, size)})
+            figures[scenario.name] = report(scenario, {**absent, **measure(scenario, running, size, source)})
     finally:
         for contender in running:
             contender.stop()
@@ -169,6 +171,9 @@ def main():
     directory = tempfile.mkdtemp(prefix="edgeproxy-bench-")
     os.chmod(directory, 0o755)
     contenders.certificate(directory)
+    source = pathlib.Path(directory) / "source"
+    with open(source, "wb") as file:
+        file.truncate(load.GIB)
     origin = contenders.Origin(origin_path, directory, load_core)
     field = [contenders.make(name, directory, proxy_core, edgeproxy) for name in NAMES if name in chosen.contender]
     figures = {}
@@ -178,7 +183,7 @@ def main():
             figures["memory"] = measure_memory(field)
         scenarios = [s for s in load.SCENARIOS if s.name in chosen.scenario]
         if scenarios:
-            figures.update(measure_speed(field, scenarios, size))
+            figures.update(measure_speed(field, scenarios, size, str(source)))
     except RuntimeError as error:
         print(f"nothing can be measured: {error}")
     finally:
