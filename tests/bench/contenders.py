@@ -77,11 +77,11 @@ class Program:
     def __init__(self, name, words, directory, core):
         self.name, self.words, self.core = name, words, core
         self.log = pathlib.Path(directory) / f"{name}.log"
-        self.process = None
+        self.process, self.folder = None, None  # it runs in: None = ours
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                                             preexec_fn=pinned(self.core))
 
     def stop(self):
@@ -103,13 +103,13 @@ class Program:
     def last_words(self):
         return self.log.read_text(encoding="utf-8", errors="replace").strip()[-300:] if self.log.exists() else ""
 
-    def wait_until_right(self, ports):
-        """`ports` are (port, whether it is TLS). Raises RuntimeError with the last words if one never answers rightly."""
+    def wait_until_right(self, faults_of):
+        """`faults_of()` gives what is wrong with its answers, None each time that nothing is. Raises RuntimeError with
+        the last words if that lasts."""
         deadline = time.monotonic() + START_SECONDS
         fault = "it ended"
         while time.monotonic() < deadline and self.process.poll() is None:
-            faults = [load.probe(port, tls, "/128", 128)[1] for port, tls in ports]
-            fault = next(filter(None, faults), None)
+            fault = next(filter(None, faults_of()), None)
             if fault is None and self.process.poll() is None:
                 return
             time.sleep(0.05)
@@ -126,7 +126,7 @@ class Origin(Program):
 
     def start(self):
         super().start()
-        self.wait_until_right([(ORIGIN_PORT, False)])
+        self.wait_until_right(lambda: [load.probe(ORIGIN_PORT, False, "/128", 128)[1]])
 
 
 class Contender(Program):
@@ -147,7 +147,7 @@ class Contender(Program):
     def start(self):
         """Returns when both ports answer rightly; raises RuntimeError with the program's last words otherwise."""
         super().start()
-        self.wait_until_right([(self.plain, False), (self.tls, True)])
+        self.wait_until_right(lambda: [load.probe(self.port(tls), tls, "/128", 128)[1] for tls in (False, True)])
 
     def cpu(self):
         return cpu_seconds(self.process.pid)
