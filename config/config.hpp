@@ -46,6 +46,7 @@ struct ProcessLimits {
     Duration loop_lag{};                  ///< a loop that is so late for a second sheds new requests; off = never
     unsigned connections_per_source = 0;  ///< of one IPv4 address or IPv6 /64; 0 = off. Trusted proxies are exempt
     unsigned requests_per_source = 0;     ///< requests a second, twice as many at once; 0 = off
+    unsigned streams_per_source = 0;      ///< HTTP/2 streams open at once, over all its connections; 0 = off
     bool operator==(const ProcessLimits&) const = default;
 };
 
@@ -141,8 +142,10 @@ struct Listener {
     unsigned backlog = 0;
     ProxyProtocol proxy_protocol = ProxyProtocol::off;
     unsigned http2_max_streams = 0;
-    unsigned http2_glitches = 0;     ///< waste that a connection may make at once, ...
-    unsigned http2_glitch_rate = 0;  ///< ... and that is forgiven a second
+    unsigned http2_glitches = 0;           ///< waste that a connection may make at once, ...
+    unsigned http2_glitch_rate = 0;        ///< ... and that is forgiven a second
+    ByteSize http2_window = 0;             ///< that a stream may send before we have read it
+    ByteSize http2_connection_window = 0;  ///< that all streams of a connection may
     ListenerTimeouts timeouts;
     ListenerLimits limits;
     bool operator==(const Listener&) const = default;

@@ -38,6 +38,7 @@ inline constexpr Field table[] = {
 {"limits.loop_lag",                       duration,     "250ms",          "10ms",   "1m",      "off",       live,    now,   "a loop that is so late for a second answers new requests 503"},
 {"limits.connections_per_source",         count,        "256",            "1",      "1000000", "off",       live,    now,   "of one IPv4 address or IPv6 /64, else reset or 429; trusted proxies are exempt"},
 {"limits.requests_per_source",            count,        "off",            "1",      "1000000", "off",       live,    now,   "requests a second, twice as many at once, else 429"},
+{"limits.streams_per_source",             count,        "1024",           "1",      "1000000", "off",       live,    now,   "HTTP/2 streams open at once, over all connections of a source, else REFUSED_STREAM; trusted proxies are exempt"},
 
 {"client_ip",                             section,      "",               "",       "",        "",          live,    now,   "who is believed about the client's address"},
 {"client_ip.trusted_proxies",             cidr_list,    "",               "",       "",        "",          live,    now,   "peers whose X-Forwarded-* are believed"},
@@ -92,8 +93,8 @@ inline constexpr Field table[] = {
 {"listeners.<name>.http2.max_streams",    count,        "100",            "1",      "1000",    "",          live,    now,   "concurrent streams of a connection"},
 {"listeners.<name>.http2.glitches",       count,        "200",            "20",     "100000",  "",          live,    now,   "waste of a connection (resets, floods) at once, then it ends; from three quarters on new streams wait 100 ms"},
 {"listeners.<name>.http2.glitch_rate",    count,        "20",             "1",      "10000",   "",          live,    now,   "waste that is forgiven a second"},
-{"listeners.<name>.http2.window",         size,         "64KiB",          "64KiB",  "16MiB",   "",          live,    later, "receive window of a stream"},
-{"listeners.<name>.http2.connection_window", size,      "1MiB",           "64KiB",  "64MiB",   "",          live,    later, "receive window of a connection"},
+{"listeners.<name>.http2.window",         size,         "64KiB",          "64KiB",  "16MiB",   "",          live,    now,   "what a client may send on a stream before we have read it"},
+{"listeners.<name>.http2.connection_window", size,      "1MiB",           "64KiB",  "64MiB",   "",          live,    now,   "the same of all streams of a connection; all of it may lie in memory"},
 {"listeners.<name>.timeouts",             section,      "",               "",       "",        "",          live,    now,   "towards clients"},
 {"listeners.<name>.timeouts.handshake",   duration,     "5s",             "10ms",   "5m",      "",          live,    now,   "TLS, all of it"},
 {"listeners.<name>.timeouts.first_request", duration,   "10s",            "10ms",   "10m",     "",          live,    now,   "to the first byte of the first request"},

@@ -33,6 +33,7 @@ void fields(Io& io, ProcessLimits& v) {
     io("loop_lag", v.loop_lag);
     io("connections_per_source", v.connections_per_source);
     io("requests_per_source", v.requests_per_source);
+    io("streams_per_source", v.streams_per_source);
 }
 
 template <class Io>
@@ -139,6 +140,8 @@ void fields(Io& io, Listener& v) {
         http2("max_streams", v.http2_max_streams);
         http2("glitches", v.http2_glitches);
         http2("glitch_rate", v.http2_glitch_rate);
+        http2("window", v.http2_window);
+        http2("connection_window", v.http2_connection_window);
     });
     io.section("timeouts", v.timeouts);
     io.section("limits", v.limits);

@@ -34,12 +34,23 @@ void validate_headers(const Headers& headers, Scope& scope) {
     }
 }
 
+bool is_everywhere(const Address& address) {
+    if (address.is_unix() || address.is_inherited()) return false;
+    return address.host.empty() || address.host == "0.0.0.0" || address.host == "::";
+}
+
 void validate_metrics(const Metrics& metrics, Scope& scope) {
     const Place place = scope.place_of("metrics.path");
     const bool fine = metrics.path.starts_with('/') && metrics.path.find_first_of("?# ") == std::string::npos;
     if (!fine) scope.problems.error(place, "bad-path", in_quotes(metrics.path) + " is not a path", "write /metrics");
     if (metrics.path == "/livez" || metrics.path == "/readyz") {
         scope.problems.error(place, "bad-path", in_quotes(metrics.path) + " is taken", "write /metrics");
+    }
+    if (metrics.enabled && is_everywhere(metrics.listen)) {
+        scope.problems.warn(
+            scope.place_of("metrics.listen"), "open-metrics",
+            "whoever reaches this machine can read the metrics at " + in_quotes(metrics.listen.to_string()),
+            "write 127.0.0.1:9900, or leave it if a firewall or network policy decides");
     }
 }
 

@@ -109,8 +109,20 @@ void Connection::let_go() {
 
 void Connection::cut() {
     Server* const server = server_;
+    lost(loss::memory);
     socket().close(true);
     if (server != nullptr) server->was_cut();
+}
+
+void Connection::list_holdings(std::vector<Holding>& holdings) {
+    const std::size_t before = holdings.size();
+    if (server_ != nullptr) server_->list_streams(holdings);
+    if (holdings.size() > before) {
+        for (std::size_t i = before; i < holdings.size(); ++i) holdings[i].connection = this;
+        return;
+    }
+    const std::size_t bytes = held();
+    if (bytes > 0) holdings.push_back({bytes, this, nullptr});
 }
 
 std::size_t Connection::held() const {

@@ -3,13 +3,24 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <vector>
 
+#include "proxy/exchange.hpp"
 #include "proxy/identity.hpp"
 #include "proxy/lane.hpp"
 #include "proxy/min_rate.hpp"
 #include "tls/stream.hpp"
 
 namespace edgeproxy::proxy {
+
+class Connection;
+
+/// Something that may be cut when memory is short.
+struct Holding {
+    std::size_t bytes = 0;  ///< that it holds
+    Connection* connection = nullptr;
+    Exchange* stream = nullptr;  ///< of HTTP/2; null = the whole connection
+};
 
 /// One accepted connection of a client: its bytes, where it came in, and its place in the lane's list. Lives as long as
 /// the coroutine that serves it.
@@ -78,6 +89,13 @@ class Connection final : io::Socket::Pace {
     void cut();
     /// Bytes of memory that it holds besides itself.
     std::size_t held() const;
+    /// Why its client is gone or given up: a word of `loss`. The first reason is the one that counts.
+    std::string_view loss() const { return loss_; }
+    void lost(std::string_view why) {
+        if (loss_ == loss::client_gone) loss_ = why;
+    }
+    /// What can be cut, with the bytes that this would give back: its streams, or all of it.
+    void list_holdings(std::vector<Holding>& holdings);
     /// Whoever serves the connection, for as long as it does.
     struct Server {
         /// Called by `drain` instead of waking the reader, and by `let_go`. False: it does not mind the difference.
@@ -85,6 +103,10 @@ class Connection final : io::Socket::Pace {
         virtual bool end_asked() { return false; }
         /// The connection was cut.
         virtual void was_cut() {}
+        /// Adds its streams. None: the connection is cut as a whole.
+        virtual void list_streams(std::vector<Holding>&) {}
+        /// One of them is to end, its memory is wanted.
+        virtual void cut_stream(Exchange&) {}
         /// Bytes of memory that serving it takes.
         virtual std::size_t held() const = 0;
 
@@ -92,6 +114,9 @@ class Connection final : io::Socket::Pace {
         ~Server() = default;
     };
     void served_by(Server* server) { server_ = server; }
+    void cut_stream(Exchange& stream) {
+        if (server_ != nullptr) server_->cut_stream(stream);
+    }
 
     Connection* next() const { return next_; }
 
@@ -100,7 +125,10 @@ class Connection final : io::Socket::Pace {
     void leave_idle();
     io::TimePoint waits(io::TimePoint now, std::int64_t taken) override;
     void goes_on(io::TimePoint now) override { watch_.stop(now); }
-    void gave_up(bool slow) override { lane_.cells->hit(slow ? admin::Limit::response_rate : admin::Limit::write); }
+    void gave_up(bool slow) override {
+        lane_.cells->hit(slow ? admin::Limit::response_rate : admin::Limit::write);
+        lost(slow ? loss::response_rate : loss::write_timeout);
+    }
     void local_port(std::uint16_t port);
 
     Lane& lane_;
@@ -118,6 +146,7 @@ class Connection final : io::Socket::Pace {
     Limits::Seat seat_;
     RateWatch watch_;
     std::int64_t taken_ = 0;
+    std::string_view loss_ = loss::client_gone;
     io::TimePoint idle_since_{};
     tls::Stream stream_;
     Server* server_ = nullptr;

@@ -99,7 +99,7 @@ io::Task<void> redirect(Connection& connection, Exchange& exchange, Workspace& w
     work.head.fields.push("Location", location);
     if (!work.request_id.empty()) work.head.fields.push("X-Request-ID", work.request_id);
     const auto sent = co_await exchange.respond(work.head, {}, true);
-    static_cast<void>(sent);
+    if (!sent) exchange.record.error = exchange.loss();
 }
 
 /// The listener answers everything with 308 to https.
@@ -129,7 +129,7 @@ io::Task<void> respond_fixed(Connection& connection, Exchange& exchange, Workspa
     if (fixed.status == 204 || fixed.status == 304) work.head.body = {};
     const auto sent =
         co_await exchange.respond(work.head, no_body ? std::string_view() : std::string_view(fixed.body), true);
-    static_cast<void>(sent);
+    if (!sent) exchange.record.error = exchange.loss();
 }
 
 /// Not a coroutine itself: one frame less on the way of every request.

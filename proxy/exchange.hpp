@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <array>
 #include <span>
 #include <string_view>
 
@@ -33,6 +34,15 @@ struct BodyPiece {
     std::string_view data;
     bool done = false;  ///< nothing follows
 };
+
+/// Why nobody took the answer: `error` of the log, `reason` of the metrics.
+namespace loss {
+inline constexpr std::string_view client_gone = "client_gone";      ///< it went away by itself
+inline constexpr std::string_view response_rate = "response_rate";  ///< it read too slowly: `limits.response_rate`
+inline constexpr std::string_view write_timeout = "write_timeout";  ///< it read nothing: `timeouts.write`
+inline constexpr std::string_view memory = "memory_cutting";        ///< memory was short, and this held much of it
+inline constexpr std::array all{client_gone, response_rate, write_timeout, memory};
+}  // namespace loss
 
 /// One request of a client and its answer, whatever the version of HTTP: the one abstract class of the house.
 ///
@@ -90,6 +100,8 @@ class Exchange {
     };
     void watch(Watcher* watcher) { watcher_ = watcher; }
     bool client_gone() const { return gone_; }
+    /// Why, as the log and the metrics have it: it went by itself, or we gave it up (a word of `loss`).
+    virtual std::string_view loss() const { return loss::client_gone; }
     /// Bytes of memory that whoever watches holds.
     std::size_t watcher_holds() const { return watcher_ != nullptr ? watcher_->held() : 0; }
 

@@ -58,6 +58,7 @@ io::Task<void> Forwarding::relay_body(BodyPiece piece) {
     if (piece.done && !work_.response_trailers.empty()) piece.done = false;  // they follow in a piece of their own
     const auto began = co_await exchange_.respond(work_.head, piece.data, piece.done);
     if (!began) {
+        exchange_.record.error = exchange_.loss();
         endpoint_->cancel();
         co_return;
     }
@@ -67,7 +68,7 @@ io::Task<void> Forwarding::relay_body(BodyPiece piece) {
         if (!next) {
             const auto error = static_cast<errc>(next.error().value());
             admission_.failed(error);
-            exchange_.record.error = exchange_.client_gone() ? "client_gone" : reason(error).word;
+            exchange_.record.error = exchange_.client_gone() ? exchange_.loss() : reason(error).word;
             exchange_.abort();
             co_return;
         }
@@ -76,7 +77,7 @@ io::Task<void> Forwarding::relay_body(BodyPiece piece) {
         if (piece.done) trailers = work_.response_trailers.fields();
         const auto sent = co_await exchange_.send(piece.data, piece.done, trailers);
         if (!sent) {
-            exchange_.record.error = "client_gone";
+            exchange_.record.error = exchange_.loss();
             endpoint_->cancel();
             co_return;
         }
@@ -106,7 +107,7 @@ io::Task<void> Forwarding::open_tunnel() {
 
 io::Task<void> Forwarding::answer_locally(const Reason& why) {
     if (exchange_.client_gone()) {
-        exchange_.record.error = "client_gone";
+        exchange_.record.error = exchange_.loss();
         exchange_.abort();
         co_return;
     }

@@ -57,6 +57,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     io::Task<io::Result<void>> send(std::string_view data, bool end, std::span<const http::Field> trailers) override;
     void abort() override;
     void become_tunnel() override;
+    std::string_view loss() const override { return connection_.loss(); }
 
  private:
     enum class Framing : std::uint8_t { none, length, chunked, until_close };

@@ -15,6 +15,8 @@ http::Http2Options options_of(const Connection& connection) {
     options.max_streams = connection.listener().http2_max_streams;
     options.glitch_burst = connection.listener().http2_glitches;
     options.glitch_rate = connection.listener().http2_glitch_rate;
+    options.stream_window = static_cast<std::uint32_t>(connection.listener().http2_window);
+    options.connection_window = static_cast<std::uint32_t>(connection.listener().http2_connection_window);
     options.limits = connection.plan().limits;
     return options;
 }
@@ -87,6 +89,10 @@ Http2Connection::~Http2Connection() {
 http::Http2Stream* Http2Connection::opened(std::int32_t id) {
     // Streams that the client has reset count until their work is undone.
     if (open_ >= connection_.listener().http2_max_streams) return nullptr;
+    if (!connection_.seat().stream_begins()) {
+        lane().cells->hit(admin::Limit::streams_per_source);
+        return nullptr;
+    }
     auto* const exchange = new Http2Exchange(*this, id);
     exchange->next = exchanges_;
     if (exchanges_ != nullptr) exchanges_->prev = exchange;
@@ -118,6 +124,7 @@ void Http2Connection::closed(http::Http2Stream& stream) {
 void Http2Connection::left(Http2Exchange& exchange) {
     session_.consume(exchange, exchange.unused());
     session_.forget(exchange);
+    connection_.seat().stream_ends();
     if (exchange.prev != nullptr) exchange.prev->next = exchange.next;
     if (exchange.next != nullptr) exchange.next->prev = exchange.prev;
     if (exchanges_ == &exchange) exchanges_ = exchange.next;
@@ -243,7 +250,10 @@ void Http2Connection::waits() {
 void Http2Connection::sent(std::size_t bytes, const io::error_code& error) {
     clock_.output_left(reactor().now(), bytes);
     if (!error) return;
-    if (error == io::errc::timed_out) ended_by(admin::Http2End::write_timeout);
+    if (error == io::errc::timed_out) {
+        ended_by(admin::Http2End::write_timeout);
+        connection_.lost(loss::write_timeout);
+    }
     connection_.socket().cancel();
 }
 
@@ -286,6 +296,21 @@ std::size_t Http2Connection::held() const {
     for (const Http2Exchange* exchange = exchanges_; exchange != nullptr; exchange = exchange->next)
         sum += exchange->held();
     return sum;
+}
+
+void Http2Connection::list_streams(std::vector<Holding>& holdings) {
+    for (Http2Exchange* exchange = exchanges_; exchange != nullptr; exchange = exchange->next) {
+        if (exchange->served() && !exchange->client_gone() && !exchange->output_ended())
+            holdings.push_back({exchange->held(), nullptr, exchange});
+    }
+}
+
+void Http2Connection::cut_stream(Exchange& stream) {
+    auto& exchange = static_cast<Http2Exchange&>(stream);
+    exchange.lost(loss::memory);
+    session_.reset(exchange, http::Http2Code::cancel);
+    exchange.gone();
+    push();
 }
 
 /// The first reason is the one that counts; a fault of the client's bytes comes before all.
@@ -343,12 +368,15 @@ bool Http2Connection::act(Http2Clock::Due due) {
             return true;
         case Due::stall:
             clock_.one_moves();
-            if (waiting_ == open_) end_for(End::stalled, http::Http2Code::enhance_your_calm);
+            if (waiting_ < open_) return true;
+            connection_.lost(loss::write_timeout);
+            end_for(End::stalled, http::Http2Code::enhance_your_calm);
             return true;
         case Due::ping_answer:
             break_off(End::ping_timeout);
             return false;
         case Due::slow_reader:
+            connection_.lost(loss::response_rate);
             break_off(End::response_rate);
             return false;
         case Due::close:

@@ -63,6 +63,8 @@ class Http2Connection final : http::Http2Events, Connection::Server, Http2Outlet
     bool drain_asked() override;
     bool end_asked() override;
     std::size_t held() const override;
+    void list_streams(std::vector<Holding>& holdings) override;
+    void cut_stream(Exchange& stream) override;
     std::size_t write(std::span<char> out) override { return session_.write(out); }
     bool wants_room() const override { return session_.wants_room(); }
     void waits() override;

@@ -38,7 +38,7 @@ Http2Exchange::Http2Exchange(Http2Connection& connection, std::int32_t id, Objec
       connection_(connection),
       workspace_(std::move(workspace)),
       head_memory_(connection.reactor().buffers().take_small()),
-      body_(connection.reactor().buffers()),
+      body_(connection.reactor().buffers(), connection.connection().listener().http2_window),
       readable_(connection.reactor()),
       writable_(connection.reactor()),
       input_rate_(connection.body_rate()),
@@ -69,6 +69,10 @@ bool Http2Exchange::take(std::string_view bytes) {
     if (!body_.push(bytes)) return false;
     readable_.set();
     return true;
+}
+
+std::string_view Http2Exchange::loss() const {
+    return loss_ == loss::client_gone ? connection_.connection().loss() : loss_;
 }
 
 void Http2Exchange::gone() {
@@ -224,6 +228,7 @@ io::error_code Http2Exchange::judge_reader(io::TimePoint now, io::TimePoint& sta
     const bool slow = output_rate_.late(now);
     if (!slow && stalled_at > now) return {};
     connection_.cells().too_slow(slow ? admin::SlowStream::response_rate : admin::SlowStream::write_timeout);
+    lost(slow ? loss::response_rate : loss::write_timeout);
     connection_.session().charge_slow_reader(now);
     return io::errc::timed_out;
 }

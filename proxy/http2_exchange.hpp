@@ -35,6 +35,7 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
     io::Task<io::Result<void>> send(std::string_view data, bool end, std::span<const http::Field> trailers) override;
     void abort() override;
     void become_tunnel() override { tunnel_ = true; }
+    std::string_view loss() const override;
 
     // For the connection.
 
@@ -49,6 +50,8 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
     void wake_writer() { writable_.set(); }
     /// The stream or its connection is over before the answer was complete.
     void gone();
+    /// Why it will be `gone` soon.
+    void lost(std::string_view why) { loss_ = why; }
     /// Body bytes that the client has sent and that are not used.
     std::size_t unused() const { return body_.size(); }
     /// Bytes of memory that the stream takes.
@@ -79,6 +82,7 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
     RateWatch input_rate_, output_rate_;
     std::uint64_t rated_in_ = 0, rated_out_ = 0;  ///< bytes that the two know of
     std::array<char, 24> websocket_key_;
+    std::string_view loss_ = loss::client_gone;
     http::errc head_error_ = http::errc::ok;
     bool tunnel_ = false;
     bool served_ = false;

@@ -14,12 +14,14 @@ namespace edgeproxy::proxy {
 /// for the endpoint and a piece of the answer are each in a large buffer at worst, in a small one mostly; a plain GET
 /// that nobody reads keeps some 32 KiB resident. A hundred streams: 45 MiB at worst. Streams that are not read are
 /// reset (`limits.response_rate`, `timeouts.write`), so it is not held for long either.
-constexpr std::size_t most_http2_memory(unsigned streams) {
+///
+/// `window` is the connection's (`http2.connection_window`).
+constexpr std::size_t most_http2_memory(unsigned streams, std::size_t window = http::Http2Options{}.connection_window) {
     constexpr std::size_t fixed = 192 * 1024;
     constexpr std::size_t frames = 10 * 1024;  // the exchange and the coroutines that serve it
     static_assert(sizeof(Http2Exchange) <= 2 * 1024 && sizeof(Http2Connection) <= 4 * 1024);
     constexpr std::size_t stream = frames + sizeof(Workspace) + 3 * io::BufferPool::large + io::BufferPool::small;
-    return fixed + io::BufferPool::large + http::Http2Options{}.connection_window + streams * stream;
+    return fixed + io::BufferPool::large + window + streams * stream;
 }
 
 }  // namespace edgeproxy::proxy

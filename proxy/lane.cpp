@@ -29,20 +29,18 @@ void Lane::evict_older(io::Duration idle, unsigned most, admin::Limit why) {
 }
 
 void Lane::cut(std::uint64_t bytes) {
-    struct Holding {
-        std::size_t bytes;
-        Connection* connection;
-    };
     std::vector<Holding> holdings;
-    for (Connection* connection = connections; connection != nullptr; connection = connection->next()) {
-        const std::size_t held = connection->held();
-        if (held > 0) holdings.push_back({held, connection});
-    }
+    for (Connection* connection = connections; connection != nullptr; connection = connection->next())
+        connection->list_holdings(holdings);
     std::sort(holdings.begin(), holdings.end(), [](const Holding& a, const Holding& b) { return a.bytes > b.bytes; });
     for (const Holding& holding : holdings) {
         if (bytes == 0) break;
         cells->hit(admin::Limit::memory_cutting);
-        holding.connection->cut();
+        if (holding.stream != nullptr) {
+            holding.connection->cut_stream(*holding.stream);
+        } else {
+            holding.connection->cut();
+        }
         bytes -= std::min<std::uint64_t>(bytes, holding.bytes);
     }
 }

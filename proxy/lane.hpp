@@ -83,7 +83,8 @@ struct Lane {
     bool evict(admin::Limit why);
     /// Connections without a request for longer than this go, at most `most` of them.
     void evict_older(io::Duration idle, unsigned most, admin::Limit why);
-    /// Resets connections until they have given back so many bytes, those that hold most first.
+    /// Resets streams of HTTP/2 and connections until they have given back so many bytes, those that hold most first.
+    /// An HTTP/2 connection goes as a whole only when it has no stream.
     void cut(std::uint64_t bytes);
     /// A new level of memory pressure, or of lag: sets `guarded`.
     void judge(Pressure now, bool lagging);

@@ -16,7 +16,9 @@ constexpr std::chrono::seconds silence{10};
 void Limits::configure(const config::Config& config) {
     configured_ = config.server.max_connections;
     files_ = config::open_file_limit();
-    per_source_.store(config.limits.connections_per_source, std::memory_order_relaxed);
+    const auto limit = [](unsigned configured) { return configured > 0 ? configured : no_limit; };
+    per_source_.store(limit(config.limits.connections_per_source), std::memory_order_relaxed);
+    streams_per_source_.store(limit(config.limits.streams_per_source), std::memory_order_relaxed);
     requests_.set_rate(config.limits.requests_per_source);
     look_at_files();
 }
@@ -47,8 +49,9 @@ void Limits::tell_descriptors_gone() {
 bool Limits::Seat::belongs_to(const SourceKey& source) {
     if (limits_ == nullptr || source_) return true;
     const unsigned most = limits_->per_source_.load(std::memory_order_relaxed);
-    if (most == 0) return true;
-    if (!limits_->sources_.enter(source, most)) return false;
+    if (most == no_limit && limits_->streams_per_source_.load(std::memory_order_relaxed) == no_limit) return true;
+    streams_ = limits_->sources_.enter(source, most);
+    if (streams_ == nullptr) return false;
     source_ = source;
     return true;
 }
@@ -59,6 +62,7 @@ void Limits::Seat::leave() {
     limits_->open_.fetch_sub(1, std::memory_order_relaxed);
     limits_ = nullptr;
     source_.reset();
+    streams_ = nullptr;
 }
 
 }  // namespace edgeproxy::proxy

@@ -55,12 +55,15 @@ class Limits {
         Seat() = default;
         explicit Seat(Limits& limits) : limits_(&limits) { limits.open_.fetch_add(1, std::memory_order_relaxed); }
         Seat(Seat&& other) noexcept
-            : limits_(std::exchange(other.limits_, nullptr)), source_(std::exchange(other.source_, std::nullopt)) {}
+            : limits_(std::exchange(other.limits_, nullptr)),
+              source_(std::exchange(other.source_, std::nullopt)),
+              streams_(std::exchange(other.streams_, nullptr)) {}
         Seat& operator=(Seat&& other) noexcept {
             if (this != &other) {
                 leave();
                 limits_ = std::exchange(other.limits_, nullptr);
                 source_ = std::exchange(other.source_, std::nullopt);
+                streams_ = std::exchange(other.streams_, nullptr);
             }
             return *this;
         }
@@ -69,16 +72,31 @@ class Limits {
         /// Counts for this source from now on. False: the source has as many as it may.
         bool belongs_to(const SourceKey& source);
 
+        /// One more stream of its source, unless that has as many as it may. A connection without a source has no
+        /// limit. Each one that began ends.
+        bool stream_begins() {
+            if (streams_ == nullptr) return true;
+            const unsigned most = limits_->streams_per_source_.load(std::memory_order_relaxed);
+            if (streams_->fetch_add(1, std::memory_order_relaxed) < most) return true;
+            streams_->fetch_sub(1, std::memory_order_relaxed);
+            return false;
+        }
+        void stream_ends() {
+            if (streams_ != nullptr) streams_->fetch_sub(1, std::memory_order_relaxed);
+        }
+
      private:
         void leave();
         Limits* limits_ = nullptr;
         std::optional<SourceKey> source_;
+        Sources::Streams* streams_ = nullptr;  ///< of `source_`
     };
 
  private:
     config::Log& log_;
     std::atomic<std::size_t> open_{0}, most_{~std::size_t{0}};
-    std::atomic<unsigned> per_source_{0}, wanted_{0};
+    static constexpr unsigned no_limit = ~0u;
+    std::atomic<unsigned> per_source_{no_limit}, streams_per_source_{no_limit}, wanted_{0};
     std::atomic<int> client_ceiling_{1 << 30}, endpoint_ceiling_{1 << 30};
     std::atomic<std::int64_t> told_{0};
     std::size_t configured_ = ~std::size_t{0};

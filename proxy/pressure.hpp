@@ -13,7 +13,7 @@ enum class Pressure : std::uint8_t {
     none,
     saving,    ///< from 80 % of the budget: answers end their connections, idle connections go
     refusing,  ///< from 90 %: new requests are answered 503, accept pauses
-    cutting    ///< from 95 %: the connections that hold most are reset, largest first
+    cutting    ///< from 95 %: the streams and connections that hold most are reset, largest first
 };
 
 /// Tells the level from what is used of the budget. A level is left only 5 % below where it was entered, so that it

@@ -101,6 +101,7 @@ admin::MetricSources Reports::sources() {
     sources.certificates = [this] { return certificates(); };
     sources.keys_replaced = [this] { return running_.keys_replaced; };
     sources.keys_refused = [this] { return running_.keys_refused; };
+    sources.admin_refused = [this] { return server_ ? server_->refused() : admin::AdminRefusals{}; };
     sources.overload = [this] { return running_.overload->sample(); };
     sources.access_dropped = [this] { return running_.log_writer->access_dropped(); };
     sources.log_dropped = [this] { return running_.log_writer->log_dropped(); };

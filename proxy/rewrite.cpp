@@ -176,6 +176,7 @@ admin::FieldDrops write_request_head(http::HeadWriter& out, const http::Request&
                                      std::string_view endpoint_authority, const UpstreamBody& body,
                                      std::span<char> scratch) {
     admin::FieldDrops drops{};
+    drops[static_cast<std::size_t>(admin::FieldDrop::connection)] = request.connection.ignored;
     out.put(request.method_text);
     out.put(' ');
     write_target(out, request, rules, scratch);

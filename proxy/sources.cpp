@@ -26,16 +26,16 @@ Sources::Sources()
           std::random_device device;
           return std::uint64_t{device()} << 32 | device();
       }()) {
-    for (Shard& shard : shards_) shard.open = std::unordered_map<SourceKey, unsigned, Hash>(0, Hash{secret_});
+    for (Shard& shard : shards_) shard.open = std::unordered_map<SourceKey, Entry, Hash>(0, Hash{secret_});
 }
 
-bool Sources::enter(const SourceKey& source, unsigned most) {
+Sources::Streams* Sources::enter(const SourceKey& source, unsigned most) {
     Shard& shard = shard_of(source);
     const std::lock_guard lock(shard.mutex);
-    unsigned& open = shard.open[source];
-    if (open >= most) return false;  // it is there, so it has some
-    ++open;
-    return true;
+    Entry& entry = shard.open[source];
+    if (entry.connections >= most) return nullptr;  // it is there, so it has some
+    ++entry.connections;
+    return &entry.streams;
 }
 
 void Sources::leave(const SourceKey& source) {
@@ -43,7 +43,7 @@ void Sources::leave(const SourceKey& source) {
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.open.find(source);
     if (found == shard.open.end()) return;
-    if (--found->second == 0) shard.open.erase(found);
+    if (--found->second.connections == 0) shard.open.erase(found);
 }
 
 std::size_t Sources::size() const {

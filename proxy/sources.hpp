@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -34,14 +35,17 @@ inline std::uint64_t hash_of(const SourceKey& key, std::uint64_t odd, std::uint6
     return fold(fold(key.high ^ secret, odd) ^ key.low, prime ^ secret);
 }
 
-/// How many connections each source has. All reactors share it; it is asked when a connection begins and ends, never by
-/// a request. As large as the sources that have a connection now. Any thread.
+/// How many connections and streams each source has. All reactors share it; it is asked when a connection begins and
+/// ends, never by a request. As large as the sources that have a connection now. Any thread.
 class Sources {
  public:
+    /// What the connections of one source have open together. Any thread; relaxed, it is only counted.
+    using Streams = std::atomic<unsigned>;
+
     Sources();
 
-    /// One more, unless it has `most` already.
-    bool enter(const SourceKey& source, unsigned most);
+    /// One more, unless it has `most` already: null then. The counter stays where it is until the connection leaves.
+    Streams* enter(const SourceKey& source, unsigned most);
     void leave(const SourceKey& source);
     /// Sources with a connection.
     std::size_t size() const;
@@ -51,9 +55,13 @@ class Sources {
         std::uint64_t secret;
         std::size_t operator()(const SourceKey& key) const { return hash_of(key, secret | 1, secret); }
     };
+    struct Entry {
+        unsigned connections = 0;
+        Streams streams{0};
+    };
     struct alignas(64) Shard {
         mutable std::mutex mutex;
-        std::unordered_map<SourceKey, unsigned, Hash> open;
+        std::unordered_map<SourceKey, Entry, Hash> open;
     };
     Shard& shard_of(const SourceKey& source) { return shards_[hash_of(source, secret_ | 1, secret_) % shards_.size()]; }
 

@@ -27,8 +27,8 @@ std::string_view word(Refusal reason) {
 }
 
 std::string_view word(FieldDrop reason) {
-    constexpr std::array<std::string_view, field_drops> words{"underscore", "server_only", "client_identity",
-                                                              "trailer"};
+    constexpr std::array<std::string_view, field_drops> words{"underscore", "server_only", "client_identity", "trailer",
+                                                              "connection"};
     return words[static_cast<std::size_t>(reason)];
 }
 
@@ -37,6 +37,7 @@ std::string_view word(Limit limit) {
                                                          "descriptors",
                                                          "connections_per_source",
                                                          "requests_per_source",
+                                                         "streams_per_source",
                                                          "loop_lag",
                                                          "memory_saving",
                                                          "memory_refusing",

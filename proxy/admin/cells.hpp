@@ -66,10 +66,11 @@ enum class Limit : std::uint8_t {
     descriptors,      ///< none left: accept paused, or a connection to an endpoint was not made
     connections_per_source,
     requests_per_source,
-    loop_lag,         ///< a request was answered 503
-    memory_saving,    ///< an idle connection was closed
-    memory_refusing,  ///< a request was answered 503
-    memory_cutting,   ///< a connection was reset
+    streams_per_source,  ///< a stream was refused
+    loop_lag,            ///< a request was answered 503
+    memory_saving,       ///< an idle connection was closed
+    memory_refusing,     ///< a request was answered 503
+    memory_cutting,      ///< a connection or a stream was reset
     first_request,
     header,
     body,
@@ -164,6 +165,7 @@ enum class FieldDrop : std::uint8_t {
     server_only,      ///< only a server may set it: SCRIPT_NAME, X-Accel-Redirect
     client_identity,  ///< it claims to know the client, and the peer is not trusted
     trailer,          ///< a trailer that would change how the message is read, or who may ask
+    connection,       ///< an option of Connection that would take a field away from the application; the field stays
     count_
 };
 inline constexpr std::size_t field_drops = static_cast<std::size_t>(FieldDrop::count_);

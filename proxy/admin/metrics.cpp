@@ -20,6 +20,7 @@ class Metrics::Collector final : public prometheus::Collectable {
     std::vector<prometheus::MetricFamily> Collect() const override {
         Families families;
         add_program(families);
+        add_admin(families);
         add_process(families);
         add_proxy_families(families, sources_);
         add_upstream_families(families, sources_);
@@ -75,6 +76,15 @@ class Metrics::Collector final : public prometheus::Collectable {
                              "Certificates that changed on disk; refused = the old one stays.", {"result"});
         reloads.add({"ok"}, static_cast<double>(sources_.keys_replaced()));
         reloads.add({"refused"}, static_cast<double>(sources_.keys_refused()));
+    }
+
+    void add_admin(Families& families) const {
+        if (!sources_.admin_refused) return;
+        Family& refused = families.counter("edgeproxy_admin_requests_refused_total",
+                                           "Requests to the metrics listener that were refused.", {"reason"});
+        const AdminRefusals counts = sources_.admin_refused();
+        for (std::size_t i = 0; i < admin_refusals; ++i)
+            refused.add({word(static_cast<AdminRefusal>(i))}, static_cast<double>(counts[i]));
     }
 
     void add_process(Families& families) const {

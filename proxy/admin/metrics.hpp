@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "proxy/admin/cells.hpp"
+#include "proxy/admin/server.hpp"
 #include "upstream/control/message.hpp"
 #include "upstream/counters.hpp"
 
@@ -79,6 +80,7 @@ struct MetricSources {
     std::function<std::vector<control::WorkerUsage>()> workers;  ///< the last message of each slot
     std::function<std::vector<CertificateSample>()> certificates;
     std::function<std::uint64_t()> keys_replaced, keys_refused;  ///< certificates that changed on disk
+    std::function<AdminRefusals()> admin_refused;                ///< requests to the metrics listener
     std::function<OverloadSample()> overload;
     std::function<std::uint64_t()> access_dropped, log_dropped;  ///< lines lost
 };

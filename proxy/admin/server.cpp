@@ -83,12 +83,14 @@ Response page(const Answers& answers, std::string_view target) {
 }
 
 /// Why the request is refused, or nothing.
-std::optional<Response> refusal(const Answers& answers, const Request& request) {
+std::optional<Response> refusal(const Answers& answers, const Request& request, AdminRefusal& why) {
+    why = AdminRefusal::method;
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
         Response response = respond(http::status::method_not_allowed, "only GET and HEAD\n");
         response.set(http::field::allow, "GET, HEAD");
         return response;
     }
+    why = AdminRefusal::host;
     const auto hosts = request.count(http::field::host);
     if (hosts > 1 || (hosts == 0 && request.version() >= 11)) {
         return respond(http::status::bad_request, "one Host is needed\n");
@@ -99,10 +101,16 @@ std::optional<Response> refusal(const Answers& answers, const Request& request) 
     return std::nullopt;
 }
 
-Response answer(const Answers& answers, const Request& request) {
-    if (auto refused = refusal(answers, request)) return std::move(*refused);
+Response answer(const Answers& answers, const Request& request, AdminRefusals& counted) {
+    AdminRefusal why{};
+    if (auto refused = refusal(answers, request, why)) {
+        ++counted[static_cast<std::size_t>(why)];
+        return std::move(*refused);
+    }
     try {
-        return page(answers, view(request.target()));
+        Response found = page(answers, view(request.target()));
+        if (found.result() == http::status::not_found) ++counted[static_cast<std::size_t>(AdminRefusal::not_found)];
+        return found;
     } catch (const std::exception&) {
         return respond(http::status::internal_server_error, "internal error\n");
     }
@@ -130,6 +138,11 @@ bool is_shortage(int error) {
 
 }  // namespace
 
+std::string_view word(AdminRefusal reason) {
+    constexpr std::array<std::string_view, admin_refusals> words{"method", "host", "malformed", "not_found"};
+    return words[static_cast<std::size_t>(reason)];
+}
+
 /// Shared with the coroutines: they may outlive the server by one resumption.
 struct Server::State : std::enable_shared_from_this<State> {
     State(asio::io_context& context, Answers answers, const ServerLimits& limits)
@@ -146,6 +159,7 @@ struct Server::State : std::enable_shared_from_this<State> {
     Answers answers;
     std::list<asio::posix::stream_descriptor> listeners;
     std::set<Stream*> streams;
+    AdminRefusals refused{};
     bool stopped = false;
 };
 
@@ -205,10 +219,11 @@ asio::awaitable<bool> Server::State::serve_one(Stream& stream, boost::beast::fla
     if (error) {
         response = complaint(error);
         if (!response) co_return false;
+        ++refused[static_cast<std::size_t>(AdminRefusal::malformed)];
         response->keep_alive(false);
     } else {
         const Request& request = parser.get();
-        response = answer(answers, request);
+        response = answer(answers, request, refused);
         // A body is never read: what follows it could be taken for a request.
         response->keep_alive(request.keep_alive() && !has_body(request));
     }
@@ -255,6 +270,10 @@ void Server::set_answers(Answers answers) {
 
 std::size_t Server::connections() const {
     return state_->streams.size();
+}
+
+const AdminRefusals& Server::refused() const {
+    return state_->refused;
 }
 
 void Server::stop() {

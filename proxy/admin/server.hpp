@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <array>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/admin/readiness.hpp"
@@ -34,6 +37,18 @@ struct ServerLimits {
     std::size_t max_head = 8 * 1024;                 ///< bytes of a request head; 431 beyond
 };
 
+/// Why a request to the metrics listener was refused: the label of `edgeproxy_admin_requests_refused_total`.
+enum class AdminRefusal : std::uint8_t {
+    method,     ///< 405: only GET and HEAD
+    host,       ///< 400, 403: none, several, or the name of another site (DNS rebinding)
+    malformed,  ///< 400, 431
+    not_found,  ///< 404
+    count_
+};
+inline constexpr std::size_t admin_refusals = static_cast<std::size_t>(AdminRefusal::count_);
+std::string_view word(AdminRefusal reason);
+using AdminRefusals = std::array<std::uint64_t, admin_refusals>;
+
 /// The HTTP server of the metrics listener: `/metrics`, `/livez`, `/readyz[?verbose]`, `/api/v1/status`. Only reads:
 /// GET and HEAD, anything else is 405, other paths 404.
 ///
@@ -53,6 +68,8 @@ class Server {
     /// Other answers from now on (reload).
     void set_answers(Answers answers);
     std::size_t connections() const;
+    /// Requests refused so far, by reason.
+    const AdminRefusals& refused() const;
     /// Closes listeners and connections. Also what the destructor does.
     void stop();
 

@@ -11,7 +11,9 @@ bool ConnectionOptions::take(std::string_view option) {
     if (iequals(option, "keep-alive")) return keep_alive = true;
     if (iequals(option, "upgrade")) return upgrade = true;
     if (!is_token(option)) return false;
-    if (has_trait(lookup(option), hop_by_hop | protected_from_connection)) return true;
+    const FieldId id = lookup(option);
+    if (has_trait(id, protected_from_connection)) ++ignored;
+    if (has_trait(id, hop_by_hop | protected_from_connection)) return true;
     if (count_ == max_names) return false;
     ::new (&names_.list[count_++]) std::string_view(option);
     return true;

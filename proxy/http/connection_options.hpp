@@ -21,6 +21,7 @@ class ConnectionOptions {
     bool close = false;
     bool keep_alive = false;
     bool upgrade = false;
+    unsigned ignored = 0;  ///< options that name a protected field
 
     /// Field names that the sender nominated for removal, as written. The words above, hop-by-hop names (they go
     /// anyway) and protected names (they stay) are not among them.
@@ -32,6 +33,7 @@ class ConnectionOptions {
     errc read(const Fields& fields);
     void clear() {
         close = keep_alive = upgrade = false;
+        ignored = 0;
         count_ = 0;
     }
 

@@ -18,7 +18,7 @@ const char* smallest = "listen: \":8080\"\napp: prog\n";
 TEST_CASE("defaults of the server", "[config][defaults]") {
     const Config config = plan(smallest);
     CHECK(config.server == Server{4, "", "", "/run/edgeproxy", 400, {0s, 30s}});
-    CHECK(config.limits == ProcessLimits{700 * 1024 * 1024, 250ms, 256, 0});
+    CHECK(config.limits == ProcessLimits{700 * 1024 * 1024, 250ms, 256, 0, 1024});
     CHECK(config.client_ip == ClientIp{});
     CHECK(config.headers == Headers{"X-Request-ID", "", "edgeproxy", false, true, false});
     CHECK(config.error_pages == ErrorPages{PageFormat::automatic, false});
@@ -65,6 +65,8 @@ TEST_CASE("defaults of a listener", "[config][defaults]") {
     CHECK_FALSE(listener.redirect_https);
     CHECK(listener.backlog == 4096);
     CHECK(listener.http2_max_streams == 100);
+    CHECK(listener.http2_window == 64 * 1024);
+    CHECK(listener.http2_connection_window == 1024 * 1024);
     CHECK(listener.timeouts == ListenerTimeouts{5s, 10s, 10s, 30s, 60s, 60s, 1h, 1h, 10s, 60s, 10s, 5s});
     CHECK(listener.proxy_protocol == ProxyProtocol::off);
     CHECK(listener.limits == ListenerLimits{8 * 1024, 32 * 1024, 100, 10'000, 240, 1024, 100, 2s});

@@ -222,7 +222,7 @@ logging:
   level: info
   format: json
   access: { output: stdout, format: json, exclude: [/healthz] }
-metrics: { listen: ":9900", path: /metrics }
+metrics: { listen: "10.0.0.5:9900", path: /metrics }
 )");
     CHECK(described(result.problems) == "");
     REQUIRE(result.config);
@@ -367,4 +367,14 @@ TEST_CASE("paths of sockets are bounded", "[config][load]") {
         problems_of("listen: \"unix:/" + std::string(107, 'x') + "\"\napp: prog\n").find("1:9+115 error bad-address") ==
         0);
     CHECK(problems_of("listen: \"unix:/" + std::string(106, 'x') + "\"\napp: prog\n").empty());
+}
+
+TEST_CASE("what is allowed but rarely meant is warned of", "[config][load]") {
+    const std::string head = "listen: \":8080\"\napp: prog\n";
+    const std::string everybody = GENERATE(std::string(":9900"), "0.0.0.0:9900", "[::]:9900");
+    CHECK(problems_of(head + "metrics: { listen: \"" + everybody + "\" }\n").find("warning open-metrics: ") !=
+          std::string::npos);
+    const std::string some = GENERATE(std::string("127.0.0.1:9900"), "10.0.0.1:9900", "unix:/run/m.sock");
+    CHECK(problems_of(head + "metrics: { listen: \"" + some + "\" }\n").empty());
+    CHECK(problems_of(head + "metrics: off\n").empty());
 }

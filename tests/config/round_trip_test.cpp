@@ -13,7 +13,7 @@ namespace {
 
 const char* rich = R"(
 server: { user: www-data, group: www, threads: 3, runtime_dir: /run/x, max_connections: 99, shutdown: { delay: 1s, grace_period: 7s } }
-limits: { memory: 17MiB, loop_lag: off, connections_per_source: off, requests_per_source: 8 }
+limits: { memory: 17MiB, loop_lag: off, connections_per_source: off, requests_per_source: 8, streams_per_source: 77 }
 client_ip: { trusted_proxies: [10.0.0.0/8, "fd00::/8", 0.0.0.0/0] }
 listeners:
   http: { address: ":80", redirect: https }
@@ -23,7 +23,7 @@ listeners:
     protocols: [http/1.1, h2]
     backlog: 7
     proxy_protocol: required
-    http2: { max_streams: 9, glitches: 50, glitch_rate: 5 }
+    http2: { max_streams: 9, glitches: 50, glitch_rate: 5, window: 128KiB, connection_window: 2MiB }
     timeouts: { handshake: 1s, first_request: 2s, header: 3s, body: 4s, write: 5s, keepalive: 1500ms, tunnel_idle: 7s, connection_age: 8s, settings_ack: 9s, ping_interval: off, ping: 11s, proxy_protocol: 8s }
     limits: { request_line: 1000B, header_size: 2KiB, headers: 10, requests_per_connection: 5, body_rate: 77B, response_rate: off }
 tls:
@@ -189,6 +189,9 @@ TEST_CASE("every supported key says something: another value is another plan", "
         {"[http/1.1, h2]", "[h2, http/1.1]"},
         {"backlog: 7", "backlog: 8"},
         {"max_streams: 9", "max_streams: 8"},
+        {"window: 128KiB", "window: 64KiB"},
+        {"connection_window: 2MiB", "connection_window: 3MiB"},
+        {"streams_per_source: 77", "streams_per_source: off"},
         {"handshake: 1s", "handshake: 9s"},
         {"first_request: 2s", "first_request: 9s"},
         {"header: 3s", "header: 9s"},

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "errors.hpp"
 #include "proxy/http2_memory.hpp"
 #include "tests/proxy/http2_served.hpp"
 
@@ -108,6 +109,7 @@ TEST_CASE("a reader that drips loses its stream while a slow but steady one does
     CHECK(served.find(3, 1).value_or("none") == (drips ? std::string("\0\0\0\x08", 4) : "none"));
     CHECK(count(served, SlowStream::response_rate) == (drips ? 1 : 0));
     CHECK(count(served, Glitch::slow_reader) == (drips ? 1 : 0));
+    CHECK(errors_of(served.cells, served.registry, "response_rate") == (drips ? 1 : 0));
     CHECK_FALSE(served.closed());
 }
 
@@ -140,6 +142,52 @@ TEST_CASE("a client that takes nothing at all is let go", "[proxy][h2]") {
     served.pass(50s);
     CHECK(served.lane.reactor.spawned() == 0);
     CHECK(count(served, by_rate ? Http2End::response_rate : Http2End::write_timeout) == 1);
+    CHECK(errors_of(served.cells, served.registry, by_rate ? "response_rate" : "write_timeout") == 1);
+}
+
+TEST_CASE("while memory is short a connection loses its largest streams, not all of them", "[proxy][h2]") {
+    Served served;
+    window(served, 0);
+    const std::int32_t first = served.get("/large"), second = served.get("/large");
+    served.lane.cut(1);
+    served.settle();
+    CHECK(served.cells.hits(admin::Limit::memory_cutting) == 1);
+    CHECK(errors_of(served.cells, served.registry, "memory_cutting") == 1);
+    CHECK_FALSE(served.closed());
+    CHECK(served.client.goaways.empty());
+    nghttp2_submit_window_update(served.client.raw(), NGHTTP2_FLAG_NONE, first, 300'000);
+    nghttp2_submit_window_update(served.client.raw(), NGHTTP2_FLAG_NONE, second, 300'000);
+    nghttp2_submit_window_update(served.client.raw(), NGHTTP2_FLAG_NONE, 0, 300'000);
+    served.settle();
+    CHECK((served.got(first).body == large_body) != (served.got(second).body == large_body));
+}
+
+TEST_CASE("a body waits in memory up to the window, a wider one as well", "[proxy][h2]") {
+    io::BufferPool pool;
+    const std::size_t window = GENERATE(64u * 1024, 200'000u);
+    Http2Body body(pool, window);
+    std::string expected, got;
+    for (int round = 0; round < 3; ++round) {
+        for (std::size_t size = 0; size < window;) {
+            const std::string piece(std::min<std::size_t>(window - size, 1000 + size % 777),
+                                    static_cast<char>('a' + size % 26));
+            REQUIRE(body.push(piece));
+            expected += piece;
+            size += piece.size();
+        }
+        CHECK(body.size() == window);
+        CHECK(body.held() <= window + 2 * io::BufferPool::small);
+        while (!body.empty()) {
+            const std::string_view front = body.front();
+            got += front.substr(0, 5000);
+            body.pop(std::min<std::size_t>(front.size(), 5000));
+        }
+        CHECK(got == expected);
+    }
+    CHECK(body.held() == 0);
+    // More than any window allows is refused, and takes no memory.
+    CHECK_FALSE(body.push(std::string(window + 3 * io::BufferPool::small, 'x')));
+    CHECK(body.held() <= window + 3 * io::BufferPool::small);
 }
 
 TEST_CASE("a wasteful client's new streams wait, then the connection ends", "[proxy][h2]") {
@@ -213,6 +261,7 @@ TEST_CASE("what a connection may hold is what is written", "[proxy][h2]") {
     constexpr std::size_t mib = 1024 * 1024;
     STATIC_REQUIRE(most_http2_memory(100) <= 45 * mib);
     STATIC_REQUIRE(most_http2_memory(1) <= 2 * mib);
-    STATIC_REQUIRE(Http2Body::most_buffers * io::BufferPool::small <=
+    STATIC_REQUIRE(most_http2_memory(100, 4 * mib) == most_http2_memory(100) + 3 * mib);
+    STATIC_REQUIRE(Http2Body::most_buffers(http::Http2Options{}.stream_window) * io::BufferPool::small <=
                    http::Http2Options{}.stream_window + 2 * io::BufferPool::small);
 }

@@ -33,6 +33,8 @@ inline std::shared_ptr<config::Config> plan() {
     listener.http2_max_streams = 100;
     listener.http2_glitches = 200;
     listener.http2_glitch_rate = 20;
+    listener.http2_window = 64 * 1024;
+    listener.http2_connection_window = 1024 * 1024;
     listener.timeouts = {.handshake = 5s,
                          .first_request = 10s,
                          .header = 8s,

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "errors.hpp"
 #include "proxy/http1_exchange.hpp"
 #include "proxy/http1_server.hpp"
 
@@ -200,6 +201,8 @@ TEST_CASE("a reader that takes less than the least rate is cut", "[proxy][slow]"
     CHECK(steps >= 3);
     CHECK(served.cells.hits(Limit::response_rate) == 1);
     CHECK(served.cells.hits(Limit::write) == 0);
+    CHECK(errors_of(served.cells, served.registry, "response_rate") == 1);
+    CHECK(errors_of(served.cells, served.registry, "client_gone") == 0);
 }
 
 TEST_CASE("a reader that takes nothing is cut when the stall is over", "[proxy][slow]") {
@@ -212,6 +215,7 @@ TEST_CASE("a reader that takes nothing is cut when the stall is over", "[proxy][
     CHECK(served.over());
     CHECK(served.cells.hits(Limit::write) == 1);
     CHECK(served.cells.hits(Limit::response_rate) == 0);
+    CHECK(errors_of(served.cells, served.registry, "write_timeout") == 1);
 }
 
 TEST_CASE("a slow reader above the least rate gets all of it", "[proxy][slow]") {
@@ -269,6 +273,7 @@ TEST_CASE("while memory is short answers end their connections, then requests ar
     reader.settle();
     CHECK(reader.over());
     CHECK(reader.cells.hits(Limit::memory_cutting) == 1);
+    CHECK(errors_of(reader.cells, reader.registry, "memory_cutting") == 1);
 }
 
 TEST_CASE("an overloaded loop refuses new requests", "[proxy][slow]") {

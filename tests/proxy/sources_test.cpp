@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "proxy/limits.hpp"
 #include "proxy/rate_table.hpp"
 
 using namespace edgeproxy;
@@ -41,6 +42,34 @@ TEST_CASE("a source is an IPv4 address or an IPv6 /64", "[proxy][sources]") {
     CHECK(is_within(ip("10.1.2.3"),
                     std::vector{*config::parse_cidr("192.168.0.0/16"), *config::parse_cidr("10.0.0.0/8")}));
     CHECK_FALSE(is_within(ip("11.1.2.3"), std::vector{*config::parse_cidr("10.0.0.0/8")}));
+}
+
+TEST_CASE("a source has so many streams over all its connections", "[proxy][sources]") {
+    config::Log log;
+    Limits limits{log};
+    config::Config config;
+    config.server.max_connections = 100;
+    config.limits.connections_per_source = GENERATE(0u, 10u);
+    config.limits.streams_per_source = 3;
+    limits.configure(config);
+    Limits::Seat one{limits}, two{limits}, other{limits}, trusted{limits};
+    REQUIRE(one.belongs_to(source("192.0.2.1")));
+    REQUIRE(two.belongs_to(source("192.0.2.1")));
+    REQUIRE(other.belongs_to(source("192.0.2.2")));
+    CHECK(one.stream_begins());
+    CHECK(two.stream_begins());
+    CHECK(two.stream_begins());
+    CHECK_FALSE(one.stream_begins());
+    CHECK_FALSE(two.stream_begins());
+    CHECK(other.stream_begins());
+    two.stream_ends();
+    Limits::Seat moved = std::move(one);
+    CHECK(moved.stream_begins());
+    CHECK_FALSE(moved.stream_begins());
+    for (int i = 0; i < 100; ++i) CHECK(trusted.stream_begins());  // it belongs to nobody
+    config.limits.streams_per_source = 0;
+    limits.configure(config);
+    for (int i = 0; i < 100; ++i) CHECK(moved.stream_begins());
 }
 
 TEST_CASE("a source has so many connections and no more, and is forgotten with its last", "[proxy][sources]") {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "config/load.hpp"
+#include "errors.hpp"
 #include "proxy/http1_server.hpp"
 #include "proxy/lane.hpp"
 #include "upstream/pools.hpp"
@@ -83,16 +84,7 @@ class Street {
 
     bool has(std::string_view part) const { return client_got.find(part) != std::string::npos; }
     bool closed() const { return lane.open == 0; }
-    std::uint64_t errors(std::string_view reason) const {
-        std::uint64_t count = 0;
-        for (std::size_t route = 0; route < registry.routes.size(); ++route) {
-            const admin::RouteCells* found = cells.find_route(route);
-            if (found == nullptr) continue;
-            found->errors.each(
-                [&](std::string_view word, std::uint64_t number) { count += word == reason ? number : 0; });
-        }
-        return count;
-    }
+    std::uint64_t errors(std::string_view reason) const { return errors_of(cells, registry, reason); }
 
     io::Clock clock = io::Clock::manual();
     admin::LaneCells cells;

@@ -123,6 +123,47 @@ def test_streams_above_the_limit_cost_too(start_edge, start_origin):
     assert len(origin.requests) <= 2
 
 
+def test_a_source_has_so_many_streams_over_all_its_connections(start_edge, start_origin):
+    """Those above are refused, cost their client, and reach nobody; another source has its own."""
+    release = threading.Event()
+
+    def script(peer):
+        if peer.request().target == "/held":
+            release.wait(20)
+        peer.send(answer())
+    origin = start_origin(script)
+    edge = start_edge({"limits": {"streams_per_source": 4}, "pools": {"app": {"endpoints": [origin.address]}}})
+
+    def hits():
+        return edge.metric("edgeproxy_limit_hits_total", limit="streams_per_source")
+    with Raw(edge) as first, Raw(edge) as second, Client(edge) as third:
+        first.send(open_stream(1, "/held") + open_stream(3, "/held"))
+        second.send(open_stream(1, "/held") + open_stream(3, "/held"))
+        origin.wait_requests(4)
+        second.send(open_stream(5, "/more"))
+        refused = next((stream, payload) for kind, _, stream, payload in second.frames() if kind == RST_STREAM)
+        assert refused == (5, number(7)), "REFUSED_STREAM"
+        assert hits() == 1 and glitches(edge, "refused_stream") == 1
+        release.set()
+        within(10, lambda: third.get("/after").get("headers", {}).get(":status") == "200", "a place that was given back")
+    assert len([seen for seen in origin.requests if seen.target == "/more"]) == 0
+
+
+def test_windows_are_as_wide_as_the_listener_says(start_edge, origin):
+    edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}},
+                       "listeners": {"https": {"http2": {"window": "256KiB", "connection_window": "2MiB"}}}})
+    with Raw(edge) as client:
+        told, wider = {}, None
+        for kind, flags, stream, payload in client.frames():
+            if kind == SETTINGS and not flags:
+                told.update(struct.unpack(">HI", payload[at:at + 6]) for at in range(0, len(payload), 6))
+            if kind == WINDOW_UPDATE and stream == 0:
+                wider = struct.unpack(">I", payload)[0]
+            if told and wider:
+                break
+    assert told[4] == 256 * 1024 and wider == 2 * MIB - 65535  # SETTINGS_INITIAL_WINDOW_SIZE
+
+
 def test_a_smaller_budget_and_the_wait_before_its_end(start_edge, origin):
     edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}},
                        "listeners": {"https": {"http2": {"glitches": 20, "glitch_rate": 1}}}})

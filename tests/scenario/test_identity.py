@@ -5,7 +5,7 @@ import re
 import pytest
 
 from origin import answer, answers
-from wire import request
+from wire import Wire, request
 
 SPOOFS = [
     [("X-Forwarded-For", "6.6.6.6")],
@@ -109,6 +109,7 @@ def test_connection_cannot_take_away_what_the_application_relies_on(edge, origin
     seen = origin.requests[-1]
     assert (seen.get("authorization"), seen.get("cookie"), seen.body) == ("Bearer t", "c=1", b"hello")
     assert seen.get("host") and seen.get("x-forwarded-for") and seen.get("x-request-id")
+    assert edge.metric("edgeproxy_http_fields_dropped_total", reason="connection") == 6
 
 
 def test_hop_by_hop_fields_of_an_answer_stay_too(start_edge, start_origin):
@@ -174,3 +175,19 @@ def test_the_admin_pages_are_not_on_the_public_port(edge, origin):
     with edge.wire() as wire:
         for path in ("/metrics", "/readyz", "/livez"):
             assert wire.ask(request(path)).body == path.encode()  # the origin's own answer
+
+
+def test_the_admin_pages_are_for_those_who_mean_them(edge):
+    """Only GET, only under an address or localhost: a page of another site whose name leads to us gets nothing."""
+    def refused(reason):
+        return edge.metric("edgeproxy_admin_requests_refused_total", reason=reason)
+    for asked, status, reason in [(request("/metrics", host="evil.test"), 403, "host"),
+                                  (request("/metrics", method="POST", host="localhost", body=b"x"), 405, "method"),
+                                  (request("/admin", host="localhost"), 404, "not_found"),
+                                  (b"GET /metrics HTTP/1.1\r\n\r\n", 400, "host"), (b"\x00\r\n\r\n", 400, "malformed")]:
+        before = refused(reason)
+        with Wire(edge.address("metrics")) as wire:
+            wire.send(asked)
+            got = wire.answer()
+        assert got.status == status and b"edgeproxy_" not in got.body
+        assert refused(reason) == before + 1

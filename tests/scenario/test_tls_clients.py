@@ -12,6 +12,7 @@ from origin import Origin, echoes_target
 from procs import within
 from wire import Wire, request
 
+NASTY = "a\x1b[31m\"\\b\r\n{}"
 CLAIMS = [("X-Client-Cert-Verify", "SUCCESS"), ("X-Client-Cert-Subject", "CN=admin"), ("Client-Cert", ":AAAA:"),
           ("X_Client_Cert_Subject", "CN=admin"), ("x-client-cert-names", "DNS:admin")]
 
@@ -22,6 +23,7 @@ def world(tmp_path_factory):
     class World:
         authority = Authority(tmp_path_factory.mktemp("authority"))
         friend, thief = authority.client("friend"), authority.client("thief")
+        nasty = authority.issue("client", NASTY, "DNS:nasty.test")
         stranger = Authority(tmp_path_factory.mktemp("other"), "another authority").client("stranger")
         open, closed = authority.server("open.test", "localhost"), authority.server("closed.test")
     World.authority.revoke(World.thief)
@@ -85,6 +87,17 @@ def test_the_application_is_told_who_it_is_and_claims_are_dropped(house, world):
     assert len(seen.get("x-client-cert-fingerprint")) == 64 and seen.get("x-client-cert-serial") == "1001"
     assert b"admin" not in seen.raw_head and not seen.values("client-cert")
     assert house.wait_access("/who")["client_cert"] == "CN=friend"
+
+
+def test_the_name_in_a_certificate_is_one_line_of_the_log(house, world):
+    """And one field for the application: whoever issues certificates need not be asked what they put into a name."""
+    with Wire(house.address("https"), context=context(world, world.nasty), server_hostname="closed.test") as wire:
+        assert wire.ask(request("/nasty", host="closed.test")).status == 200
+    seen = next(one for one in house.origin.requests if one.target == "/nasty")
+    assert len(seen.values("x-client-cert-subject")) == 1 and b"\x1b" not in seen.raw_head
+    assert "CN=a" in house.wait_access("/nasty")["client_cert"]
+    raw = (house.folder / "stdout").read_bytes()
+    assert not [byte for byte in raw if byte < 32 and byte != 10 or byte == 127]
 
 
 def test_where_nobody_is_asked_nobody_can_claim(house, world):
