@@ -75,16 +75,20 @@ struct Certificate {
     std::vector<std::string> hosts;         ///< names it serves; empty = its own SANs
     std::string ocsp;                       ///< path of the OCSP answer to staple, DER, absolute; empty = none
     std::optional<ClientAuth> client_auth;  ///< instead of the one of all
+    std::string key_password_file{};        ///< path of the file whose first line opens the key, absolute; empty = none
+    bool is_default = false;                ///< for names that nobody serves, instead of the first
     bool operator==(const Certificate&) const = default;
 };
 
 enum class TlsProfile : std::uint8_t { modern, intermediate };
 enum class TlsVersion : std::uint8_t { tls12, tls13 };
 enum class UnknownHost : std::uint8_t { use_default, reject };
+enum class Protocol : std::uint8_t { http1, h2 };
 
 struct Tls {
-    std::vector<Certificate> certificates;  ///< the first is the default
-    bool dev = false;                       ///< self-signed development certificate instead of `certificates`
+    std::vector<Certificate> certificates;  ///< the first is the default, unless another one says so
+    std::string dir;   ///< path of a directory whose pairs are served as well, absolute; empty = none
+    bool dev = false;  ///< self-signed development certificate instead of `certificates`
     TlsProfile profile = TlsProfile::intermediate;
     UnknownHost unknown_host = UnknownHost::use_default;
     Duration hsts{};      ///< off = no Strict-Transport-Security
@@ -92,8 +96,12 @@ struct Tls {
     TlsVersion min_version = TlsVersion::tls12;
     std::vector<std::string> ciphers;  ///< OpenSSL's names, TLS 1.2 and 1.3 together; empty = by profile
     std::vector<std::string> groups;   ///< of the key exchange; empty = by profile
+    std::vector<Protocol> alpn;        ///< `protocols` of listeners that say none; empty = theirs
     ClientAuth client_auth;            ///< of every certificate that has none of its own
     Duration reload{};                 ///< how often the files are looked at; zero = never
+
+    /// There is something to serve.
+    bool has_certificates() const { return dev || !certificates.empty() || !dir.empty(); }
     bool operator==(const Tls&) const = default;
 };
 
@@ -128,7 +136,6 @@ struct ListenerLimits {
     bool operator==(const ListenerLimits&) const = default;
 };
 
-enum class Protocol : std::uint8_t { http1, h2 };
 /// `required`: trusted proxies must begin with a PROXY header, nobody else may.
 enum class ProxyProtocol : std::uint8_t { off, required };
 
@@ -136,6 +143,7 @@ struct Listener {
     std::string name;
     std::vector<Address> addresses;
     bool tls = false;
+    std::optional<Tls> own_tls;       ///< with `tls`: instead of the one of all, complete
     std::vector<Protocol> protocols;  ///< ALPN order with TLS; {http1} without
     bool redirect_https = false;      ///< answers 308 to https for everything
     std::uint16_t redirect_port = 443;
@@ -221,6 +229,7 @@ struct Endpoint {
     Scheme scheme = Scheme::http;
     unsigned weight = 1;
     unsigned max_in_flight = 0;
+    std::optional<PoolTls> tls;  ///< instead of the pool's
     bool operator==(const Endpoint&) const = default;
 };
 
@@ -408,8 +417,16 @@ struct Config {
 
     /// The pool of that name, or null.
     const Pool* find_pool(const std::string& name) const;
-    /// Every pair of PEM files that the proxy is handed, in the order of control::KeyMaterial::index.
-    std::vector<KeyFiles> key_files() const;
+    /// What listeners serve: `tls` first, then each listener's own. The proxy's certificates are named by a position
+    /// here and one in `Tls::certificates` (control::KeyId).
+    std::vector<const Tls*> tls_sets() const;
+    /// The position in `tls_sets` of what this listener of ours serves.
+    std::size_t tls_set_of(const Listener& listener) const;
+    /// TLS towards an endpoint: its own, or the pool's.
+    static const PoolTls& tls_of(const Pool& pool, const Endpoint& endpoint);
+    /// Every pair of PEM files for TLS towards endpoints: of each pool, then of its endpoints that have their own. The
+    /// order of control::KeyId::index in `control::endpoint_keys`.
+    std::vector<KeyFiles> endpoint_files() const;
     bool operator==(const Config&) const = default;
 };
 

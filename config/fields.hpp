@@ -53,6 +53,8 @@ template <class Io>
 void fields(Io& io, Certificate& v) {
     io("cert", v.cert);
     io("key", v.key);
+    io("key_password_file", v.key_password_file);
+    io("default", v.is_default);
     io("hosts", v.hosts);
     io("ocsp", v.ocsp);
     io.optional("client_auth", v.client_auth);
@@ -61,12 +63,14 @@ void fields(Io& io, Certificate& v) {
 template <class Io>
 void fields(Io& io, Tls& v) {
     io.list("certificates", v.certificates);
+    io("dir", v.dir);
     io("dev", v.dev);
     io("profile", v.profile);
     io.trait("modern", v.profile == TlsProfile::modern);
     io("min_version", v.min_version);
     io("ciphers", v.ciphers);
     io("groups", v.groups);
+    io("alpn", v.alpn);
     io("unknown_host", v.unknown_host);
     io("hsts", v.hsts);
     io("reload", v.reload);
@@ -128,7 +132,7 @@ void fields(Io& io, Listener& v) {
     const bool secure_port = std::any_of(v.addresses.begin(), v.addresses.end(),
                                          [](const Address& a) { return a.port == 443 || a.port == 8443; });
     io.trait("secure_port", secure_port && io.has_trait("certificates"));
-    io("tls", v.tls);
+    io.own_tls(v);
     io.trait("tls", v.tls);
     io("protocols", v.protocols);
     io.custom(
@@ -257,6 +261,15 @@ inline std::string write_endpoint(const Endpoint& v) {
 }
 
 template <class Io>
+void fields(Io& io, PoolTls& v) {
+    io("ca", v.ca);
+    io("server_name", v.server_name);
+    io("cert", v.cert);
+    io("key", v.key);
+    io("insecure", v.insecure);
+}
+
+template <class Io>
 void fields(Io& io, Endpoint& v) {
     io.custom(
         "address", [&](const Field& field, std::string_view text) { return read_endpoint(field, text, v); },
@@ -264,15 +277,7 @@ void fields(Io& io, Endpoint& v) {
     io("name", v.name);
     io("weight", v.weight);
     io("max_in_flight", v.max_in_flight);
-}
-
-template <class Io>
-void fields(Io& io, PoolTls& v) {
-    io("ca", v.ca);
-    io("server_name", v.server_name);
-    io("cert", v.cert);
-    io("key", v.key);
-    io("insecure", v.insecure);
+    io.optional("tls", v.tls);
 }
 
 template <class Io>
@@ -450,7 +455,8 @@ void fields(Io& io, Config& v) {
     io.section("limits", v.limits);
     io.section("client_ip", v.client_ip);
     if (io.keeps(v.tls)) io.section("tls", v.tls);
-    io.trait("certificates", v.tls.dev || !v.tls.certificates.empty());
+    io.trait("certificates", v.tls.has_certificates());
+    io.default_protocols(v.tls.alpn);
     io.named("listeners", v.listeners);
     io.named("pools", v.pools);
     io.list("routes", v.routes);

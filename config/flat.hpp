@@ -31,6 +31,13 @@ class Flat {
     bool has_trait(std::string_view) const { return false; }
     bool keeps(const Tls&) const { return true; }
     void resolve(Pool&) {}
+    void default_protocols(const std::vector<Protocol>&) {}
+    void own_tls(Listener& listener) {
+        if (!listener.own_tls) return (*this)("tls", listener.tls);
+        const Place before = enter("tls", path_of("tls"), thing_);
+        fields(*this, *listener.own_tls);
+        leave(before);
+    }
 
     template <class T>
     void operator()(std::string_view key, const T& value) {

@@ -79,12 +79,35 @@ const Pool* Config::find_pool(const std::string& name) const {
     return found == pools.end() ? nullptr : &*found;
 }
 
-std::vector<KeyFiles> Config::key_files() const {
+std::vector<const Tls*> Config::tls_sets() const {
+    std::vector<const Tls*> sets{&tls};
+    for (const Listener& listener : listeners) {
+        if (listener.own_tls) sets.push_back(&*listener.own_tls);
+    }
+    return sets;
+}
+
+std::size_t Config::tls_set_of(const Listener& listener) const {
+    if (!listener.own_tls) return 0;
+    const auto sets = tls_sets();
+    return static_cast<std::size_t>(std::find(sets.begin(), sets.end(), &*listener.own_tls) - sets.begin());
+}
+
+const PoolTls& Config::tls_of(const Pool& pool, const Endpoint& endpoint) {
+    return endpoint.tls ? *endpoint.tls : pool.tls;
+}
+
+std::vector<KeyFiles> Config::endpoint_files() const {
     std::vector<KeyFiles> files;
-    for (const Certificate& certificate : tls.certificates) files.push_back({certificate.cert, certificate.key});
+    const auto add = [&files](const PoolTls& one) {
+        if (!one.ca.empty()) files.push_back({one.ca, {}});
+        if (!one.cert.empty()) files.push_back({one.cert, one.key});
+    };
     for (const Pool& pool : pools) {
-        if (!pool.tls.ca.empty()) files.push_back({pool.tls.ca, {}});
-        if (!pool.tls.cert.empty()) files.push_back({pool.tls.cert, pool.tls.key});
+        add(pool.tls);
+        for (const Endpoint& endpoint : pool.endpoints) {
+            if (endpoint.tls) add(*endpoint.tls);
+        }
     }
     return files;
 }

@@ -115,6 +115,11 @@ std::vector<Problem> Problems::take() {
     std::stable_sort(list_.begin(), list_.end(), [](const Problem& a, const Problem& b) {
         return std::tie(a.line, a.column) < std::tie(b.line, b.column);
     });
+    // What a listener takes over from the top level is read twice.
+    const auto same = [](const Problem& a, const Problem& b) {
+        return std::tie(a.line, a.column, a.rule, a.text) == std::tie(b.line, b.column, b.rule, b.text);
+    };
+    list_.erase(std::unique(list_.begin(), list_.end(), same), list_.end());
     return std::exchange(list_, {});
 }
 

@@ -12,6 +12,7 @@ constexpr std::uint16_t https_port = 443;
 
 void bind_loopback(Config& config) {
     for (Listener& listener : config.listeners) {
+        if (listener.own_tls ? !listener.own_tls->dev : !config.tls.dev) continue;
         for (Address& address : listener.addresses) {
             if (!address.is_unix() && address.host.empty()) address.host = "127.0.0.1";
         }
@@ -85,7 +86,7 @@ void name_routes(std::vector<Route>& routes) {
 
 void resolve(Config& config) {
     for (Listener& listener : config.listeners) drop_covered(listener.addresses);
-    if (config.tls.dev) bind_loopback(config);
+    bind_loopback(config);
     for (Listener& listener : config.listeners) {
         if (listener.redirect_https && listener.redirect_port == 0) listener.redirect_port = secure_port(config);
     }

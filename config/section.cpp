@@ -155,7 +155,9 @@ std::vector<Section::Text> Section::scalars(std::string_view key, const Field& r
     std::vector<Text> list;
     const Entry* found = entry(key);
     if (found == nullptr) {
-        std::string_view rest = row.fallback_for(traits_);
+        const auto computed = scope_.computed.find(path_of(key));
+        std::string_view rest =
+            computed != scope_.computed.end() ? std::string_view(computed->second) : row.fallback_for(traits_);
         while (!rest.empty()) {
             const auto comma = rest.find(',');
             const auto one = std::string(rest.substr(0, comma));

@@ -33,6 +33,7 @@ struct Scope {
         puzzling;  ///< sections with unknown keys: what seems to miss may be there, misspelt
     std::map<std::string, Place, std::less<>> places;               ///< of the values that were written
     std::map<std::string, std::string, std::less<>> computed;       ///< defaults that follow from other values, by path
+    std::string alpn;                                               ///< `tls.alpn`, as a default is written
     std::map<std::string, std::string, std::less<>> command_texts;  ///< commands written as one text, by path
     std::map<std::string, std::string, std::less<>>
         shown;  ///< paths that came from a short form, and how that is written
@@ -121,6 +122,8 @@ class Section {
     void worker(Pool& pool);   ///< the keys around `command`, or what stands for them
     void resolve(Pool& pool);  ///< works out what the keys read so far mean for the defaults of the others
     bool keeps(const Tls&) const { return true; }
+    void own_tls(Listener& listener);  ///< `tls`: yes or no, or everything that the top level has under this name
+    void default_protocols(const std::vector<Protocol>& alpn);
 
  private:
     struct Text {

@@ -2,6 +2,7 @@
 #include "config/short_forms.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace edgeproxy::config {
 
@@ -13,6 +14,7 @@ class ShortForms {
 
     NodePtr run() {
         write_out_tls();
+        write_out_listeners_tls();
         write_out_listen();
         write_out_app();
         route_to_the_only_pool();
@@ -38,7 +40,7 @@ class ShortForms {
     void write_out_tls() {
         Entry* tls = find(entries_, "tls");
         if (tls == nullptr) return;
-        if (tls->value->is(Node::Kind::map)) return write_out_certificate(*tls);
+        if (tls->value->is(Node::Kind::map)) return write_out_certificate(*tls, "tls");
         if (tls->value->is(Node::Kind::scalar) && scope_.expanded(*tls->value).text == "dev") {
             tls->value = make_map({{"dev", tls->value->place, make_scalar("true", tls->value->place)}}, tls->place);
             return;
@@ -49,26 +51,58 @@ class ShortForms {
         take(entries_, "tls");
     }
 
-    void write_out_certificate(Entry& tls) {
+    /// What a listener's own `tls` does not say is as at the top level; where its certificates come from goes together.
+    static void inherit(Entry& own, const Entry* top) {
+        if (top == nullptr || !top->value->is(Node::Kind::map)) return;
+        constexpr std::array<std::string_view, 3> sources{"certificates", "dir", "dev"};
+        const auto is_source = [&](std::string_view key) {
+            return std::find(sources.begin(), sources.end(), key) != sources.end();
+        };
+        List keys = own.value->entries;
+        const bool has_source = std::any_of(keys.begin(), keys.end(), [&](const Entry& e) { return is_source(e.key); });
+        for (const Entry& entry : top->value->entries) {
+            if (find(keys, entry.key) != nullptr || (has_source && is_source(entry.key))) continue;
+            keys.push_back(entry);
+        }
+        own.value = make_map(std::move(keys), own.value->place);
+    }
+
+    void write_out_listeners_tls() {
+        Entry* listeners = find(entries_, "listeners");
+        if (listeners == nullptr || !listeners->value->is(Node::Kind::map)) return;
+        List all = listeners->value->entries;
+        for (Entry& listener : all) {
+            if (!listener.value->is(Node::Kind::map)) continue;
+            List keys = listener.value->entries;
+            Entry* tls = find(keys, "tls");
+            if (tls == nullptr || !tls->value->is(Node::Kind::map)) continue;
+            write_out_certificate(*tls, "listeners." + listener.key + ".tls");
+            inherit(*tls, find(entries_, "tls"));
+            listener.value = make_map(std::move(keys), listener.value->place);
+        }
+        listeners->value = make_map(std::move(all), listeners->value->place);
+    }
+
+    void write_out_certificate(Entry& tls, const std::string& path) {
         List keys = tls.value->entries;
         const auto cert = take(keys, "cert"), key = take(keys, "key");
         if (!cert && !key) return;
         const Place place = cert ? cert->place : key->place;
         if (!cert || !key) {
-            scope_.problems.error(
-                place, "missing-key",
-                cert ? "\"tls.cert\" needs \"tls.key\" beside it" : "\"tls.key\" needs \"tls.cert\" beside it");
+            scope_.problems.error(place, "missing-key",
+                                  '"' + path + (cert ? ".cert\" needs \"" : ".key\" needs \"") + path +
+                                      (cert ? ".key\" beside it" : ".cert\" beside it"));
         } else if (find(keys, "certificates") != nullptr) {
             scope_.problems.error(place, "written-twice", "write either cert and key or certificates, not both");
         } else {
             const auto certificate = make_map({*cert, *key}, place);
             keys.push_back({"certificates", place, make_list({certificate}, place)});
-            scope_.shown["tls.certificates[0]"] = "tls";
+            scope_.shown[path + ".certificates[0]"] = path;
             tls.value = make_map(std::move(keys), tls.value->place);
             return;
         }
         // What remains is checked; that a certificate is missing has been said.
-        incomplete_tls_ = true;
+        incomplete_tls_ = true;  // of whichever listener
         keys.push_back({"dev", place, make_scalar("true", place)});
         std::erase_if(keys, [](const Entry& e) { return e.key == "certificates"; });
         tls.value = make_map(std::move(keys), tls.value->place);

@@ -128,13 +128,12 @@ void validate_client_auth(const ClientAuth& wanted, const std::string& path, Sco
 
 /// Clients that must show a certificate, and a door beside where nobody asks.
 void validate_client_auth(const Config& config, Scope& scope) {
-    validate_client_auth(config.tls.client_auth, "tls.client_auth", scope);
-    bool required = config.tls.client_auth.mode == ClientAuthMode::require;
-    for (std::size_t i = 0; i < config.tls.certificates.size(); ++i) {
-        const auto& own = config.tls.certificates[i].client_auth;
-        if (!own) continue;
-        validate_client_auth(*own, "tls.certificates[" + std::to_string(i) + "].client_auth", scope);
-        required = required || own->mode == ClientAuthMode::require;
+    bool required = false;
+    for (const Tls* set : config.tls_sets()) {
+        required = required || set->client_auth.mode == ClientAuthMode::require;
+        for (const Certificate& certificate : set->certificates)
+            required =
+                required || (certificate.client_auth && certificate.client_auth->mode == ClientAuthMode::require);
     }
     for (const Listener& listener : config.listeners) {
         if (!required || listener.tls || listener.redirect_https) continue;
@@ -143,6 +142,50 @@ void validate_client_auth(const Config& config, Scope& scope) {
             "client certificates are required, but " + in_quotes(listener.name) + " serves the same routes without TLS",
             "write redirect: https, or tls: true");
     }
+}
+
+std::string indexed(const std::string& path, std::size_t index) {
+    return path + "[" + std::to_string(index) + "]";
+}
+
+void validate_certificates(const Tls& tls, const std::string& tls_path, Scope& scope) {
+    bool has_default = false;
+    for (std::size_t i = 0; i < tls.certificates.size(); ++i) {
+        const std::string path = indexed(tls_path + ".certificates", i);
+        const Certificate& certificate = tls.certificates[i];
+        // An empty path that was written has been complained about.
+        const bool no_cert = certificate.cert.empty() && !scope.written(path + ".cert");
+        const bool no_key = certificate.key.empty() && !scope.written(path + ".key");
+        if ((no_cert || no_key) && !scope.puzzling.contains(path)) {
+            scope.problems.error(scope.place_of(path), "missing-key",
+                                 in_quotes(scope.shown_path(path)) + " needs " + (no_cert ? "\"cert\"" : "\"key\""));
+        }
+        if (certificate.is_default && has_default) {
+            scope.problems.error(scope.place_of(path + ".default"), "written-twice",
+                                 "another certificate is the default already");
+        }
+        has_default = has_default || certificate.is_default;
+        if (certificate.client_auth) validate_client_auth(*certificate.client_auth, path + ".client_auth", scope);
+    }
+}
+
+void validate_tls_set(const Tls& tls, const std::string& path, Scope& scope) {
+    const Place place = scope.place_of(path);
+    if (!tls.has_certificates() && !scope.puzzling.contains(path) && !scope.written(path + ".dir")) {
+        scope.problems.error(place, "missing-key", in_quotes(path) + " has no certificate",
+                             "write cert and key, certificates, dir, or dev: true");
+    }
+    if (tls.dev && (!tls.certificates.empty() || !tls.dir.empty())) {
+        scope.problems.error(scope.place_of(path + ".dev"), "written-twice",
+                             "write either dev or certificates, not both");
+    }
+    validate_certificates(tls, path, scope);
+    validate_client_auth(tls.client_auth, path + ".client_auth", scope);
+    if (std::set<Protocol>(tls.alpn.begin(), tls.alpn.end()).size() != tls.alpn.size())
+        scope.problems.error(scope.place_of(path + ".alpn"), "written-twice", "a protocol is written twice");
+    if (tls.alpn.empty() && scope.written(path + ".alpn"))
+        scope.problems.error(scope.place_of(path + ".alpn"), "missing-key", "a listener needs a protocol",
+                             "write [h2, http/1.1]");
 }
 
 }  // namespace
@@ -160,7 +203,7 @@ void validate(const Config& config, Scope& scope) {
 }
 
 void validate_listeners(const Config& config, Scope& scope) {
-    const bool certificates = config.tls.dev || !config.tls.certificates.empty();
+    const bool certificates = config.tls.has_certificates();
     if (config.listeners.empty() && !scope.written("listeners") && !scope.puzzling.contains("")) {
         scope.problems.error({1, 1, 1}, "missing-key", "nothing listens", "write listen: \":8080\"");
     }
@@ -171,7 +214,7 @@ void validate_listeners(const Config& config, Scope& scope) {
             scope.problems.error(scope.place_of(path), "missing-key",
                                  in_quotes(scope.shown_path(path)) + " has no address", "write address: \":443\"");
         }
-        if (listener.tls && !certificates && !scope.written("tls")) {
+        if (listener.tls && !listener.own_tls && !certificates && !scope.written("tls")) {
             scope.problems.error(scope.place_of(path + ".tls"), "missing-key",
                                  in_quotes(scope.shown_path(path)) + " speaks TLS, but there is no certificate",
                                  "write tls: { cert: ..., key: ... }, or tls: dev");
@@ -197,33 +240,18 @@ void validate_listeners(const Config& config, Scope& scope) {
 }
 
 void validate_tls(const Config& config, Scope& scope) {
-    const Tls& tls = config.tls;
-    if (!scope.written("tls")) return;
-    const Place place = scope.place_of("tls");
-    if (!tls.dev && tls.certificates.empty() && !scope.puzzling.contains("tls")) {
-        scope.problems.error(place, "missing-key", "\"tls\" has no certificate",
-                             "write cert and key, certificates, or dev: true");
-    }
-    if (tls.dev && !tls.certificates.empty()) {
-        scope.problems.error(scope.place_of("tls.dev"), "written-twice", "write either dev or certificates, not both");
-    }
-    for (std::size_t i = 0; i < tls.certificates.size(); ++i) {
-        const std::string path = "tls.certificates[" + std::to_string(i) + "]";
-        const Certificate& certificate = tls.certificates[i];
-        // An empty path that was written has been complained about.
-        const bool no_cert = certificate.cert.empty() && !scope.written(path + ".cert");
-        const bool no_key = certificate.key.empty() && !scope.written(path + ".key");
-        if ((no_cert || no_key) && !scope.puzzling.contains(path)) {
-            scope.problems.error(scope.place_of(path), "missing-key",
-                                 in_quotes(scope.shown_path(path)) + " needs " + (no_cert ? "\"cert\"" : "\"key\""));
-        }
+    if (scope.written("tls")) validate_tls_set(config.tls, "tls", scope);
+    for (const Listener& listener : config.listeners) {
+        if (listener.own_tls) validate_tls_set(*listener.own_tls, "listeners." + listener.name + ".tls", scope);
     }
     validate_client_auth(config, scope);
+    if (!scope.written("tls")) return;
     const auto& all = config.listeners;
     const bool used = std::any_of(all.begin(), all.end(), [](const Listener& l) { return l.tls; });
     const bool serves = std::any_of(all.begin(), all.end(), [](const Listener& l) { return !l.redirect_https; });
     if (!used && serves) {
-        scope.problems.warn(place, "unused-tls", "no listener speaks TLS", "write tls: true at a listener");
+        scope.problems.warn(scope.place_of("tls"), "unused-tls", "no listener speaks TLS",
+                            "write tls: true at a listener");
     }
 }
 

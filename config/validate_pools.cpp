@@ -124,7 +124,6 @@ class PoolRules {
     }
 
     void check_tls() {
-        const PoolTls& tls = pool_.tls;
         const auto is_https = [](const Endpoint& endpoint) { return endpoint.scheme == Scheme::https; };
         const bool any = std::any_of(pool_.endpoints.begin(), pool_.endpoints.end(), is_https);
         if (written("tls") && !any) {
@@ -132,19 +131,32 @@ class PoolRules {
                                   "write endpoints like https://name:443");
         }
         const bool nameless = std::any_of(pool_.endpoints.begin(), pool_.endpoints.end(), [](const Endpoint& endpoint) {
-            return endpoint.scheme == Scheme::https && endpoint.address.is_unix();
+            return endpoint.scheme == Scheme::https && endpoint.address.is_unix() && !endpoint.tls;
         });
+        check_tls(pool_.tls, "tls", nameless);
+        for (std::size_t i = 0; i < pool_.endpoints.size(); ++i) {
+            const Endpoint& endpoint = pool_.endpoints[i];
+            if (!endpoint.tls) continue;
+            const std::string key = "endpoints[" + std::to_string(i) + "].tls";
+            if (endpoint.scheme != Scheme::https)
+                scope_.problems.error(at(key), "no-effect", "\"tls\" needs an https:// endpoint",
+                                      "write address: https://name:443");
+            check_tls(*endpoint.tls, key, endpoint.scheme == Scheme::https && endpoint.address.is_unix());
+        }
+    }
+
+    void check_tls(const PoolTls& tls, const std::string& key, bool nameless) {
         if (nameless && tls.server_name.empty() && !tls.insecure) {
-            scope_.problems.error(at("tls"), "missing-key",
+            scope_.problems.error(at(key), "missing-key",
                                   "\"tls\" needs \"server_name\": a unix socket has no name to verify");
         }
         if (tls.cert.empty() != tls.key.empty()) {
             scope_.problems.error(
-                at("tls"), "missing-key",
+                at(key), "missing-key",
                 std::string("\"tls\" needs ") + (tls.cert.empty() ? "\"cert\"" : "\"key\"") + " as well");
         }
         if (tls.insecure && !tls.ca.empty()) {
-            scope_.problems.error(at("tls.insecure"), "no-effect", "with \"insecure\" nobody looks at \"ca\"",
+            scope_.problems.error(at(key + ".insecure"), "no-effect", "with \"insecure\" nobody looks at \"ca\"",
                                   "leave insecure out");
         }
     }

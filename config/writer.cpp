@@ -98,6 +98,13 @@ void YamlWriter::worker(Pool& pool) {
     fields(*this, command, kind, bind);
 }
 
+void YamlWriter::own_tls(Listener& listener) {
+    if (!listener.own_tls) return (*this)("tls", listener.tls);
+    YamlWriter child(options_, "tls", depth_ + 1);
+    fields(child, *listener.own_tls);
+    attach("tls", child);
+}
+
 std::string to_yaml(const Config& config, const DumpOptions& options) {
     YamlWriter writer(options, "", 0);
     Config copy = config;

@@ -81,7 +81,9 @@ class YamlWriter {
 
     void worker(Pool& pool);
     void resolve(Pool&) {}
-    bool keeps(const Tls& tls) const { return tls.dev || !tls.certificates.empty(); }
+    bool keeps(const Tls& tls) const { return tls.has_certificates(); }
+    void own_tls(Listener& listener);
+    void default_protocols(const std::vector<Protocol>&) {}
 
  private:
     std::string row_of(std::string_view key) const {

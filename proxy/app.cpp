@@ -14,6 +14,7 @@
 
 #include "config/load.hpp"
 #include "proxy/endpoint_tls.hpp"
+#include "proxy/listener_keys.hpp"
 #include "proxy/mailbox.hpp"
 #include "proxy/probe.hpp"
 #include "proxy/read_watch.hpp"
@@ -26,7 +27,6 @@ namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
 constexpr std::size_t largest_config = 8 * 1024 * 1024;
-constexpr std::size_t largest_pem = 1024 * 1024;
 constexpr milliseconds tick_interval{250};
 /// When the master died: so long may what is in flight take.
 constexpr milliseconds orphan_grace{10'000};
@@ -54,7 +54,7 @@ class App {
     }
     void on(control::LogFiles& files);
     void on(control::Listeners& listeners);
-    void on(control::KeyMaterial& material);
+    void on(control::KeyMaterial& material) { keys_.take(material); }
     void on(control::KeysChanged& changed);
     void on(control::ConfigMessage& message);
     void on(control::Commit& commit);
@@ -78,7 +78,7 @@ class App {
         std::shared_ptr<const config::Config> config;
         std::string hash;
         upstream::Pools::Tls endpoint_tls;
-        std::shared_ptr<const tls::Identities> identities;
+        std::shared_ptr<const TlsSets> identities;
         std::vector<control::ListenerSocket> sockets;
     };
     /// A socket that is open, by its id; the lanes own it.
@@ -88,9 +88,8 @@ class App {
     std::shared_ptr<const Snapshot> snapshot_of(const std::shared_ptr<const config::Config>& config);
     admin::AccessLog* access_log() const;
     void committed(std::uint64_t generation, const std::vector<std::uint64_t>& closed);
-    std::shared_ptr<const tls::Identities> load_identities(const config::Config& config);
     std::vector<Door> doors_for(const config::Config& config, std::vector<control::ListenerSocket>& sockets);
-    void swap_identities(std::shared_ptr<const tls::Identities> identities);
+    void swap_identities(std::shared_ptr<const TlsSets> identities);
     void tick();
     void resolve_names();
     void begin_drain(milliseconds timeout);
@@ -103,8 +102,7 @@ class App {
 
     std::optional<admin::LogDescriptors> log_files_;
     std::vector<control::ListenerSocket> sockets_;
-    std::map<std::uint32_t, tls::Pem> pems_;
-    std::optional<tls::Pem> dev_;
+    ListenerKeys keys_;
     EndpointTls endpoint_tls_;
 
     Running run_;
@@ -153,42 +151,17 @@ void App::on(control::Listeners& listeners) {
     for (control::ListenerSocket& socket : listeners.sockets) sockets_.push_back(std::move(socket));
 }
 
-void App::on(control::KeyMaterial& material) {
-    const auto text = [](const io::UniqueFd& fd) {
-        if (!fd) return std::string();
-        auto read = control::read_sealed(fd, largest_pem);
-        return read ? std::move(*read) : std::string();
-    };
-    pems_[material.index] = {text(material.cert), text(material.key), text(material.ocsp), text(material.client_ca),
-                             text(material.client_crl)};
-}
-
 /// Certificates that changed: what can be served is served from now on, the rest stays as it is.
 void App::on(control::KeysChanged& changed) {
-    std::vector<tls::Replacement> fresh;
-    for (auto& [index, pem] : pems_) fresh.push_back({index, std::move(pem)});
-    pems_.clear();
-    std::vector<tls::CertificateError> refused;
-    const auto identities = run_.identities ? run_.identities->replaced(fresh, refused) : nullptr;
-    control::KeysResult result{changed.number, {}, {}};
-    for (const tls::CertificateError& error : refused)
-        result.refused.push_back({static_cast<std::uint32_t>(error.index), error.message});
-    for (const tls::Replacement& one : fresh) {
-        const bool kept_old =
-            std::any_of(refused.begin(), refused.end(), [&](const auto& r) { return r.index == one.index; });
-        if (kept_old || !identities) continue;
-        const tls::CertificateInfo& info = identities->infos()[one.index];
-        for (const std::string& warning : info.warnings)
-            result.warnings.push_back("certificate " + info.subject + ": " + warning);
-    }
-    if (identities) swap_identities(identities);
-    run_.keys_refused += refused.size() + changed.unreadable;
-    run_.keys_replaced += fresh.size() - refused.size();
-    tell(std::move(result));
+    ListenerKeys::Replaced replaced = keys_.replace(run_.identities, changed);
+    if (replaced.sets) swap_identities(std::move(replaced.sets));
+    run_.keys_refused += replaced.refused + changed.unreadable;
+    run_.keys_replaced += replaced.replaced;
+    tell(std::move(replaced.result));
 }
 
 /// New handshakes use these; who has shaken hands keeps what it has.
-void App::swap_identities(std::shared_ptr<const tls::Identities> identities) {
+void App::swap_identities(std::shared_ptr<const TlsSets> identities) {
     run_.identities = std::move(identities);
     run_.snapshot = with_identities(*run_.snapshot, run_.identities);
     run_.lanes->adopt(run_.snapshot);
@@ -197,7 +170,7 @@ void App::swap_identities(std::shared_ptr<const tls::Identities> identities) {
 void App::on(control::ConfigMessage& message) {
     const auto refuse = [&](std::string why) {
         sockets_.clear();
-        pems_.clear();
+        keys_.forget();
         tell(control::ConfigResult{message.generation, false, std::move(why)});
     };
     const auto text = control::read_sealed(message.text, largest_config);
@@ -213,12 +186,12 @@ void App::on(control::ConfigMessage& message) {
     const std::string hash = short_hash(*text);
     try {
         if (run_.serving) {
-            auto endpoint_tls = endpoint_tls_.load(*loaded.config, pems_, run_.log);
+            auto endpoint_tls = endpoint_tls_.load(*loaded.config, keys_.pems(), run_.log);
             next_ = Next{message.generation,
                          loaded.config,
                          hash,
                          std::move(endpoint_tls),
-                         load_identities(*loaded.config),
+                         keys_.load(*loaded.config, *run_.tickets),
                          std::exchange(sockets_, {})};
             return tell(control::ConfigResult{message.generation, true, {}});
         }
@@ -229,27 +202,6 @@ void App::on(control::ConfigMessage& message) {
     }
     tell(control::ConfigResult{message.generation, true, {}});
     tell(control::Ready{message.generation});
-}
-
-std::shared_ptr<const tls::Identities> App::load_identities(const config::Config& config) {
-    const bool wanted =
-        std::any_of(config.listeners.begin(), config.listeners.end(), [](const auto& one) { return one.tls; });
-    if (!wanted) return nullptr;
-    std::vector<tls::Pem> pems;
-    // The same over reloads: whoever trusts it goes on trusting it.
-    if (config.tls.dev && !dev_) dev_ = tls::dev_certificate(std::chrono::system_clock::now());
-    if (config.tls.dev) pems.push_back(*dev_);
-    for (std::uint32_t i = 0; !config.tls.dev && i < config.tls.certificates.size(); ++i)
-        pems.push_back(std::move(pems_[i]));
-    pems_.clear();
-    auto identities = tls::Identities::load(config.tls, pems, *run_.tickets);
-    if (!identities) {
-        const tls::CertificateError& error = identities.error();
-        const std::string file =
-            config.tls.dev ? std::string("development certificate") : config.tls.certificates[error.index].cert;
-        throw std::runtime_error("certificate " + file + ": " + error.message);
-    }
-    return *identities;
 }
 
 std::vector<Door> App::doors_for(const config::Config& config, std::vector<control::ListenerSocket>& sockets) {
@@ -324,8 +276,8 @@ void App::build(std::shared_ptr<const config::Config> config) {
                                                          log_files_ ? std::move(*log_files_) : admin::LogDescriptors{});
     run_.log_thread = std::make_unique<admin::LogThread>(run_.log, run_.access_log.get(), *run_.log_writer);
     run_.tickets = std::make_unique<tls::TicketKeys>(run_.clock.now());
-    const upstream::Pools::Tls endpoint_tls = endpoint_tls_.load(*config, pems_, run_.log);
-    run_.identities = load_identities(*config);
+    const upstream::Pools::Tls endpoint_tls = endpoint_tls_.load(*config, keys_.pems(), run_.log);
+    run_.identities = keys_.load(*config, *run_.tickets);
 
     run_.lanes = std::make_unique<Lanes>(threads, run_.clock, run_.log, [this](std::shared_ptr<const Snapshot> last) {
         asio::post(io_, [last = std::move(last)] {});  // it dies there

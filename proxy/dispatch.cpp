@@ -149,9 +149,10 @@ io::Task<void> act(Connection& connection, Exchange& exchange, Workspace& work, 
 /// The name in the request belongs to a certificate with other rules about clients than those that this connection was
 /// made under (RFC 9110, section 7.4).
 bool is_misdirected(Connection& connection, const http::Request& request) {
-    const tls::Identities* const identities = connection.lane().snapshot->identities.get();
-    if (identities == nullptr || !connection.stream().is_tls()) return false;
-    return !identities->admits(connection.stream().tls_rules(), request.host);
+    const TlsSets* const sets = connection.lane().snapshot->identities.get();
+    if (sets == nullptr || !connection.stream().is_tls()) return false;
+    const auto& identities = (*sets)[connection.plan().tls_set];
+    return identities != nullptr && !identities->admits(connection.stream().tls_rules(), request.host);
 }
 
 /// Chooses the route and notes it; null (and answered) when there is none.

@@ -74,7 +74,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     void give_up_connection(upstream::errc error);
     upstream::PoolCells& pool_cells() const { return plan_.pool->cells(lane_.reactor.index()); }
     io::TimePoint precise_now() const { return lane_.reactor.precise_now(); }
-    ResponseExtras extras() const { return {lane_.wall.date(), work_.request_id, client_.stream().is_tls()}; }
+    ResponseExtras extras() const { return {lane_.wall.date(), work_.request_id, client_.plan().hsts}; }
 
     bool is_pending() const;
     void client_gone() override;

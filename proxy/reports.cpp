@@ -73,13 +73,23 @@ std::vector<admin::PoolSample> Reports::pools() const {
 std::vector<admin::CertificateSample> Reports::certificates() const {
     std::vector<admin::CertificateSample> all;
     if (!running_.identities) return all;
-    for (const tls::CertificateInfo& info : running_.identities->infos()) {
-        const auto not_after = duration_cast<seconds>(info.not_after.time_since_epoch()).count();
-        const auto stapled_until = duration_cast<seconds>(info.stapled_until.time_since_epoch()).count();
-        all.push_back({info.names.empty() ? info.subject : info.names.front(),
-                       running_.config->tls.dev ? "dev" : "file", not_after, stapled_until});
+    const auto sets = running_.config->tls_sets();
+    for (std::size_t set = 0; set < running_.identities->size(); ++set) {
+        const auto& identities = (*running_.identities)[set];
+        if (identities) add_certificates(*identities, sets[set]->dev, all);
     }
     return all;
+}
+
+void Reports::add_certificates(const tls::Identities& identities, bool dev,
+                               std::vector<admin::CertificateSample>& all) {
+    for (const tls::CertificateInfo& info : identities.infos()) {
+        if (info.subject.empty()) continue;
+        const auto not_after = duration_cast<seconds>(info.not_after.time_since_epoch()).count();
+        const auto stapled_until = duration_cast<seconds>(info.stapled_until.time_since_epoch()).count();
+        all.push_back(
+            {info.names.empty() ? info.subject : info.names.front(), dev ? "dev" : "file", not_after, stapled_until});
+    }
 }
 
 admin::MetricSources Reports::sources() {

@@ -26,6 +26,8 @@ class Reports {
     admin::Readiness readiness() const;
     std::vector<admin::PoolSample> pools() const;
     std::vector<admin::CertificateSample> certificates() const;
+    static void add_certificates(const tls::Identities& identities, bool dev,
+                                 std::vector<admin::CertificateSample>& all);
 
     const Running& running_;
     std::unique_ptr<admin::Metrics> metrics_;

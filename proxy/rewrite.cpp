@@ -151,8 +151,7 @@ bool passes_to_client(const Field& field, const http::Response& response, const 
 
 }  // namespace
 
-RewriteRules::RewriteRules(const config::Headers& headers, const config::Route& route, const config::Pool* pool,
-                           const config::Tls& tls)
+RewriteRules::RewriteRules(const config::Headers& headers, const config::Route& route, const config::Pool* pool)
     : request_id(headers.request_id),
       server(headers.server),
       via(headers.via.empty() ? "" : "1.1 " + headers.via),
@@ -164,10 +163,6 @@ RewriteRules::RewriteRules(const config::Headers& headers, const config::Route& 
     if (pool != nullptr) {
         host_header = pool->host_header;
         host_value = pool->host_header_value;
-    }
-    if (tls.hsts.count() > 0) {
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(tls.hsts).count();
-        hsts = "max-age=" + std::to_string(seconds);
     }
 }
 
@@ -223,8 +218,8 @@ bool filter_response(const http::Response& response, const RewriteRules& rules, 
     if (!rules.server.empty() && rules.server != "pass")
         room &= out.fields.push("Server", rules.server, FieldId::server);
     if (!rules.request_id.empty()) room &= out.fields.push(rules.request_id, extras.request_id, FieldId::x_request_id);
-    if (!rules.hsts.empty() && extras.tls)
-        room &= out.fields.push("Strict-Transport-Security", rules.hsts, FieldId::strict_transport_security);
+    if (!extras.hsts.empty())
+        room &= out.fields.push("Strict-Transport-Security", extras.hsts, FieldId::strict_transport_security);
     return room;
 }
 

@@ -16,8 +16,7 @@ namespace edgeproxy::proxy {
 /// What changes in the heads that pass a route; made once per configuration.
 struct RewriteRules {
     RewriteRules() = default;
-    RewriteRules(const config::Headers& headers, const config::Route& route, const config::Pool* pool,
-                 const config::Tls& tls);
+    RewriteRules(const config::Headers& headers, const config::Route& route, const config::Pool* pool);
 
     std::string request_id;  ///< field name, empty = off
     std::string server;      ///< "" = removed, "pass" = the endpoint's
@@ -28,7 +27,6 @@ struct RewriteRules {
     std::string strip_prefix, add_prefix;  ///< without a slash at the end
     config::HostHeader host_header = config::HostHeader::preserve;
     std::string host_value;  ///< for `fixed`
-    std::string hsts;        ///< value of Strict-Transport-Security on TLS; empty = off
 };
 
 /// How the body travels to the endpoint, known before the head is written.
@@ -59,7 +57,7 @@ std::optional<std::uint64_t> max_forwards(const http::Request& request);
 struct ResponseExtras {
     std::string_view date;  ///< for answers that have none
     std::string_view request_id;
-    bool tls = false;
+    std::string_view hsts;  ///< value of Strict-Transport-Security; empty = none
 };
 
 /// Fills `out` from an endpoint's answer: status, framing, and the fields that may pass. Interim answers and 101 get no

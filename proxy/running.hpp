@@ -39,7 +39,7 @@ struct Running {
     std::unique_ptr<admin::LogThread> log_thread;
     admin::Registry registry;
     std::unique_ptr<tls::TicketKeys> tickets;
-    std::shared_ptr<const tls::Identities> identities;  ///< null when no listener has TLS
+    std::shared_ptr<const TlsSets> identities;          ///< what listeners serve
     std::shared_ptr<const Snapshot> snapshot;           ///< what the lanes serve
     std::uint64_t keys_replaced = 0, keys_refused = 0;  ///< certificates that changed on disk
     std::map<std::string, PoolDesk> desks;              ///< by pool

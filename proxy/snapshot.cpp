@@ -13,17 +13,21 @@ http::Limits limits_of(const config::ListenerLimits& from) {
     return limits;
 }
 
+std::string hsts_of(const config::Tls& tls) {
+    if (tls.hsts.count() <= 0) return {};
+    return "max-age=" + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(tls.hsts).count());
+}
+
 }  // namespace
 
-std::shared_ptr<const Snapshot> with_identities(const Snapshot& from,
-                                                std::shared_ptr<const tls::Identities> identities) {
+std::shared_ptr<const Snapshot> with_identities(const Snapshot& from, std::shared_ptr<const TlsSets> identities) {
     auto snapshot = std::make_shared<Snapshot>(from);
     snapshot->identities = std::move(identities);
     snapshot->contexts.clear();
     for (ListenerPlan& plan : snapshot->listeners) {
         if (plan.context == nullptr) continue;
         snapshot->contexts.push_back(
-            std::make_shared<const tls::Context>(snapshot->identities, plan.listener->protocols));
+            std::make_shared<const tls::Context>((*snapshot->identities)[plan.tls_set], plan.listener->protocols));
         plan.context = snapshot->contexts.back().get();
     }
     return snapshot;
@@ -47,7 +51,7 @@ std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Conf
             made.pool = parts.find_pool(route.pool);
             made.notes = parts.find_notes(route.pool);
         }
-        made.rules = RewriteRules(plan.headers, route, made.pool_config, plan.tls);
+        made.rules = RewriteRules(plan.headers, route, made.pool_config);
         snapshot->routes.push_back(std::move(made));
     }
     for (const config::Listener& listener : plan.listeners) {
@@ -57,7 +61,10 @@ std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Conf
         made.name = parts.registry.listeners.name(made.index);
         made.limits = limits_of(listener.limits);
         if (listener.tls) {
-            snapshot->contexts.push_back(std::make_shared<const tls::Context>(parts.identities, listener.protocols));
+            made.tls_set = plan.tls_set_of(listener);
+            made.hsts = hsts_of(listener.own_tls ? *listener.own_tls : plan.tls);
+            snapshot->contexts.push_back(
+                std::make_shared<const tls::Context>((*parts.identities)[made.tls_set], listener.protocols));
             made.context = snapshot->contexts.back().get();
         }
         snapshot->listeners.push_back(made);

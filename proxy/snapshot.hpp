@@ -40,6 +40,9 @@ class PoolNotes {
     Note note_;
 };
 
+/// The certificates that listeners serve, as `Config::tls_sets` has them; null where no listener uses them.
+using TlsSets = std::vector<std::shared_ptr<const tls::Identities>>;
+
 /// A route with everything that serving it needs, looked up once.
 struct RoutePlan {
     const config::Route* route = nullptr;
@@ -59,6 +62,8 @@ struct ListenerPlan {
     std::string_view name;  ///< lives as long as the program
     http::Limits limits;
     const tls::Context* context = nullptr;  ///< null for plain
+    std::size_t tls_set = 0;                ///< with `context`: in Snapshot::identities
+    std::string hsts;                       ///< value of Strict-Transport-Security; empty = off
 };
 
 /// One configuration, ready to serve: immutable, shared by every reactor. Pools and their notes live outside and
@@ -75,7 +80,7 @@ struct Snapshot {
     std::vector<RoutePlan> routes;
     std::vector<ListenerPlan> listeners;
     std::vector<std::shared_ptr<const tls::Context>> contexts;
-    std::shared_ptr<const tls::Identities> identities;  ///< null when no listener has TLS
+    std::shared_ptr<const TlsSets> identities;  ///< null when no listener has TLS
 
     /// The listener whose counters have that index, or null.
     const ListenerPlan* find_listener(std::size_t index) const {
@@ -128,7 +133,7 @@ class SnapshotRef {
 /// What a snapshot is made of besides the configuration; all of it outlives the snapshot.
 struct SnapshotParts {
     admin::Registry& registry;
-    std::shared_ptr<const tls::Identities> identities;  ///< null when no listener has TLS
+    std::shared_ptr<const TlsSets> identities;  ///< null when no listener has TLS
     std::function<upstream::Pool*(const std::string&)> find_pool;
     std::function<const PoolNotes*(const std::string&)> find_notes;
 };
@@ -137,7 +142,6 @@ struct SnapshotParts {
 std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Config> config, const SnapshotParts& parts);
 
 /// The same with other certificates.
-std::shared_ptr<const Snapshot> with_identities(const Snapshot& from,
-                                                std::shared_ptr<const tls::Identities> identities);
+std::shared_ptr<const Snapshot> with_identities(const Snapshot& from, std::shared_ptr<const TlsSets> identities);
 
 }  // namespace edgeproxy::proxy

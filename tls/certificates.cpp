@@ -18,10 +18,25 @@ constexpr int smallest_rsa = 2048;
 using Where = CertificateError::Where;
 using Names = std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>>;
 
-/// Never asks on a terminal: a key with a passphrase is refused.
-int no_passphrase(char*, int, int, void* asked) {
-    *static_cast<bool*>(asked) = true;
-    return -1;
+/// The password of a key, and whether it was wanted.
+struct Passphrase {
+    std::string_view text;
+    bool asked = false;
+};
+
+/// Never asks on a terminal.
+int give_passphrase(char* buffer, int size, int, void* argument) {
+    auto& given = *static_cast<Passphrase*>(argument);
+    given.asked = true;
+    if (given.text.empty() || given.text.size() > static_cast<std::size_t>(size)) return -1;
+    std::copy(given.text.begin(), given.text.end(), buffer);
+    return static_cast<int>(given.text.size());
+}
+
+std::string_view first_line(std::string_view text) {
+    text = text.substr(0, text.find('\n'));
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    return text;
 }
 
 UniqueBio memory(std::string_view bytes) {
@@ -118,8 +133,8 @@ CertificateInfo inspect(const Certificate& certificate) {
 CertificateResult<std::vector<UniqueX509>> read_chain(std::string_view pem) {
     const UniqueBio in = memory(pem);
     std::vector<UniqueX509> chain;
-    bool asked = false;
-    while (X509* next = PEM_read_bio_X509(in.get(), nullptr, no_passphrase, &asked)) chain.emplace_back(next);
+    Passphrase none;
+    while (X509* next = PEM_read_bio_X509(in.get(), nullptr, give_passphrase, &none)) chain.emplace_back(next);
     // The end of the file is an error in OpenSSL's queue too; anything else means a block that is broken.
     const unsigned long error = ERR_peek_last_error();
     const bool ended = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
@@ -137,17 +152,21 @@ CertificateResult<std::vector<UniqueX509>> read_chain(std::string_view pem) {
     return chain;
 }
 
-CertificateResult<UniqueKey> read_key(std::string_view pem) {
+CertificateResult<UniqueKey> read_key(std::string_view pem, std::string_view password) {
     const UniqueBio in = memory(pem);
-    bool asked = false;
-    UniqueKey key{PEM_read_bio_PrivateKey(in.get(), nullptr, no_passphrase, &asked)};
+    Passphrase given{first_line(password)};
+    UniqueKey key{PEM_read_bio_PrivateKey(in.get(), nullptr, give_passphrase, &given)};
     ERR_clear_error();
     if (key) return key;
     if (pem.empty()) return CertificateError{"the file is empty", Where::key};
-    if (asked)
+    if (given.asked && !password.empty())
+        return CertificateError{given.text.empty() ? "the first line, which should be the password, is empty"
+                                                   : "the password in it does not open the key",
+                                Where::password};
+    if (given.asked)
         return CertificateError{
-            "the key is protected by a passphrase; write it without one with: openssl pkey -in FILE "
-            "-out FILE.key",
+            "the key is protected by a password; name the file that holds it (key_password_file), or write the key "
+            "without one with: openssl pkey -in FILE -out FILE.key",
             Where::key};
     if (looks_like_der(pem))
         return CertificateError{"it is DER, not PEM; convert it with: openssl pkey -inform DER -in FILE -out FILE.pem",
@@ -200,10 +219,18 @@ long CertificateInfo::days_left(Time now) const {
     return std::chrono::floor<std::chrono::days>(not_after - now).count();
 }
 
-CertificateResult<Certificate> load_certificate(std::string_view chain_pem, std::string_view key_pem) {
+void cleanse(Pem& pem) {
+    for (std::string* const secret : {&pem.key, &pem.password}) {
+        OPENSSL_cleanse(secret->data(), secret->size());
+        secret->clear();
+    }
+}
+
+CertificateResult<Certificate> load_certificate(std::string_view chain_pem, std::string_view key_pem,
+                                                std::string_view password) {
     auto chain = read_chain(chain_pem);
     if (!chain) return chain.error();
-    auto key = read_key(key_pem);
+    auto key = read_key(key_pem, password);
     if (!key) return key.error();
     if (std::string why = mismatch(*chain, key->get()); !why.empty())
         return CertificateError{std::move(why), Where::both};

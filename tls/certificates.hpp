@@ -17,15 +17,18 @@ struct Pem {
     std::string ocsp{};        ///< an answer to staple, DER; empty = none
     std::string client_ca{};   ///< authorities of its clients; used where `client_auth` asks for a certificate
     std::string client_crl{};  ///< their revocation lists
+    std::string password{};    ///< the contents of `key_password_file`: its first line opens the key
+    std::string name{};        ///< what to call it; empty = as the configuration does
     bool operator==(const Pem&) const = default;
 };
 
 /// Why a certificate cannot be served, as a sentence without file names that continues "CERT: ...".
 struct CertificateError {
-    enum class Where { chain, key, both, client_ca, client_crl, settings };
+    enum class Where { chain, key, both, client_ca, client_crl, settings, password };
     std::string message;
     Where where = Where::both;  ///< which file to name
-    std::size_t index = 0;      ///< of the certificate in the configuration
+    std::size_t index = 0;      ///< of the certificate (Replacement::index)
+    std::string name{};         ///< of the certificate: the path of its chain
 };
 template <class T>
 using CertificateResult = boost::system::result<T, CertificateError>;
@@ -56,10 +59,15 @@ struct Certificate {
     CertificateInfo info;
 };
 
-/// Parses and checks: PEM and not DER, a key without passphrase, the key fits the first certificate, the key is long
+/// Parses and checks: PEM and not DER, a key that is not encrypted or opens with `password` (its first line), the key
+/// fits the first certificate, the key is long
 /// enough for today's clients (RSA from 2,048 bits). An expired certificate loads: `info` tells. Blocking only for CPU;
 /// any thread.
-CertificateResult<Certificate> load_certificate(std::string_view chain_pem, std::string_view key_pem);
+CertificateResult<Certificate> load_certificate(std::string_view chain_pem, std::string_view key_pem,
+                                                std::string_view password = {});
+
+/// Overwrites key and password in memory.
+void cleanse(Pem& pem);
 
 /// An IP address of a SAN as people write it; empty when it has neither 4 nor 16 bytes.
 std::string address_text(const ASN1_OCTET_STRING* bytes);

@@ -3,6 +3,9 @@
 
 #include <openssl/err.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "tls/client_auth.hpp"
 #include "tls/ocsp.hpp"
 #include "tls/overrides.hpp"
@@ -73,21 +76,33 @@ struct Identities::Served {
 
 CertificateResult<std::shared_ptr<const Identities::Served>> Identities::serve(const config::Tls& tls,
                                                                                std::size_t index, const Pem& pem) {
-    auto certificate = load_certificate(pem.chain, pem.key);
-    if (!certificate) return CertificateError{certificate.error().message, certificate.error().where, index};
-    const config::ClientAuth& client_auth = client_auth_of(tls, index);
     const bool told = index < tls.certificates.size();
-    const ClientPolicy policy = client_policy(client_auth, pem, told ? tls.certificates[index].cert : "dev");
+    const std::string name = told ? tls.certificates[index].cert : tls.dev ? "dev" : pem.name;
+    const auto refused_as = [&](std::string message, CertificateError::Where where) {
+        return CertificateError{std::move(message), where, index, name};
+    };
+    if (told && !tls.certificates[index].key_password_file.empty() && pem.password.empty())
+        return refused_as(tls.certificates[index].key_password_file + ": the file is empty",
+                          CertificateError::Where::password);
+    auto certificate = load_certificate(pem.chain, pem.key, pem.password);
+    if (!certificate) {
+        const bool password = told && certificate.error().where == CertificateError::Where::password;
+        return refused_as(
+            (password ? tls.certificates[index].key_password_file + ": " : "") + certificate.error().message,
+            certificate.error().where);
+    }
+    const config::ClientAuth& client_auth = client_auth_of(tls, index);
+    const ClientPolicy policy = client_policy(client_auth, pem, name);
     auto ctx = make_ctx(*certificate, tls, policy);
-    if (!ctx) return CertificateError{ctx.error().message, ctx.error().where, index};
+    if (!ctx) return refused_as(ctx.error().message, ctx.error().where);
     auto made = std::make_shared<Served>();
     made->ctx = std::move(*ctx);
     made->rules = policy.rules;
     made->info = std::move(certificate->info);
     if (std::string why = set_client_auth(made->ctx.get(), client_auth, pem, made->info.warnings); !why.empty()) {
         const bool crl = why.starts_with("client_auth.crl");
-        return CertificateError{std::move(why),
-                                crl ? CertificateError::Where::client_crl : CertificateError::Where::client_ca, index};
+        return refused_as(std::move(why),
+                          crl ? CertificateError::Where::client_crl : CertificateError::Where::client_ca);
     }
     if (!pem.ocsp.empty()) {
         std::string why;
@@ -105,12 +120,29 @@ CertificateResult<std::shared_ptr<const Identities>> Identities::load(const conf
     std::shared_ptr<Identities> made{new Identities(tls, tickets)};
     if (pems.empty()) return CertificateError{"there is no certificate"};
     for (std::size_t i = 0; i < pems.size(); ++i) {
+        if (i >= tls.certificates.size() && pems[i].chain.empty()) {
+            made->served_.emplace_back();
+            continue;
+        }
         auto served = serve(tls, i, pems[i]);
         if (!served) return served.error();
         made->served_.push_back(std::move(*served));
     }
+    if (!made->has_any()) return CertificateError{"there is no certificate"};
     made->finish();
     return std::shared_ptr<const Identities>(std::move(made));
+}
+
+bool Identities::has_any() const {
+    return std::any_of(served_.begin(), served_.end(), [](const auto& one) { return one != nullptr; });
+}
+
+/// Takes one of them out. False: it is the last.
+bool Identities::remove(std::size_t index) {
+    const auto taken = std::exchange(served_[index], nullptr);
+    if (has_any()) return true;
+    served_[index] = taken;
+    return false;
 }
 
 std::shared_ptr<const Identities> Identities::replaced(std::span<const Replacement> replacements,
@@ -119,7 +151,19 @@ std::shared_ptr<const Identities> Identities::replaced(std::span<const Replaceme
     made->served_ = served_;
     bool changed = false;
     for (const Replacement& replacement : replacements) {
-        if (replacement.index >= served_.size()) continue;
+        const bool found_in_dir = !tls_.dir.empty() && replacement.index >= tls_.certificates.size();
+        if (replacement.index >= served_.size() && !found_in_dir) continue;
+        if (replacement.index >= made->served_.size()) made->served_.resize(replacement.index + 1);
+        if (replacement.gone) {
+            if (made->served_[replacement.index] == nullptr) continue;
+            if (made->remove(replacement.index)) {
+                changed = true;
+            } else {
+                refused.push_back({"its files are gone, but it is the last one", CertificateError::Where::both,
+                                   replacement.index, replacement.pem.name});
+            }
+            continue;
+        }
         auto served = serve(tls_, replacement.index, replacement.pem);
         if (!served) {
             refused.push_back(served.error());
@@ -134,14 +178,20 @@ std::shared_ptr<const Identities> Identities::replaced(std::span<const Replaceme
 }
 
 void Identities::finish() {
-    only_rules_ = served_.front()->rules;
+    default_ = NameIndex::none;
     for (std::size_t i = 0; i < served_.size(); ++i) {
-        infos_.push_back(served_[i]->info);
-        if (served_[i]->rules != only_rules_) only_rules_ = 0;
-        const bool told = i < tls_.certificates.size() && !tls_.certificates[i].hosts.empty();
-        for (const std::string& name : told ? tls_.certificates[i].hosts : infos_[i].names) names_.add(name, i);
+        infos_.push_back(served_[i] ? served_[i]->info : CertificateInfo{});
+        if (!served_[i]) continue;
+        const bool told = i < tls_.certificates.size();
+        if (default_ == NameIndex::none || (told && tls_.certificates[i].is_default)) default_ = i;
+        const bool named = told && !tls_.certificates[i].hosts.empty();
+        for (const std::string& name : named ? tls_.certificates[i].hosts : infos_[i].names) names_.add(name, i);
     }
     names_.finish();
+    const std::uint64_t rules = served_[default_]->rules;
+    const bool all = std::all_of(served_.begin(), served_.end(),
+                                 [&](const auto& one) { return one == nullptr || one->rules == rules; });
+    only_rules_ = all ? rules : 0;
 }
 
 SSL_CTX* Identities::ssl_ctx(std::size_t index) const {
@@ -155,14 +205,14 @@ std::uint64_t Identities::rules(std::size_t index) const {
 bool Identities::admits(std::uint64_t rules, std::string_view host) const {
     if (rules == only_rules_) return true;
     const std::size_t index = names_.find(host);
-    return rules == served_[index == NameIndex::none ? 0 : index]->rules;
+    return rules == served_[index == NameIndex::none ? default_ : index]->rules;
 }
 
 std::size_t Identities::choose(std::string_view host) const {
-    if (host.empty()) return 0;
+    if (host.empty()) return default_;
     const std::size_t found = names_.find(host);
     if (found != NameIndex::none) return found;
-    return tls_.unknown_host == config::UnknownHost::reject ? NameIndex::none : 0;
+    return tls_.unknown_host == config::UnknownHost::reject ? NameIndex::none : default_;
 }
 
 Context::Context(std::shared_ptr<const Identities> identities, std::span<const config::Protocol> protocols)

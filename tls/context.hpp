@@ -16,10 +16,11 @@ namespace edgeproxy::tls {
 
 class TicketKeys;
 
-/// New contents of the files of a certificate that is being served.
+/// New contents of the files of a certificate that is being served, or of one that was found in `tls.dir`.
 struct Replacement {
-    std::size_t index = 0;  ///< of the certificate in the configuration
+    std::size_t index = 0;  ///< of the certificate: in the configuration, or behind those for what lies in `tls.dir`
     Pem pem;
+    bool gone = false;  ///< it is not to be served any more (`tls.dir` only)
 };
 
 /// The certificates of a configuration, ready to serve: one SSL_CTX each, the index of their names, the policy.
@@ -31,19 +32,21 @@ struct Replacement {
 /// (ClientPolicy::session), also after a replacement. No early data.
 class Identities {
  public:
-    /// `pems` are the contents of `tls.certificates` in the same order, or the development certificate alone when
-    /// `tls.dev`. `tickets` must outlive the result. Gives the first certificate that cannot be served.
+    /// `pems` are the contents of `tls.certificates` in the same order, then what was found in `tls.dir` (without a
+    /// chain: there is none with this index), or the development certificate alone when `tls.dev`. `tickets` must
+    /// outlive the result. Gives the first certificate that cannot be served.
     static CertificateResult<std::shared_ptr<const Identities>> load(const config::Tls& tls, std::span<const Pem> pems,
                                                                      const TicketKeys& tickets);
 
-    /// The same with other contents for some; the rest is shared. A certificate that cannot be served stays what it
-    /// was, and `refused` says why. The names are found anew. Null when nothing changed.
+    /// The same with other contents for some, with new ones and without those that are gone; the rest is shared. A
+    /// certificate that cannot be served stays what it was, as does the last one, and `refused` says why. The names are
+    /// found anew. Null when nothing changed.
     std::shared_ptr<const Identities> replaced(std::span<const Replacement> replacements,
                                                std::vector<CertificateError>& refused) const;
 
-    /// What was loaded, for the API and metrics; the first is the default.
+    /// What was loaded, by index, for the API and metrics. Without a subject: there is none with this index.
     const std::vector<CertificateInfo>& infos() const { return infos_; }
-    /// Which of `infos` serves that SNI name: the default's 0 when it is empty or unknown, `NameIndex::none` when an
+    /// Which of `infos` serves that SNI name: the default when it is empty or unknown, `NameIndex::none` when an
     /// unknown one is rejected.
     std::size_t choose(std::string_view host) const;
     SSL_CTX* ssl_ctx(std::size_t index) const;
@@ -59,6 +62,8 @@ class Identities {
     Identities(const config::Tls& tls, const TicketKeys& tickets) : tls_(tls), tickets_(tickets) {}
     static CertificateResult<std::shared_ptr<const Served>> serve(const config::Tls& tls, std::size_t index,
                                                                   const Pem& pem);
+    bool has_any() const;
+    bool remove(std::size_t index);
     void finish();
 
     const config::Tls tls_;
@@ -66,6 +71,7 @@ class Identities {
     std::vector<std::shared_ptr<const Served>> served_;
     std::vector<CertificateInfo> infos_;
     NameIndex names_;
+    std::size_t default_ = 0;       ///< the one that says so, else the first that is there
     std::uint64_t only_rules_ = 0;  ///< of all certificates; 0 = they differ
 };
 

@@ -151,7 +151,8 @@ bool Session::begin_as_server(io::error_code& error) {
         error = errc::plain_http;
         return false;
     }
-    ssl_.reset(SSL_new(context_->identities().ssl_ctx(0)));
+    const Identities& identities = context_->identities();
+    ssl_.reset(SSL_new(identities.ssl_ctx(identities.choose({}))));
     if (!attach()) {
         error = errc::out_of_memory;
         return false;

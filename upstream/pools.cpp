@@ -38,7 +38,7 @@ void Pools::configure(const std::vector<config::Pool>& pools, const Tls& tls) {
             if (!endpoint.address.is_unix() && !endpoint.address.is_literal()) hosts.insert(endpoint.address.host);
         }
         const auto found = tls.find(config.name);
-        const TlsOfPool its_tls = found != tls.end() ? found->second : nullptr;
+        const TlsOfPool its_tls = found != tls.end() ? found->second : TlsOfPool{};
         if (Roster* const known = roster(config.name)) {
             known->configure(config, its_tls);
         } else {

@@ -20,14 +20,16 @@ std::string authority_of(const config::Address& address) {
     return address.is_unix() ? std::string("localhost") : address.to_string();
 }
 
-Transport transport_of(const config::Pool& pool, const config::Endpoint& endpoint, const TlsOfPool& tls) {
+Transport transport_of(const config::Pool& pool, const config::Endpoint& endpoint,
+                       std::shared_ptr<const tls::ClientContext> tls) {
     Transport transport;
     transport.http = endpoint.scheme == config::Scheme::h2c ? Transport::Http::two : http_of(pool.protocol);
     if (endpoint.scheme != config::Scheme::https) return transport;
-    transport.tls = tls;
-    transport.host = !pool.tls.server_name.empty() ? pool.tls.server_name
-                     : endpoint.address.is_unix()  ? std::string()
-                                                   : endpoint.address.host;
+    const std::string& server_name = config::Config::tls_of(pool, endpoint).server_name;
+    transport.tls = std::move(tls);
+    transport.host = !server_name.empty()         ? server_name
+                     : endpoint.address.is_unix() ? std::string()
+                                                  : endpoint.address.host;
     return transport;
 }
 
@@ -119,10 +121,11 @@ void Roster::close() {
 // Adds what is wanted and missing, drains what is there and not wanted.
 void Roster::reconcile() {
     std::vector<Wanted> wanted;
-    for (const auto& entry : config_.endpoints) {
+    for (std::size_t i = 0; i < config_.endpoints.size(); ++i) {
+        const config::Endpoint& entry = config_.endpoints[i];
         const std::uint32_t limit = entry.max_in_flight != 0 ? entry.max_in_flight : config_.max_in_flight;
         const std::string name = entry.name.empty() ? entry.address.to_string() : entry.name;
-        const Transport transport = transport_of(config_, entry, tls_);
+        const Transport transport = transport_of(config_, entry, i < tls_.size() ? tls_[i] : nullptr);
         if (entry.address.is_unix() || entry.address.is_literal()) {
             wanted.push_back({name, entry.address, limit, entry.weight, transport, authority_of(entry.address)});
             continue;

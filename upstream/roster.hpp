@@ -32,8 +32,8 @@ struct EndpointSeries {
     std::span<const EndpointCells> cells;
 };
 
-/// TLS towards the endpoints of a pool; null where none has it.
-using TlsOfPool = std::shared_ptr<const tls::ClientContext>;
+/// TLS towards the endpoints of a pool, one for each that is configured; null for a plain one. Empty: none has it.
+using TlsOfPool = std::vector<std::shared_ptr<const tls::ClientContext>>;
 
 /// The control thread's half of a pool: which endpoints there are, who they are, how they are. Decides, writes gates,
 /// publishes lists.

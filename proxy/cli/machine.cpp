@@ -17,6 +17,7 @@
 #include <fstream>
 #include <optional>
 
+#include "config/key_pairs.hpp"
 #include "config/units.hpp"
 #include "tls/certificates.hpp"
 #include "tls/client_auth.hpp"
@@ -77,7 +78,10 @@ class MachineCheck {
         : config_(config), places_(places), machine_(machine), problems_(file) {}
 
     std::vector<config::Problem> run() {
-        for (std::size_t i = 0; i < config_.tls.certificates.size(); ++i) certificate(i);
+        certificates(config_.tls, "tls");
+        for (const config::Listener& listener : config_.listeners) {
+            if (listener.own_tls) certificates(*listener.own_tls, "listeners." + listener.name + ".tls");
+        }
         account("server", config_.server.user, config_.server.group);
         for (const config::Pool& pool : config_.pools) {
             if (pool.managed) worker(pool);
@@ -116,34 +120,68 @@ class MachineCheck {
         return std::nullopt;
     }
 
-    void certificate(std::size_t index) {
-        const config::Certificate& wanted = config_.tls.certificates[index];
-        const std::string path = "tls.certificates[" + std::to_string(index) + "]";
-        const Place cert_place = at(path + ".cert"), key_place = at(path + ".key");
-        const auto chain = pem(wanted.cert, cert_place), key = pem(wanted.key, key_place);
+    /// One certificate that listeners shall serve, and where it is written.
+    struct Wanted {
+        const config::Tls& tls;
+        std::size_t index;
+        std::string tls_path, path;
+        const config::Certificate& files;
+        std::string client_path() const {
+            return files.client_auth ? path + ".client_auth" : tls_path + ".client_auth";
+        }
+    };
+
+    void certificates(const config::Tls& tls, const std::string& path) {
+        for (std::size_t i = 0; i < tls.certificates.size(); ++i)
+            certificate({tls, i, path, path + ".certificates[" + std::to_string(i) + "]", tls.certificates[i]});
+        if (tls.dir.empty()) return;
+        const Place place = at(path + ".dir");
+        const config::KeyPairs found = config::find_key_pairs(tls.dir);
+        if (!found.error.empty()) return problems_.error(place, "no-directory", found.error);
+        if (found.pairs.empty() && tls.certificates.empty())
+            problems_.error(place, "no-file", "there is no certificate with its key in " + in_quotes(tls.dir),
+                            "a pair is NAME.crt and NAME.key, or one .pem with both");
+        for (const std::string& name : found.unpaired)
+            problems_.warn(place, "unpaired", in_quotes(name) + " in " + in_quotes(tls.dir) + " has no other half");
+        for (const config::KeyFiles& pair : found.pairs) {
+            const config::Certificate files{pair.chain, pair.key, {}, {}, {}};
+            certificate({tls, tls.certificates.size(), path, path + ".dir", files});
+        }
+    }
+
+    void certificate(const Wanted& wanted) {
+        const Place cert_place = at(wanted.path + ".cert"), key_place = at(wanted.path + ".key");
+        const auto chain = pem(wanted.files.cert, cert_place), key = pem(wanted.files.key, key_place);
         if (!chain || !key) return;
         tls::Pem files{*chain, *key};
-        if (!extras(index, path, files)) return;
-        config::Tls alone = config_.tls;
-        alone.client_auth = tls::client_auth_of(config_.tls, index);
-        alone.certificates = {wanted};
+        if (!extras(wanted, files)) return;
+        config::Tls alone = wanted.tls;
+        alone.client_auth = tls::client_auth_of(wanted.tls, wanted.index);
+        alone.certificates = {wanted.files};
         const auto loaded = tls::Identities::load(alone, {&files, 1}, tickets_);
-        if (loaded.has_error()) return refused(index, loaded.error());
-        key_mode(wanted.key, key_place);
+        tls::cleanse(files);
+        if (loaded.has_error()) return refused(wanted, loaded.error());
+        key_mode(wanted.files.key, key_place);
+        if (!wanted.files.key_password_file.empty())
+            key_mode(wanted.files.key_password_file, at(wanted.path + ".key_password_file"));
         describe((*loaded)->infos().front(), cert_place);
     }
 
     /// What goes with a certificate. False, and told, when a file that is needed is missing.
-    bool extras(std::size_t index, const std::string& path, tls::Pem& files) {
-        const config::Certificate& wanted = config_.tls.certificates[index];
-        const config::ClientAuth& client = tls::client_auth_of(config_.tls, index);
-        const std::string from = wanted.client_auth ? path + ".client_auth" : "tls.client_auth";
+    bool extras(const Wanted& wanted, tls::Pem& files) {
+        const config::ClientAuth& client = tls::client_auth_of(wanted.tls, wanted.index);
+        const std::string from = wanted.client_path(), &ocsp = wanted.files.ocsp;
         std::error_code ignored;
-        if (!wanted.ocsp.empty() && std::filesystem::exists(wanted.ocsp, ignored)) {
-            files.ocsp = pem(wanted.ocsp, at(path + ".ocsp")).value_or("");
-        } else if (!wanted.ocsp.empty()) {
-            problems_.warn(at(path + ".ocsp"), "no-file",
-                           "there is no " + in_quotes(wanted.ocsp) + ": nothing is stapled");
+        if (!ocsp.empty() && std::filesystem::exists(ocsp, ignored)) {
+            files.ocsp = pem(ocsp, at(wanted.path + ".ocsp")).value_or("");
+        } else if (!ocsp.empty()) {
+            problems_.warn(at(wanted.path + ".ocsp"), "no-file",
+                           "there is no " + in_quotes(ocsp) + ": nothing is stapled");
+        }
+        if (!wanted.files.key_password_file.empty()) {
+            const auto password = pem(wanted.files.key_password_file, at(wanted.path + ".key_password_file"));
+            if (!password) return false;
+            files.password = *password;
         }
         if (client.mode == config::ClientAuthMode::none) return true;
         const auto ca = pem(client.ca, at(from + ".ca"));
@@ -153,42 +191,49 @@ class MachineCheck {
         return ca && crl;
     }
 
-    void refused(std::size_t index, const tls::CertificateError& error) {
+    void refused(const Wanted& wanted, const tls::CertificateError& error) {
         using Where = tls::CertificateError::Where;
-        const config::Certificate& wanted = config_.tls.certificates[index];
-        const std::string path = "tls.certificates[" + std::to_string(index) + "]";
-        const std::string client = wanted.client_auth ? path + ".client_auth" : "tls.client_auth";
+        const std::string& path = wanted.path;
+        const char* const setting = error.message.find("group") == std::string::npos ? ".ciphers" : ".groups";
         switch (error.where) {
             case Where::key:
-                return problems_.error(at(path + ".key"), "bad-certificate", wanted.key + ": " + error.message);
+                return problems_.error(at(path + ".key"), "bad-certificate", wanted.files.key + ": " + error.message);
+            case Where::password:  // the message names the file
+                return problems_.error(at(path + ".key_password_file"), "bad-certificate", error.message);
             case Where::settings:
-                return problems_.error(
-                    at(error.message.find("group") == std::string::npos ? "tls.ciphers" : "tls.groups"), "bad-value",
-                    error.message);
+                return problems_.error(at(wanted.tls_path + setting), "bad-value", error.message);
             case Where::client_ca:
-                return problems_.error(at(client + ".ca"), "bad-certificate", error.message);
+                return problems_.error(at(wanted.client_path() + ".ca"), "bad-certificate", error.message);
             case Where::client_crl:
-                return problems_.error(at(client + ".crl"), "bad-certificate", error.message);
+                return problems_.error(at(wanted.client_path() + ".crl"), "bad-certificate", error.message);
             default:
-                return problems_.error(at(path + ".cert"), "bad-certificate", wanted.cert + ": " + error.message);
+                return problems_.error(at(path + ".cert"), "bad-certificate", wanted.files.cert + ": " + error.message);
         }
     }
 
     void endpoint_tls(const config::Pool& pool) {
-        const std::string path = "pools." + pool.name + ".tls";
+        const std::string path = "pools." + pool.name;
+        endpoint_tls(pool.tls, path + ".tls");
+        for (std::size_t i = 0; i < pool.endpoints.size(); ++i) {
+            if (pool.endpoints[i].tls)
+                endpoint_tls(*pool.endpoints[i].tls, path + ".endpoints[" + std::to_string(i) + "].tls");
+        }
+    }
+
+    void endpoint_tls(const config::PoolTls& wanted, const std::string& path) {
         tls::ClientSettings settings;
-        if (!pool.tls.ca.empty()) {
-            const auto roots = pem(pool.tls.ca, at(path + ".ca"));
+        if (!wanted.ca.empty()) {
+            const auto roots = pem(wanted.ca, at(path + ".ca"));
             if (!roots) return;
             settings.roots = *roots;
         }
-        if (!pool.tls.cert.empty()) {
-            const auto chain = pem(pool.tls.cert, at(path + ".cert")), key = pem(pool.tls.key, at(path + ".key"));
+        if (!wanted.cert.empty()) {
+            const auto chain = pem(wanted.cert, at(path + ".cert")), key = pem(wanted.key, at(path + ".key"));
             if (!chain || !key) return;
             settings.own = {*chain, *key};
-            key_mode(pool.tls.key, at(path + ".key"));
+            key_mode(wanted.key, at(path + ".key"));
         }
-        if (pool.tls == config::PoolTls{}) return;
+        if (wanted == config::PoolTls{}) return;
         const auto loaded = tls::ClientContext::load(settings);
         if (!loaded) problems_.error(at(path), "bad-certificate", loaded.error().message);
     }

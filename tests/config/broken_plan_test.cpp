@@ -86,7 +86,7 @@ TEST_CASE("what is wrong with a plan is said at its place: addresses, TLS, pools
          "listen: \":443\"\n"
          "tls: { hsts: 1y }\n"
          "app: prog\n",
-         "2:1+3 error missing-key: \"tls\" has no certificate | write cert and key, certificates, or dev: true\n"},
+         "2:1+3 error missing-key: \"tls\" has no certificate | write cert and key, certificates, dir, or dev: true\n"},
         {"tls: true",
          "listen: \":443\"\n"
          "tls: true\n"

@@ -26,12 +26,14 @@ TEST_CASE("defaults of the server", "[config][defaults]") {
           Logging{LogLevel::info, LogFormat::automatic, "stderr", {true, "stdout", LogFormat::automatic, {}}});
     CHECK(config.metrics == Metrics{true, {Address::Kind::tcp, "127.0.0.1", 9900}, "/metrics"});
     CHECK(config.tls == Tls{{},
+                            "",
                             false,
                             TlsProfile::intermediate,
                             UnknownHost::use_default,
                             0s,
                             true,
                             TlsVersion::tls12,
+                            {},
                             {},
                             {},
                             ClientAuth{ClientAuthMode::none, "", "", 1},

@@ -143,7 +143,7 @@ logging: { format: json, access: { format: json } }
     const Pool& pool = config.pools.at(0);
     CHECK_FALSE(pool.managed);
     REQUIRE(pool.endpoints.size() == 1);
-    CHECK(pool.endpoints[0] == Endpoint{"127.0.0.1:8000", tcp("127.0.0.1", 8000), Scheme::http, 1, 256});
+    CHECK(pool.endpoints[0] == Endpoint{"127.0.0.1:8000", tcp("127.0.0.1", 8000), Scheme::http, 1, 256, {}});
     CHECK(pool.timeouts.connect == 1s);
     CHECK(config.server.shutdown == Shutdown{5s, 25s});
     CHECK(config.logging.format == LogFormat::json);

@@ -26,8 +26,13 @@ listeners:
     http2: { max_streams: 9, glitches: 50, glitch_rate: 5, window: 128KiB, connection_window: 2MiB }
     timeouts: { handshake: 1s, first_request: 2s, header: 3s, body: 4s, write: 5s, keepalive: 1500ms, tunnel_idle: 7s, connection_age: 8s, settings_ack: 9s, ping_interval: off, ping: 11s, proxy_protocol: 8s }
     limits: { request_line: 1000B, header_size: 2KiB, headers: 10, requests_per_connection: 5, body_rate: 77B, response_rate: off }
+  own:
+    address: ":9443"
+    tls: { hsts: 2y, profile: intermediate, client_auth: { mode: require, ca: ca4.pem } }
 tls:
-  certificates: [{ cert: a.pem, key: b.pem, hosts: ["*.example.com"], ocsp: o.der, client_auth: { mode: require, ca: ca1.pem, crl: l1.pem, depth: 3 } }, { cert: c, key: d }]
+  certificates: [{ cert: a.pem, key: b.pem, hosts: ["*.example.com"], ocsp: o.der, client_auth: { mode: require, ca: ca1.pem, crl: l1.pem, depth: 3 } }, { cert: c, key: d, key_password_file: p.txt, default: true }]
+  dir: /etc/certs
+  alpn: [http/1.1]
   profile: modern
   ciphers: [TLS_AES_128_GCM_SHA256]
   groups: [X25519]
@@ -71,7 +76,7 @@ pools:
     endpoints: ["h2c://a:1", "b:1"]
     protocol: h2c
   secret:
-    endpoints: ["https://a:1", "https://[::1]:2", "https://unix:/s"]
+    endpoints: ["https://a:1", "https://[::1]:2", "https://unix:/s", { address: "https://e:1", tls: { ca: ca3.pem, server_name: e.test, cert: e.pem, key: ek.pem } }, { address: "https://f:1", tls: { insecure: true } }]
     protocol: auto
     tls: { ca: ca.pem, server_name: s.test, cert: c.pem, key: k.pem }
 routes:
@@ -204,6 +209,17 @@ TEST_CASE("every supported key says something: another value is another plan", "
         {"headers: 10,", "headers: 11,"},
         {"requests_per_connection: 5", "requests_per_connection: 6"},
         {"cert: a.pem", "cert: z.pem"},
+        {"key_password_file: p.txt", "key_password_file: q.txt"},
+        {"default: true", "default: false"},
+        {"dir: /etc/certs", "dir: /etc/others"},
+        {"alpn: [http/1.1]", "alpn: [h2, http/1.1]"},
+        {"hsts: 2y", "hsts: 3y"},
+        {"ca: ca4.pem", "ca: ca5.pem"},
+        {"ca: ca3.pem", "ca: ca6.pem"},
+        {"server_name: e.test", "server_name: g.test"},
+        {"cert: e.pem", "cert: g.pem"},
+        {"key: ek.pem", "key: gk.pem"},
+        {"insecure: true", "insecure: false"},
         {"key: b.pem", "key: z.pem"},
         {"*.example.com", "*.example.org"},
         {"profile: modern", "profile: intermediate"},

@@ -153,7 +153,7 @@ TEST_CASE("an answer loses what concerns only us, and gains what every answer ha
         "Content-Length: 3\r\nX-App: 1\r\n\r\n"};
     const RewriteRules rules = usual();
     const auto out = std::make_unique<ResponseHead>();
-    REQUIRE(filter_response(response, rules, {"Thu, 01 Jan 1970 00:00:00 GMT", "id-1", true}, *out));
+    REQUIRE(filter_response(response, rules, {"Thu, 01 Jan 1970 00:00:00 GMT", "id-1", "max-age=86400"}, *out));
     CHECK(out->status == 200);
     CHECK(out->body == http::Body{http::Body::Kind::length, 3});
     CHECK(out->fields.find("Server") == nullptr);
@@ -164,15 +164,17 @@ TEST_CASE("an answer loses what concerns only us, and gains what every answer ha
     CHECK(out->fields.find("X-App") != nullptr);
     CHECK(out->fields.find("Date") != nullptr);
     CHECK(out->fields.find("X-Request-ID")->value == "id-1");
+    CHECK(out->fields.find("Strict-Transport-Security")->value == "max-age=86400");
 }
 
 TEST_CASE("an answer without a body may tell the length that it would have", "[proxy][rewrite]") {
     const ParsedResponse response{"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n", http::Method::head};
     const RewriteRules rules = usual();
     const auto out = std::make_unique<ResponseHead>();
-    REQUIRE(filter_response(response, rules, {"", "", false}, *out));
+    REQUIRE(filter_response(response, rules, {"", "", ""}, *out));
     CHECK(out->body.kind == http::Body::Kind::none);
     CHECK(out->fields.find("Content-Length")->value == "300");
+    CHECK(out->fields.find("Strict-Transport-Security") == nullptr);
 }
 
 TEST_CASE("the identity of a client certificate is told by us alone", "[proxy][rewrite]") {

@@ -149,8 +149,8 @@ def test_stop_now_ends_at_once(start_edge):
 
 def test_the_start_that_metrics_tell_is_the_masters(edge):
     started = edge.metric("edgeproxy_start_time_seconds")
-    os.kill(edge.proxy, signal.SIGKILL)
     before = edge.proxy
+    os.kill(before, signal.SIGKILL)
     within(20, lambda: edge.proxy not in (None, before) and edge.status("/readyz") == 200)
     within(20, lambda: edge.metric("process_start_time_seconds") is not None)
     assert edge.metric("edgeproxy_start_time_seconds") == started

@@ -61,7 +61,7 @@ TEST_CASE("what is wrong with the files is said in words that name the cure", "[
         {"other key", good.chain, other.key, "the key does not fit the certificate", Where::both},
         {"wrong order", other.chain + good.chain, good.key, "is number 2 and must come first", Where::both},
         {"weak", weak.chain, weak.key, "the RSA key has 1024 bits", Where::both},
-        {"passphrase", good.chain, with_passphrase(good), "protected by a passphrase", Where::key},
+        {"passphrase", good.chain, with_passphrase(good), "protected by a password", Where::key},
         {"DER", to_der(good), good.key, "it is DER, not PEM", Where::chain},
     }));
     INFO(c.what);
@@ -108,4 +108,30 @@ TEST_CASE("the development certificate is for this machine, 30 days", "[tls][cer
     CHECK(loaded->info.self_signed);
     CHECK(loaded->info.not_before < now);
     CHECK(pem.key != dev_certificate(now).key);
+}
+
+TEST_CASE("a key may be encrypted when its password is told, and nobody else hears it", "[tls][certificates]") {
+    static const Pem good = issue({"a.test", "DNS:a.test"});
+    static const std::string key = with_passphrase(good);  // "secret"
+    for (const char* password : {"secret", "secret\n", "secret\r\n", "secret\nand a second line\n"}) {
+        CAPTURE(password);
+        CHECK(load_certificate(good.chain, key, password).has_value());
+    }
+    CHECK(load_certificate(good.chain, good.key, "not needed").has_value());
+    const auto [password, says] = GENERATE(table<std::string, std::string>({
+        {"hush", "the password in it does not open the key"},
+        {" secret", "the password in it does not open the key"},
+        {"\nsecret", "the first line, which should be the password, is empty"},
+        {std::string(5000, 'x'), "the password in it does not open the key"},
+    }));
+    const auto loaded = load_certificate(good.chain, key, password);
+    REQUIRE(loaded.has_error());
+    CHECK(loaded.error().message == says);
+    CHECK(loaded.error().where == Where::password);
+}
+
+TEST_CASE("secrets are overwritten when they have been used", "[tls][certificates]") {
+    Pem pem{"chain", "key", {}, {}, {}, "password", "name"};
+    cleanse(pem);
+    CHECK(pem == Pem{"chain", "", {}, {}, {}, "", "name"});
 }

@@ -108,3 +108,54 @@ TEST_CASE("what was replaced lives as long as the last connection that uses it",
     }
     CHECK(dead);
 }
+
+TEST_CASE("certificates of a directory come and go; the first that is there is the default", "[tls][replacement]") {
+    config::Tls tls;
+    tls.dir = "/certs";
+    const Pem hole;
+    World world{tls, {two()[0], hole, two()[1]}};
+    const auto serves = [&](const char* name) {
+        return world.connected({.server_name = name}).client->certificate_name();
+    };
+    const auto change = [&](std::vector<Replacement> changes) {
+        std::vector<CertificateError> refused;
+        if (const auto next = world.context.identities().replaced(changes, refused))
+            world.context = Context(next, std::vector{config::Protocol::http1});
+        return refused;
+    };
+    CHECK(serves("first.test") == "first");
+    CHECK(serves("second.test") == "second");
+    CHECK(serves("unknown.test") == "first");
+    CHECK(world.context.identities().infos()[1].subject.empty());
+
+    Pem third = issue({"third", "DNS:third.test"}), broken = third;
+    broken.key = two()[0].key;
+    broken.name = "/certs/broken.crt";
+    const auto refused = change({{3, third}, {4, broken}});
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].index == 4);
+    CHECK(refused[0].name == "/certs/broken.crt");
+    CHECK(serves("third.test") == "third");
+    CHECK(change({{0, {}, true}, {1, {}, true}}).empty());
+    CHECK(serves("first.test") == "second");
+    CHECK(serves("unknown.test") == "second");
+    // The last one stays, whatever is said.
+    CHECK(change({{2, {}, true}}).empty());
+    const auto last = change({{3, {}, true}});
+    REQUIRE(last.size() == 1);
+    CHECK(last[0].message == "its files are gone, but it is the last one");
+    CHECK(serves("third.test") == "third");
+    CHECK(change({{3, {}, true}, {5, two()[0]}}).size() == 1);  // in this order it is the last one still
+    CHECK(change({{3, {}, true}}).empty());
+    CHECK(serves("third.test") == "first");
+}
+
+TEST_CASE("the certificate that says so is the default", "[tls][replacement]") {
+    config::Tls tls = two_hosts();
+    tls.certificates[1].is_default = true;
+    World world{tls, two()};
+    CHECK(world.connected({.server_name = "unknown.test"}).client->certificate_name() == "second");
+    CHECK(world.connected({}).client->certificate_name() == "second");
+    CHECK(world.connected({.server_name = "first.test"}).client->certificate_name() == "first");
+    CHECK(world.context.identities().admits(world.context.identities().rules(1), "unknown.test"));
+}

@@ -21,19 +21,25 @@ void fields(A& a, ListenerSocket& m) {
     a(m.id, m.name, m.address, m.fd);
 }
 template <class A>
+void fields(A& a, KeyId& m) {
+    a(m.set, m.index);
+}
+template <class A>
 void fields(A& a, KeyMaterial& m) {
-    a(m.index, m.cert, m.key);
+    a(m.id, m.name, m.cert, m.key);
     a.optional_fd(m.ocsp);
     a.optional_fd(m.client_ca);
     a.optional_fd(m.client_crl);
+    a.optional_fd(m.password);
 }
 template <class A>
 void fields(A& a, KeysChanged& m) {
     a(m.number, m.unreadable);
+    a.list(m.gone, max_refusals);
 }
 template <class A>
 void fields(A& a, KeyRefusal& m) {
-    a(m.index, m.why);
+    a(m.id, m.why);
 }
 template <class A>
 void fields(A& a, KeysResult& m) {

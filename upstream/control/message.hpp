@@ -23,9 +23,10 @@
 ///
 /// Start. The proxy is exec'ed as `/proc/self/exe --role=proxy --channel=3` and finds its end of the pair at
 /// descriptor 3. It first only receives. The master sends, in this order, all at once:
-///   Hello, LogFiles, Listeners (one or more, the last has `last`), KeyMaterial (one per pair of
-///   `Config::key_files`), ConfigMessage; to a later proxy also WorkerUp for every living incarnation, and PoolStatus
-///   and WorkerUsage for every managed pool. (At the very first start the workers come after ConfigResult.)
+///   Hello, LogFiles, Listeners (one or more, the last has `last`), KeyMaterial (one per
+///   certificate and per pair of `Config::endpoint_files`), ConfigMessage; to a later proxy also WorkerUp for every
+///   living incarnation, and PoolStatus and WorkerUsage for every managed pool. (At the very first start the workers
+///   come after ConfigResult.)
 /// On ConfigMessage the proxy loads the canonical long form with `config::load_text` and `LoadOptions::internal`,
 /// builds everything, answers ConfigResult {ok}; then it accepts on the listeners and answers Ready. `ok = false` ends
 /// the program at the first start (exit 3). Ready says "I accept"; it does not wait for any worker.
@@ -68,7 +69,7 @@
 ///
 /// Certificates that changed on disk: KeyMaterial for each of them, then KeysChanged, all at once. The proxy swaps
 /// those that can be served into its listeners, without touching a connection, and answers KeysResult; the master keeps
-/// what was accepted for later proxies.
+/// what was accepted for later proxies. Those of `tls.dir` may come and go in the same way.
 ///
 /// Stop. DrainAll{delay, timeout}: `/readyz` says 503 from now on, everything else goes on. When `delay` is over the
 /// master closes its copies of the listeners and sends ListenersClosed: accept until empty, close them, answer with
@@ -132,12 +133,22 @@ struct Listeners {
     bool last = true;
 };
 
-/// Chain and key of `Config::key_files()[index]` as sealed memfds holding PEM; of roots for endpoints the key says
-/// nothing. The rest as far as the configuration names it.
+/// Which certificate: `set` of `Config::tls_sets`, and `index` in its `certificates`; what is found in `tls.dir` comes
+/// behind those, each with a number of its own for as long as the configuration lasts. Or `endpoint_keys`, and `index`
+/// in `Config::endpoint_files`.
+struct KeyId {
+    std::uint32_t set = 0, index = 0;
+    auto operator<=>(const KeyId&) const = default;
+};
+constexpr std::uint32_t endpoint_keys = ~std::uint32_t{0};
+
+/// Chain and key as sealed memfds holding PEM; of roots for endpoints the key says nothing. The rest as far as the
+/// configuration names it.
 struct KeyMaterial {
-    std::uint32_t index = 0;
+    KeyId id;
+    std::string name;  ///< the path of the chain
     io::UniqueFd cert, key;
-    io::UniqueFd ocsp{}, client_ca{}, client_crl{};  ///< DER, PEM, PEM
+    io::UniqueFd ocsp{}, client_ca{}, client_crl{}, password{};  ///< DER, PEM, PEM, text
 };
 
 /// The KeyMaterial that came since the last message of another kind are new contents of certificates that are being
@@ -145,6 +156,7 @@ struct KeyMaterial {
 struct KeysChanged {
     std::uint64_t number = 0;      ///< counts from 1
     std::uint32_t unreadable = 0;  ///< further ones whose files cannot be read; for the metrics
+    std::vector<KeyId> gone{};     ///< found in `tls.dir` before, and there no more; at most `max_refusals`
 };
 
 struct ConfigMessage {
@@ -255,7 +267,7 @@ struct Ready {
 
 /// A certificate whose new files cannot be served; it goes on with the old ones.
 struct KeyRefusal {
-    std::uint32_t index = 0;
+    KeyId id;
     std::string why;  ///< names no contents
 };
 constexpr std::size_t max_refusals = 1024;  ///< entries of one message

@@ -60,6 +60,7 @@ std::string banner(const config::Config& config, const std::string& config_name,
         out += fmt::format("  {:<8} {}  {}\n", title, certificate.cert, fmt::join(certificate.hosts, ", "));
         title = "";
     }
+    if (!config.tls.dir.empty()) out += fmt::format("  {:<8} {}/\n", title, config.tls.dir);
     std::size_t widest = 0;
     for (const config::Pool& pool : config.pools) widest = std::max(widest, pool.name.size());
     title = "pools";

@@ -33,7 +33,7 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
       usage_timer_(loop_),
       flush_timer_(loop_),
       keys_timer_(loop_),
-      key_watch_(std::in_place, config_->tls, resources_.keys),
+      key_watch_(std::in_place, *config_, resources_.keys),
       control_(
           loop_, log_,
           [this](const control::Request& request, std::shared_ptr<Asker> asker) { asked(request, std::move(asker)); },
@@ -106,7 +106,7 @@ int House::run() {
     wait_for_signals();
     open_control();
     tick_usage();
-    watch_keys(config_->tls.reload);
+    watch_keys(key_watch_->interval());
     if (!proxy_.start()) {
         write_log();
         return ExitCode::failed;

@@ -134,9 +134,9 @@ class House {
     std::vector<std::unique_ptr<Watch>> watches_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer phase_timer_, force_timer_, usage_timer_, flush_timer_, keys_timer_;
-    std::optional<KeyWatch> key_watch_;                     // made anew by a reload
-    std::map<std::size_t, CertificateFiles> offered_keys_;  // to the proxy, by certificate, until it has answered
-    std::uint64_t keys_number_ = 0;                         // of the last KeysChanged
+    std::optional<KeyWatch> key_watch_;                        // made anew by a reload
+    std::map<control::KeyId, KeyWatch::Change> offered_keys_;  // to the proxy, until it has answered
+    std::uint64_t keys_number_ = 0;                            // of the last KeysChanged
     std::map<std::pair<std::string, std::uint32_t>, control::WorkerUsage> usages_;  // by pool and slot, as told last
     std::set<std::string> late_pools_;                                              // came by a reload
     std::set<std::pair<std::string, std::string>> resting_;  // pool and endpoint that get no new requests

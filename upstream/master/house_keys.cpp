@@ -13,12 +13,12 @@ constexpr milliseconds settle{200};
 }  // namespace
 
 void House::watch_keys(milliseconds wait) {
-    if (config_->tls.reload.count() == 0 || config_->tls.certificates.empty()) return;
+    if (key_watch_->interval().count() == 0) return;
     keys_timer_.expires_after(wait);
     keys_timer_.async_wait([this](boost::system::error_code error) {
         if (error) return;
         look_at_keys();
-        const milliseconds usual = config_->tls.reload;
+        const milliseconds usual = key_watch_->interval();
         watch_keys(key_watch_->unsettled() ? std::min(settle, usual) : usual);
     });
 }
@@ -26,30 +26,46 @@ void House::watch_keys(milliseconds wait) {
 void House::look_at_keys() {
     // One offer at a time, and only to a proxy that serves.
     if (!proxy_.is_ready() || !offered_keys_.empty() || phase_ != Phase::running) return;
-    std::uint32_t unreadable = 0;
+    control::KeysChanged told{keys_number_ + 1, 0, {}};
     for (KeyWatch::Change& change : key_watch_->look()) {
         if (!change.error.empty()) {
-            ++unreadable;
+            ++told.unreadable;
             log_.error("certificate_refused", change.error + "; still serving what was read before");
             continue;
         }
-        proxy_.send(Resources::key_material(change.index, change.files));
-        offered_keys_[change.index] = std::move(change.files);
+        if (change.gone) {
+            told.gone.push_back(change.id);
+        } else {
+            proxy_.send(Resources::key_material(change.id, change.files));
+        }
+        offered_keys_.insert_or_assign(change.id, std::move(change));
     }
-    if (unreadable > 0 || !offered_keys_.empty()) proxy_.send(control::KeysChanged{++keys_number_, unreadable});
+    if (told.unreadable == 0 && offered_keys_.empty()) return;
+    keys_number_ = told.number;
+    proxy_.send(std::move(told));
 }
 
 void House::keys_result(const control::KeysResult& result) {
     if (result.number != keys_number_) return;
     for (const control::KeyRefusal& refusal : result.refused) {
-        if (offered_keys_.erase(refusal.index) == 0) continue;
-        log_.error("certificate_refused", fmt::format("certificate {}: {}; still serving the old one",
-                                                      config_->tls.certificates[refusal.index].cert, refusal.why));
+        const auto offered = offered_keys_.find(refusal.id);
+        if (offered == offered_keys_.end()) continue;
+        const bool old = resources_.keys.contains(refusal.id);
+        log_.error("certificate_refused", fmt::format("certificate {}: {}; {}", offered->second.name, refusal.why,
+                                                      old ? "still serving the old one" : "it is not served"));
+        if (offered->second.gone) key_watch_->keep(refusal.id, offered->second.name);
+        offered_keys_.erase(offered);
     }
-    for (auto& [index, files] : offered_keys_) {
-        resources_.keys[index] = std::move(files);
-        log_.info("certificate_reloaded",
-                  fmt::format("certificate {} is served anew", config_->tls.certificates[index].cert));
+    for (auto& [id, change] : offered_keys_) {
+        if (change.gone) {
+            if (resources_.keys.erase(id) == 0) continue;  // it never could be served
+            log_.info("certificate_removed", fmt::format("certificate {} is served no more", change.name));
+            continue;
+        }
+        const bool old = resources_.keys.contains(id);
+        resources_.keys[id] = std::move(change.files);
+        log_.info(old ? "certificate_reloaded" : "certificate_added",
+                  fmt::format("certificate {} is served {}", change.name, old ? "anew" : "from now on"));
     }
     for (const std::string& warning : result.warnings) log_.warn("certificate_warning", warning);
     offered_keys_.clear();
@@ -57,16 +73,22 @@ void House::keys_result(const control::KeysResult& result) {
 
 /// The configuration was reloaded, its certificates read with it.
 void House::follow_keys() {
-    key_watch_.emplace(config_->tls, resources_.keys);
+    key_watch_.emplace(*config_, resources_.keys);
     offered_keys_.clear();
     ++keys_number_;  // an answer that is under way is about what is no more
     keys_timer_.cancel();
-    watch_keys(config_->tls.reload);
+    watch_keys(key_watch_->interval());
 }
 
 /// A proxy that died with an offer: its successor gets what was accepted, and then the offer.
 void House::offer_keys_again() {
-    for (const auto& [index, files] : offered_keys_) key_watch_->forget(index);
+    for (const auto& [id, change] : offered_keys_) {
+        if (change.gone) {
+            resources_.keys.erase(id);
+        } else {
+            key_watch_->forget(id);
+        }
+    }
     offered_keys_.clear();
 }
 

@@ -48,24 +48,10 @@ bool resolve_all(const config::Config& config, Resources& out, std::string& erro
     return true;
 }
 
-bool read_keys(const config::Config& config, Resources& out, std::string& error) {
-    for (std::size_t i = 0; i < config.tls.certificates.size(); ++i) {
-        auto files = read_certificate_files(config.tls, i, error);
-        if (!files) return false;
-        out.keys.push_back(std::move(*files));
-    }
-    return true;
-}
-
 // What TLS towards endpoints needs. Roots have no key: their own text stands in its place, and nobody reads it.
 bool read_endpoint_keys(const config::Config& config, Resources& out, std::string& error) {
-    const std::vector<config::KeyFiles> all = config.key_files();
-    for (std::size_t i = config.tls.certificates.size(); i < all.size(); ++i) {
-        config::Tls pair;
-        pair.certificates.resize(1);
-        pair.certificates[0].cert = all[i].chain;
-        pair.certificates[0].key = all[i].key.empty() ? all[i].chain : all[i].key;
-        auto files = read_certificate_files(pair, 0, error);
+    for (const config::KeyFiles& one : config.endpoint_files()) {
+        auto files = read_certificate_files({one.chain, one.key.empty() ? one.chain : one.key}, error);
         if (!files) return false;
         out.endpoint_keys.push_back(std::move(*files));
     }
@@ -134,7 +120,7 @@ std::optional<Resources> Resources::acquire(const config::Config& config, config
     out.sockets = std::move(*sockets);
     for (ListenSocket& socket : out.sockets) socket.id = ++out.last_socket;
     tell_unused(out.inherited, log);
-    if (!read_keys(config, out, error) || !read_endpoint_keys(config, out, error)) {
+    if (!read_certificates(config, out.keys, error) || !read_endpoint_keys(config, out, error)) {
         log.error("key_unreadable", error);
         return std::nullopt;
     }
@@ -191,7 +177,7 @@ std::optional<Resources> Resources::renew(const config::Config& config, std::str
         return std::nullopt;
     }
     // Sockets last: they are what others could see.
-    if (!resolve_all(config, out, error) || !try_logs(config, error) || !read_keys(config, out, error) ||
+    if (!resolve_all(config, out, error) || !try_logs(config, error) || !read_certificates(config, out.keys, error) ||
         !read_endpoint_keys(config, out, error) || !renew_sockets(*this, config, out, error))
         return std::nullopt;
     return out;
@@ -222,14 +208,21 @@ std::vector<control::Listeners> Resources::listeners() const {
 
 std::vector<control::KeyMaterial> Resources::key_material() const {
     std::vector<control::KeyMaterial> out;
-    for (const CertificateFiles& files : keys) out.push_back(key_material(out.size(), files));
-    for (const CertificateFiles& files : endpoint_keys) out.push_back(key_material(out.size(), files));
+    for (const auto& [id, files] : keys) out.push_back(key_material(id, files));
+    for (std::uint32_t i = 0; i < endpoint_keys.size(); ++i)
+        out.push_back(key_material({control::endpoint_keys, i}, endpoint_keys[i]));
     return out;
 }
 
-control::KeyMaterial Resources::key_material(std::size_t index, const CertificateFiles& files) {
-    return {static_cast<std::uint32_t>(index), copy_of(files.cert),      copy_of(files.key), copy_of(files.ocsp),
-            copy_of(files.client_ca),          copy_of(files.client_crl)};
+control::KeyMaterial Resources::key_material(control::KeyId id, const CertificateFiles& files) {
+    return {id,
+            files.name,
+            copy_of(files.cert),
+            copy_of(files.key),
+            copy_of(files.ocsp),
+            copy_of(files.client_ca),
+            copy_of(files.client_crl),
+            copy_of(files.password)};
 }
 
 bool is_log_file(const std::string& output) {

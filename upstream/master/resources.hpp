@@ -30,8 +30,8 @@ struct Resources {
     std::unique_ptr<RuntimeDir> runtime_dir;  ///< null: not to be had, and not needed
     std::vector<ListenSocket> sockets;
     std::uint64_t last_socket = 0;                           ///< id of the newest
-    std::vector<CertificateFiles> keys;                      ///< as `tls.certificates`
-    std::vector<CertificateFiles> endpoint_keys;             ///< the rest of `Config::key_files`
+    CertificateStock keys;                                   ///< of what listeners serve
+    std::vector<CertificateFiles> endpoint_keys;             ///< as `Config::endpoint_files`
     std::optional<Identity> proxy;                           ///< empty = as we are
     std::map<std::string, std::optional<Identity>> workers;  ///< by pool
 
@@ -52,7 +52,7 @@ struct Resources {
     std::vector<control::Listeners> listeners() const;
     std::vector<control::KeyMaterial> key_material() const;
     /// The same of one certificate, with copies of these files.
-    static control::KeyMaterial key_material(std::size_t index, const CertificateFiles& files);
+    static control::KeyMaterial key_material(control::KeyId id, const CertificateFiles& files);
 };
 
 /// Opens a log file for appending; `path` may be "stdout" or "stderr". Empty on failure (errno).

@@ -20,7 +20,7 @@ inline std::vector<Message> samples() {
     listeners.sockets.push_back({4, metrics_listener, {config::Address::Kind::unix_path, "/run/m.sock", 0}, some_fd()});
     listeners.last = false;
     all.emplace_back(std::move(listeners));
-    all.emplace_back(KeyMaterial{2, some_fd(), some_fd(), some_fd(), {}, some_fd()});
+    all.emplace_back(KeyMaterial{{2, 3}, "/etc/a.crt", some_fd(), some_fd(), some_fd(), {}, some_fd(), some_fd()});
     all.emplace_back(ConfigMessage{9, some_fd()});
     all.emplace_back(
         WorkerUp{"app", 1, 12, 9, 4125, {config::Address::Kind::unix_path, "/run/w12.sock", 0}, true, true});
@@ -31,9 +31,9 @@ inline std::vector<Message> samples() {
     all.emplace_back(DrainAll{Milliseconds(1), Milliseconds(2)});
     all.emplace_back(ListenersClosed{});
     all.emplace_back(Ping{3});
-    all.emplace_back(KeysChanged{4, 1});
+    all.emplace_back(KeysChanged{4, 1, {{0, 9}, {1, 2}}});
     all.emplace_back(ConfigResult{9, true, "e"});
-    all.emplace_back(KeysResult{4, {{1, "the key does not fit"}}, {"one", "two"}});
+    all.emplace_back(KeysResult{4, {{{1, 5}, "the key does not fit"}}, {"one", "two"}});
     all.emplace_back(Ready{9});
     all.emplace_back(WorkerReady{12, 200});
     all.emplace_back(StartRejected{12, "status 500"});

@@ -28,19 +28,34 @@ struct Folder {
     void write(const std::string& name, const std::string& text) const {
         std::ofstream(path / name, std::ios::binary) << text;
     }
-    config::Tls tls(const std::string& below = "", const std::string& ocsp = "") const {
-        config::Tls tls;
-        const fs::path at = path / below;
-        tls.certificates.push_back({at / "tls.crt", at / "tls.key", {}, ocsp.empty() ? "" : (at / ocsp).string(), {}});
-        return tls;
+    config::Config tls(const std::string& ocsp = "") const {
+        config::Config config;
+        config.tls.reload = std::chrono::seconds(10);
+        config.tls.certificates.push_back(
+            {path / "tls.crt", path / "tls.key", {}, ocsp.empty() ? "" : (path / ocsp).string(), {}});
+        return config;
+    }
+    config::Config directory() const {
+        config::Config config;
+        config.tls.reload = std::chrono::seconds(10);
+        config.tls.dir = path;
+        return config;
+    }
+    void write_pair(const std::string& name, const std::string& text) const {
+        write(name + ".crt", text);
+        write(name + ".key", text + "-key");
     }
 };
 
-KeyWatch watching(const config::Tls& tls) {
+CertificateStock stock_of(const config::Config& config) {
     std::string error;
-    std::vector<CertificateFiles> files;
-    files.push_back(read_certificate_files(tls, 0, error).value());
-    return KeyWatch(tls, files);
+    CertificateStock stock;
+    REQUIRE(read_certificates(config, stock, error));
+    return stock;
+}
+
+KeyWatch watching(const config::Config& config) {
+    return KeyWatch(config, stock_of(config));
 }
 
 std::string content(const io::UniqueFd& fd) {
@@ -51,9 +66,17 @@ std::string content(const io::UniqueFd& fd) {
 std::string offered(KeyWatch& watch) {
     std::string text;
     for (int i = 0; i < 2; ++i) {
-        for (const KeyWatch::Change& change : watch.look())
-            text +=
-                change.error.empty() ? content(change.files.cert) + " " + content(change.files.key) + ";" : "error;";
+        for (const KeyWatch::Change& change : watch.look()) {
+            const std::string number = std::to_string(change.id.index);
+            if (!change.error.empty()) {
+                text += "error;";
+            } else if (change.gone) {
+                text += "gone " + number + ";";
+            } else {
+                text += (change.id.index > 0 ? number + ": " : "") + content(change.files.cert) + " " +
+                        content(change.files.key) + ";";
+            }
+        }
         if (!watch.unsettled()) break;
     }
     return text;
@@ -137,10 +160,9 @@ TEST_CASE("an OCSP answer may come and go", "[master][key_watch]") {
     const Folder folder;
     folder.write("tls.crt", "c1");
     folder.write("tls.key", "k1");
-    const config::Tls tls = folder.tls("", "answer");
+    const config::Config tls = folder.tls("answer");
     KeyWatch watch = watching(tls);
-    std::string error;
-    CHECK_FALSE(read_certificate_files(tls, 0, error).value().ocsp);
+    CHECK_FALSE(stock_of(tls).begin()->second.ocsp);
     folder.write("answer", "o1");
     CHECK(watch.look().empty());
     const auto changes = watch.look();
@@ -155,11 +177,97 @@ TEST_CASE("what is forgotten is offered again; an unreadable file names itself",
     folder.write("tls.crt", "c1");
     folder.write("tls.key", "k1");
     KeyWatch watch = watching(folder.tls());
-    watch.forget(0);
-    watch.forget(7);
+    watch.forget({0, 0});
+    watch.forget({0, 7});
     CHECK(offered(watch) == "c1 k1;");
     fs::remove(folder.path / "tls.crt");
     std::string error;
-    CHECK_FALSE(read_certificate_files(folder.tls(), 0, error));
+    CertificateStock stock;
+    CHECK_FALSE(read_certificates(folder.tls(), stock, error));
     CHECK_THAT(error, Catch::Contains("tls.crt") && Catch::Contains("No such file"));
+}
+
+TEST_CASE("pairs come and go in a directory", "[master][key_watch]") {
+    const Folder folder;
+    folder.write_pair("b", "b1");
+    folder.write("ca.crt", "an authority without a key");
+    folder.write("..data", "not ours");
+    folder.write("chain.pem", "-----BEGIN CERTIFICATE-----");
+    KeyWatch watch = watching(folder.directory());
+    CHECK(watch.interval() == std::chrono::seconds(10));
+    CHECK(offered(watch).empty());
+    folder.write_pair("a", "a1");
+    CHECK(offered(watch) == "1: a1 a1-key;");
+    CHECK(offered(watch).empty());
+    folder.write_pair("b", "b22");
+    CHECK(offered(watch) == "b22 b22-key;");
+    // Of a pair that is taken away one file goes first.
+    fs::remove(folder.path / "b.key");
+    CHECK(watch.look().empty());
+    CHECK(watch.unsettled());
+    fs::remove(folder.path / "b.crt");
+    CHECK(offered(watch) == "gone 0;");
+    CHECK(offered(watch).empty());
+    const std::string both = "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
+    folder.write("c.pem", both);
+    CHECK(offered(watch) == "2: " + both + " " + both + ";");
+    // One that comes back under its name has a number of its own.
+    folder.write_pair("b", "b3");
+    CHECK(offered(watch) == "3: b3 b3-key;");
+}
+
+TEST_CASE("a directory that is emptied, or cannot be read, is told once and takes nothing away",
+          "[master][key_watch]") {
+    const Folder folder;
+    folder.write_pair("a", "a1");
+    KeyWatch watch = watching(folder.directory());
+    const bool all = GENERATE(true, false);
+    const fs::path aside = folder.path.string() + ".aside";
+    if (all) fs::rename(folder.path, aside);
+    if (!all) fs::remove(folder.path / "a.key");
+    CHECK(offered(watch) == "error;");
+    CHECK(offered(watch).empty());
+    CHECK(offered(watch).empty());
+    if (all) fs::rename(aside, folder.path);
+    folder.write_pair("a", "a2");
+    CHECK(offered(watch) == "a2 a2-key;");
+}
+
+TEST_CASE("what had to stay is told to be gone again, until it is back", "[master][key_watch]") {
+    const Folder folder;
+    folder.write_pair("a", "a1");
+    folder.write_pair("b", "b1");
+    KeyWatch watch = watching(folder.directory());
+    fs::remove(folder.path / "a.crt");
+    CHECK(offered(watch) == "gone 0;");
+    watch.keep({0, 0}, folder.path / "a.crt");
+    CHECK(offered(watch) == "gone 0;");
+    watch.keep({0, 0}, folder.path / "a.crt");
+    folder.write_pair("a", "a2");
+    CHECK(offered(watch) == "a2 a2-key;");
+}
+
+TEST_CASE("every set of certificates has its own numbers", "[master][key_watch]") {
+    const Folder folder;
+    folder.write("tls.crt", "c1");
+    folder.write("tls.key", "k1");
+    folder.write("secret", "open sesame");
+    config::Config config = folder.tls();
+    config.tls.reload = {};
+    config.listeners.resize(2);
+    config.listeners[1].own_tls = config.tls;
+    config.listeners[1].own_tls->reload = std::chrono::seconds(3);
+    config.listeners[1].own_tls->certificates[0].key_password_file = folder.path / "secret";
+    const CertificateStock stock = stock_of(config);
+    REQUIRE(stock.size() == 2);
+    CHECK_FALSE(stock.at({0, 0}).password);
+    CHECK(content(stock.at({1, 0}).password) == "open sesame");
+    CHECK(stock.at({1, 0}).name == (folder.path / "tls.crt").string());
+    KeyWatch watch(config, stock);
+    CHECK(watch.interval() == std::chrono::seconds(3));
+    folder.write("tls.key", "k2");
+    std::vector<KeyWatch::Change> changes = watch.look();
+    if (changes.empty()) changes = watch.look();
+    REQUIRE(changes.size() == 1);  // the other set is never looked at
+    CHECK(changes[0].id == control::KeyId{1, 0});
 }
