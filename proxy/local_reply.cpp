@@ -22,7 +22,6 @@ constexpr std::array refusals{
     Reason{403, "websocket_off", "This route takes no WebSocket connections."},
     Reason{403, "origin_not_allowed", "Pages from there may not open a WebSocket here."},
     Reason{503, "tunnel_limit", "As many WebSocket connections are open as this route allows.", true},
-    Reason{502, "http_upgrade_failed", "The application answered the WebSocket handshake wrongly."},
     Reason{421, "misdirected_request", "This connection does not serve that host; open a new one."},
     Reason{400, "bad_proxy_header", "A PROXY header was expected here."},
     Reason{503, "memory", "The server is short of memory; try again in a moment.", true},

@@ -22,7 +22,6 @@ enum class Refusal : std::uint8_t {
     websocket_off,     ///< 403: the route takes no WebSockets
     bad_origin,        ///< 403: a page from elsewhere asks for a WebSocket
     tunnel_limit,      ///< 503: the route's `max_tunnels` are open
-    bad_upgrade,       ///< 502: the endpoint switched protocols wrongly
     misdirected,       ///< 421
     bad_proxy_header,  ///< 400: a trusted proxy did not begin with a PROXY header
     memory,            ///< 503: memory is short

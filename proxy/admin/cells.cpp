@@ -13,16 +13,9 @@ std::size_t index_of_version(std::string_view version) {
 }  // namespace
 
 std::string_view word(Refusal reason) {
-    constexpr std::array<std::string_view, refusals> words{"connection_limit_reached",
-                                                           "descriptor_limit_reached",
-                                                           "memory",
-                                                           "overload",
-                                                           "draining",
-                                                           "handshake_rate",
-                                                           "handshake_limit",
-                                                           "source_limit_reached",
-                                                           "bad_proxy_header",
-                                                           "late_proxy_header"};
+    constexpr std::array<std::string_view, refusals> words{"descriptor_limit_reached", "handshake_rate",
+                                                           "handshake_limit",          "source_limit_reached",
+                                                           "bad_proxy_header",         "late_proxy_header"};
     return words[static_cast<std::size_t>(reason)];
 }
 

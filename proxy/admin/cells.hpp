@@ -45,11 +45,7 @@ class Level {
 
 /// Why an accepted connection was closed unserved.
 enum class Refusal : std::uint8_t {
-    connection_limit,
-    descriptor_limit,
-    memory,
-    overload,
-    draining,
+    descriptor_limit,   ///< no descriptor is left
     handshake_rate,     ///< too many TLS handshakes of one source
     handshake_limit,    ///< too many under way: accepting paused, or one that dawdled was closed
     source_limit,       ///< its source has as many connections as it may

@@ -52,7 +52,7 @@ struct Plant {
     void serve(LaneCells& lane) const {
         ListenerCells& listener = lane.listener(https);
         listener.accepted.add();
-        listener.refuse(Refusal::connection_limit);
+        listener.refuse(Refusal::descriptor_limit);
         listener.count_handshake("TLSv1.3", false, HandshakeResult::ok, 2ms);
         lane.began(api);
         auto record = test::sample_record();
@@ -134,7 +134,7 @@ TEST_CASE("a scrape sums what every reactor counted", "[admin][metrics]") {
             R"(edgeproxy_connections{listener="https",protocol="h2",state="idle"} 1)",
             R"(edgeproxy_connections{listener="https",protocol="h2",state="active"} 0)",
             R"(edgeproxy_connections_accepted_total{listener="https"} 2)",
-            R"(edgeproxy_connections_refused_total{listener="https",reason="connection_limit_reached"} 2)",
+            R"(edgeproxy_connections_refused_total{listener="https",reason="descriptor_limit_reached"} 2)",
             R"(edgeproxy_tls_handshakes_total{listener="https",version="TLSv1.3",resumed="false",result="ok"} 2)",
             R"(edgeproxy_tls_handshake_duration_seconds_bucket{listener="https",le="0.0025"} 2)",
             R"(edgeproxy_tls_certificate_not_after_timestamp_seconds{name="example.com",source="file"} 100)",
