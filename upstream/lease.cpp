@@ -31,6 +31,14 @@ UpstreamConnection::~UpstreamConnection() {
     cells_.connections_closed.add();
 }
 
+/// Nothing that nobody asked for has come as far as can be known; see IdleConnections.
+bool UpstreamConnection::is_clean() const {
+    const io::Socket& socket = stream_.socket();
+    if (socket.input_ahead()) return false;
+    const io::Reactor& reactor = socket.reactor();
+    return (idle_turn_ != reactor.turn() && reactor.saw_all()) || socket.is_quiet();
+}
+
 void UpstreamConnection::idle_ended(io::Socket&) {
     list_->remove(*this);
 }
@@ -42,9 +50,22 @@ IdleConnections::~IdleConnections() {
 }
 
 std::unique_ptr<UpstreamConnection> IdleConnections::take(io::Duration idle_at_most) {
-    if (newest_ == nullptr) return nullptr;
-    if (idle_at_most != io::Duration::max() && reactor_.now() - newest_->idle_since_ > idle_at_most) return nullptr;
-    return remove(*newest_);
+    while (UpstreamConnection* const chosen = choose(idle_at_most)) {
+        auto connection = remove(*chosen);
+        if (connection->is_clean()) return connection;
+    }
+    return nullptr;
+}
+
+/// The newest that was not given in this very turn, else the newest.
+UpstreamConnection* IdleConnections::choose(io::Duration idle_at_most) const {
+    const auto fits = [&](const UpstreamConnection* one) {
+        return one != nullptr &&
+               (idle_at_most == io::Duration::max() || reactor_.now() - one->idle_since_ <= idle_at_most);
+    };
+    UpstreamConnection* const settled = given_in_ == reactor_.turn() ? settled_ : newest_;
+    if (fits(settled)) return settled;
+    return fits(newest_) ? newest_ : nullptr;
 }
 
 void IdleConnections::give(std::unique_ptr<UpstreamConnection> connection, const config::Keepalive& keepalive) {
@@ -56,6 +77,8 @@ void IdleConnections::give(std::unique_ptr<UpstreamConnection> connection, const
 
     UpstreamConnection* const kept = connection.release();
     kept->idle_since_ = reactor_.now();
+    kept->idle_turn_ = reactor_.turn();
+    if (std::exchange(given_in_, kept->idle_turn_) != kept->idle_turn_) settled_ = newest_;
     kept->list_ = this;
     kept->older_ = newest_;
     (newest_ != nullptr ? newest_->newer_ : oldest_) = kept;
@@ -90,6 +113,7 @@ void IdleConnections::close_all() {
 std::unique_ptr<UpstreamConnection> IdleConnections::remove(UpstreamConnection& connection) {
     (connection.newer_ != nullptr ? connection.newer_->older_ : newest_) = connection.older_;
     (connection.older_ != nullptr ? connection.older_->newer_ : oldest_) = connection.newer_;
+    if (settled_ == &connection) settled_ = connection.older_;
     connection.older_ = connection.newer_ = nullptr;
     connection.list_ = nullptr;
     connection.socket().watch_idle(nullptr);

@@ -59,6 +59,11 @@ io::Task<void> read_all(UpstreamConnection& connection, std::span<char> into) {
     }
 }
 
+io::Task<void> read_once(UpstreamConnection& connection, std::span<char> into) {
+    const auto piece = co_await connection.stream().read_some(into);
+    CHECK(piece);
+}
+
 }  // namespace
 
 TEST_CASE("an idle connection is taken again, the last one first", "[upstream][lease]") {
@@ -171,6 +176,107 @@ TEST_CASE("a connection with something unread is not kept", "[upstream][lease]")
         idle.give(std::move(connection));
         CHECK(idle.connections.size() == 0);
     }
+}
+
+TEST_CASE("what comes in the turn in which a connection became idle is no answer to the next request",
+          "[upstream][lease]") {
+    Idle idle;
+    auto other = idle.connect(), connection = idle.connect();
+    const auto* const clean = other.get();
+    const auto* const same = connection.get();
+    std::array<char, 8> answer;
+    bool expect_same = false;
+    idle.peers[1].send("answer");
+    idle.reactor.spawn(read_once(*connection, answer));  // six of eight: the socket is known to be empty now
+    idle.settle();
+    REQUIRE_FALSE(connection->socket().readable());
+
+    SECTION("nothing comes") {
+        expect_same = true;
+    }
+    SECTION("an answer too many") {
+        idle.peers[1].send("HTTP/1.1 200 OK\r\n\r\n");
+    }
+    SECTION("the end") {
+        idle.peers[1].fd.reset();
+    }
+    SECTION("half of the end") {
+        ::shutdown(idle.peers[1].fd.get(), SHUT_WR);
+    }
+    idle.give(std::move(other)), idle.give(std::move(connection));
+    CHECK(idle.connections.size() == 2);  // nobody has looked yet
+    const auto taken = idle.connections.take();
+    CHECK(taken.get() == (expect_same ? same : clean));
+    CHECK(idle.cells.connections_closed.value() == (expect_same ? 0 : 1));
+}
+
+TEST_CASE("connections of an earlier turn are taken before those of this one, the last one first",
+          "[upstream][lease]") {
+    Idle idle;
+    std::vector<std::unique_ptr<UpstreamConnection>> all;
+    for (int i = 0; i < 4; ++i) all.push_back(idle.connect());
+    const auto *a = all[0].get(), *b = all[1].get(), *c = all[2].get(), *d = all[3].get();
+    idle.keepalive.max_idle = 4;
+    idle.give(std::move(all[0]));
+    idle.wait(10ms);
+    idle.give(std::move(all[1]));
+    idle.wait(10ms);
+    idle.give(std::move(all[2])), idle.give(std::move(all[3]));
+    std::vector<const UpstreamConnection*> order;
+    SECTION("in this turn") {
+        for (auto& taken : all) order.push_back((taken = idle.connections.take()).get());
+        CHECK(order == std::vector<const UpstreamConnection*>{b, a, d, c});
+    }
+    SECTION("in this turn, by a careful request") {
+        for (auto& taken : all) order.push_back((taken = idle.connections.take(15ms)).get());
+        CHECK(order == std::vector<const UpstreamConnection*>{b, d, c, nullptr});
+    }
+    SECTION("in a later one") {
+        idle.wait(10ms);
+        for (auto& taken : all) order.push_back((taken = idle.connections.take()).get());
+        CHECK(order == std::vector<const UpstreamConnection*>{d, c, b, a});
+    }
+}
+
+namespace {
+
+/// Takes an idle connection when somebody else speaks, as the request of a client does.
+io::Task<void> take_when_spoken_to(io::Socket& client, IdleConnections& from, bool& asked,
+                                   std::unique_ptr<UpstreamConnection>& taken) {
+    const auto readable = co_await client.wait_readable();
+    static_cast<void>(readable);
+    taken = from.take();
+    asked = true;
+}
+
+}  // namespace
+
+TEST_CASE("what comes beside the next request, in one batch of events, is no answer to it", "[upstream][lease]") {
+    // Many clients, so that the batch is whole or cut off; the request is the first event of it.
+    const unsigned clients = GENERATE(1u, io::Reactor::max_events);
+    const std::string late = GENERATE("nothing", "an answer", "the end");
+    Idle idle;
+    std::vector<std::unique_ptr<io::Socket>> sockets;
+    std::vector<io::UniqueFd> far;
+    for (unsigned i = 0; i < clients; ++i) {
+        auto [ours, theirs] = io::socket_pair();
+        sockets.push_back(std::make_unique<io::Socket>(idle.reactor, std::move(ours)));
+        far.push_back(std::move(theirs));
+    }
+    idle.give(idle.connect());
+    idle.settle();
+    bool asked = false;
+    std::unique_ptr<UpstreamConnection> taken;
+    idle.reactor.spawn(take_when_spoken_to(*sockets.front(), idle.connections, asked, taken));
+    for (const io::UniqueFd& fd : far) REQUIRE(::send(fd.get(), "x", 1, 0) == 1);
+    if (late == "an answer") idle.peers[0].send("HTTP/1.1 200 OK\r\n\r\n");
+    if (late == "the end") idle.peers[0].fd.reset();
+    idle.reactor.run_once(0ns);
+    REQUIRE(asked);
+    CHECK((taken != nullptr) == (late == "nothing"));
+    CHECK(idle.reactor.saw_all() == (clients < io::Reactor::max_events));
+    idle.settle();
+    CHECK(idle.connections.size() == 0);
 }
 
 TEST_CASE("idle connections go after idle_timeout", "[upstream][lease]") {

@@ -13,6 +13,8 @@ namespace edgeproxy::io {
 namespace {
 
 constexpr std::uint64_t wakeup_data = ~std::uint64_t{0};
+constexpr std::uint32_t broken_events = EPOLLERR | EPOLLHUP;
+constexpr std::uint32_t input_events = EPOLLIN | EPOLLRDHUP | broken_events;
 
 error_code last_error() {
     return {errno, boost::system::system_category()};
@@ -138,6 +140,7 @@ void Reactor::remove(Source& source, int fd) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
     Slot& slot = slots_[source.slot_];
     slot.source = nullptr;
+    slot.input_ahead = false;
     ++slot.generation;
     free_slots_.push_back(source.slot_);
 }
@@ -164,6 +167,11 @@ bool Reactor::move_manual_clock(Duration longest) {
     return due <= limit;
 }
 
+void Reactor::announce(std::uint64_t data, std::uint32_t events) {
+    if (data != wakeup_data && (events & input_events) != 0)
+        slots_[static_cast<std::uint32_t>(data)].input_ahead = true;
+}
+
 void Reactor::deliver(std::uint64_t data, std::uint32_t events) {
     if (data == wakeup_data) {
         std::uint64_t ignored;
@@ -174,7 +182,8 @@ void Reactor::deliver(std::uint64_t data, std::uint32_t events) {
     // this batch.
     const Slot slot = slots_[static_cast<std::uint32_t>(data)];
     if (slot.source == nullptr || slot.generation != static_cast<std::uint32_t>(data >> 32)) return;
-    const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
+    slots_[static_cast<std::uint32_t>(data)].input_ahead = false;
+    const bool broken = (events & broken_events) != 0;
     slot.source->ready({.readable = broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0,
                         .writable = broken || (events & EPOLLOUT) != 0,
                         .peer_closed = broken || (events & EPOLLRDHUP) != 0,
@@ -187,6 +196,12 @@ bool Reactor::run_once(Duration longest) {
     bool worked = count > 0 || has_work() || posted_.load(std::memory_order_relaxed) != nullptr;
     if (!worked && clock_.is_manual()) worked = move_manual_clock(longest);
     now_ = clock_.now();
+    ++turn_;
+    saw_all_ = count < static_cast<int>(events.size());
+    for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        announce(event.data.u64, event.events);
+    }
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
         deliver(event.data.u64, event.events);

@@ -169,6 +169,15 @@ class Reactor {
     /// Ends every wait that is linked here (sleeps, events) and every socket's, with `errc::cancelled`. For shutdown.
     void cancel_all();
 
+    /// How many waits there were: the number of this turn.
+    std::uint64_t turn() const { return turn_; }
+    /// This turn's wait left out nobody: it returned everything that was ready. (It takes `max_events`; the kernel
+    /// gives the rest to the next ones.)
+    bool saw_all() const { return saw_all_; }
+    /// This turn's wait has found input of this source (or its end), which was not delivered yet: it comes later in
+    /// this batch.
+    bool input_ahead(const Source& source) const { return slots_[source.slot_].input_ahead; }
+
     // For sources: registration in the epoll set.
     error_code add(Source& source, int fd);
     /// Level-triggered and exclusive, for listening sockets shared by several reactors.
@@ -188,12 +197,14 @@ class Reactor {
     struct Slot {
         Source* source = nullptr;
         std::uint32_t generation = 0;
+        bool input_ahead = false;
     };
     struct Root;
     error_code add(Source& source, int fd, std::uint32_t events);
     bool has_work() const { return !ready_.empty() || batch_ends_.next_ != &batch_ends_; }
     int wait_time(Duration longest);
     bool move_manual_clock(Duration longest);
+    void announce(std::uint64_t data, std::uint32_t events);
     void deliver(std::uint64_t data, std::uint32_t events);
     void take_posted();
     void resume_ready();
@@ -219,6 +230,8 @@ class Reactor {
     std::uint64_t connects_without_descriptor_ = 0;
     std::size_t spawned_ = 0;
     std::uint64_t exceptions_ = 0;
+    std::uint64_t turn_ = 0;
+    bool saw_all_ = true;
 };
 
 /// Awaitable: suspends until `deadline`. Gives `errc::cancelled` when the reactor is shutting down.

@@ -271,6 +271,11 @@ bool Socket::has_input() const {
     return fd_ && ::ioctl(fd_.get(), FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
+bool Socket::is_quiet() const {
+    char byte;
+    return fd_ && ::recv(fd_.get(), &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
 void Socket::cancel_read() {
     finish(reader_, errc::cancelled);
 }

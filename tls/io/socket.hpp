@@ -112,6 +112,10 @@ class Socket final : Source, Timer {
     bool peer_closed() const { return peer_closed_; }
     /// Bytes have come that nobody has read. Asks the kernel.
     bool has_input() const;
+    /// Nothing has come that was not read, neither bytes nor the end. Asks the kernel.
+    bool is_quiet() const;
+    /// Input of this socket (or its end) will be delivered later in this batch of the reactor.
+    bool input_ahead() const { return reactor_.input_ahead(*this); }
     /// The connection is over in both directions.
     bool broken() const { return broken_; }
     bool reading() const { return reader_ != nullptr; }

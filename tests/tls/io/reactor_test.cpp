@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls/io/reactor.hpp"
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <thread>
 #include <vector>
+
+#include "tls/io/socket.hpp"
 
 using namespace edgeproxy::io;
 using namespace std::chrono_literals;
@@ -82,6 +86,49 @@ TEST_CASE("what other threads post runs on the reactor's thread, all of it, in o
     }
     reactor.run();
     CHECK(in_order == 3 * each);
+}
+
+namespace {
+
+struct Witness final : Source {
+    Reactor& reactor;
+    const Witness* other = nullptr;
+    int calls = 0;
+    bool input_of_other_ahead = false;
+    explicit Witness(Reactor& r) : reactor(r) {}
+    void ready(Events) override {
+        ++calls;
+        if (other != nullptr) input_of_other_ahead = reactor.input_ahead(*other);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("the events of a batch are announced before the first is delivered", "[io][reactor]") {
+    Clock clock = Clock::manual();
+    Reactor reactor{0, clock};
+    Witness first{reactor}, second{reactor};
+    first.other = &second;
+    auto [a, far_a] = socket_pair();
+    auto [b, far_b] = socket_pair();
+    REQUIRE_FALSE(reactor.add(first, a.get()));
+    REQUIRE_FALSE(reactor.add(second, b.get()));
+    reactor.run_once(Duration::zero());  // both are writable
+    REQUIRE(first.calls == 1);
+    const std::uint64_t turn = reactor.turn();
+    CHECK_FALSE(first.input_of_other_ahead);  // to write is no input
+
+    REQUIRE(::write(far_a.get(), "x", 1) == 1);
+    const bool second_speaks = GENERATE(false, true);
+    if (second_speaks) REQUIRE(::write(far_b.get(), "x", 1) == 1);
+    reactor.run_once(Duration::zero());
+    CHECK(first.calls == 2);
+    CHECK(first.input_of_other_ahead == second_speaks);
+    CHECK_FALSE(reactor.input_ahead(second));  // delivered
+    CHECK(reactor.turn() == turn + 1);
+    CHECK(reactor.saw_all());
+    reactor.remove(first, a.get());
+    reactor.remove(second, b.get());
 }
 
 TEST_CASE("batch_ended is called once a turn, and not for what was destroyed", "[io][reactor]") {
