@@ -49,6 +49,27 @@ void Forwarding::go_elsewhere(bool stopped) {
     endpoint_->cancel();
 }
 
+/// A WebSocket handshake is HTTP/1.1, which an endpoint of HTTP/2 need not speak: what it says to that is no failure,
+/// or anybody could have it taken out by asking.
+errc Forwarding::judge(errc error) const {
+    if (!request().websocket || !admission_) return error;
+    const upstream::Endpoint& endpoint = admission_.endpoint();
+    if (endpoint.identity().transport.http == upstream::Transport::Http::one) return error;
+    const bool unread = http1_ && work_.response.status == 0;
+    switch (error) {
+        case errc::tls_alert:
+            return errc::no_http1;
+        case errc::bad_response:
+            return unread ? errc::no_http1 : error;
+        case errc::closed_early:
+        case errc::reset:
+        case errc::response_truncated:
+            return unread && !endpoint.is_worker() ? errc::no_http1 : error;
+        default:
+            return error;
+    }
+}
+
 FailedAttempt Forwarding::describe(errc error) const {
     FailedAttempt failed;
     failed.error = error;
@@ -94,7 +115,7 @@ io::Task<void> Forwarding::run() {
     for (;;) {
         const auto outcome = co_await attempt();
         if (outcome) break;
-        const auto error = static_cast<errc>(outcome.error().value());
+        const errc error = judge(static_cast<errc>(outcome.error().value()));
         const FailedAttempt failed = describe(error);
         const Verdict verdict =
             exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_ || no_descriptor_

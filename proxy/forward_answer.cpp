@@ -92,6 +92,8 @@ io::Task<void> Forwarding::open_tunnel() {
     endpoint_->read_deadline(io::never);
     const auto began = co_await exchange_.respond(work_.head, {}, false);
     if (!began) co_return;
+    head_ = {};
+    head_buffer_.release();
     const upstream::Tunnel stay = admission_.to_tunnel();
     const config::Duration configured = plan_.route->websocket_idle;
     const io::Duration idle = configured.count() > 0 ? configured : client_.listener().timeouts.tunnel_idle;
@@ -103,6 +105,7 @@ io::Task<void> Forwarding::open_tunnel() {
     co_await tunnel.run();
     tunnel_ = nullptr;
     cells.closed.add();
+    exchange_.abort();  // unless both sides have ended it, which the client must be able to tell
 }
 
 io::Task<void> Forwarding::answer_locally(const Reason& why) {

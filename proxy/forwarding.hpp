@@ -69,6 +69,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
                !work_.response.switching;
     }
     FailedAttempt describe(upstream::errc error) const;
+    upstream::errc judge(upstream::errc error) const;
     bool too_large(std::uint64_t size) const { return plan_.route->max_body > 0 && size > plan_.route->max_body; }
     void start_response_clock();
     void give_up_connection(upstream::errc error);

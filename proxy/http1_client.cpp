@@ -198,6 +198,10 @@ io::Task<Result<BodyPiece>> Http1Client::read_body() {
 io::Task<Result<BodyPiece>> Http1Client::read_raw() {
     if (in_begin_ == in_end_) {
         in_begin_ = in_end_ = 0;
+        in_.release();
+        const auto readable = co_await connection_->stream().wait_readable();
+        if (!readable) co_return failure(readable.error(), upstream::errc::idle_timeout);
+        in_ = connection_->socket().reactor().buffers().take_small();
         const auto got = co_await connection_->stream().read_some(in_.span());
         if (!got && got.error() == io::errc::eof) co_return BodyPiece{{}, true};
         if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);

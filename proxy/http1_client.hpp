@@ -33,7 +33,8 @@ class Http1Client final : public EndpointClient {
     upstream::UpstreamConnection& connection() const { return *connection_; }
     /// After a switch of protocols: sends raw bytes.
     io::Task<upstream::Result<void>> send(std::string_view first, std::string_view second);
-    /// After a switch of protocols: the next raw bytes; `done` at the end of the stream.
+    /// After a switch of protocols: the next raw bytes; `done` at the end of the stream. Holds no buffer while it
+    /// waits.
     io::Task<upstream::Result<BodyPiece>> read_raw();
 
  private:

@@ -160,6 +160,11 @@ io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
 
 io::Task<Result<BodyPiece>> Http1Exchange::read_tunnel() {
     if (input_.empty()) {
+        // The head's views point into the buffer that it came in; of those behind it an idle tunnel holds none.
+        if (head_buffer_) input_.release();
+        connection_.socket().read_deadline(io::never);
+        const auto readable = co_await connection_.stream().wait_readable();
+        if (!readable) co_return readable.error();
         const auto more = co_await read_more();
         if (!more && more.error() == io::errc::eof) co_return BodyPiece{{}, true};
         if (!more) co_return more.error();

@@ -392,8 +392,8 @@ void Http2Connection::break_off_streams() {
         Http2Exchange* const next = exchange->next;
         if (!exchange->served()) {
             delete exchange;
-        } else if (!exchange->output_ended()) {
-            exchange->gone();
+        } else if (!exchange->output_ended() || !exchange->input_ended()) {
+            exchange->gone();  // also the half of a tunnel whose endpoint has ended
         }
         exchange = next;
     }

@@ -234,6 +234,7 @@ io::error_code Http2Exchange::judge_reader(io::TimePoint now, io::TimePoint& sta
 }
 
 void Http2Exchange::abort() {
+    if (output_ended()) return;
     connection_.session().reset(*this, tunnel_ ? http::Http2Code::cancel : http::Http2Code::internal_error);
     connection_.push();
 }

@@ -50,6 +50,7 @@ constexpr std::array<Reason, upstream::errc_count> upstream_reasons{
     Reason{502, "tls_certificate_expired", "The application's certificate is not valid at this time."},
     Reason{502, "tls_certificate_wrong_host", "The application's certificate is for another name."},
     Reason{502, "http2_not_spoken", "The application does not speak HTTP/2."},
+    Reason{502, "http1_not_spoken", "The application speaks HTTP/2 only; WebSockets are opened over HTTP/1.1."},
     Reason{503, "http2_stream_refused", "The application did not take the request.", true},
     Reason{502, "connection_terminated", "The application closed the connection without an answer."},
     Reason{502, "connection_terminated", "The application closed the connection without an answer."},
@@ -80,6 +81,7 @@ Reason reason(http::errc error) {
     if (status == 417) sentence = "The expectation cannot be met.";
     if (status == 431) sentence = "The request head is too large.";
     if (status == 501) sentence = "This transfer coding is not supported.";
+    if (error == http::errc::unknown_protocol) sentence = "No protocol but websocket is spoken in a stream here.";
     if (status == 505) sentence = "This version of HTTP is not supported.";
     return {status, http::word(error), sentence};
 }

@@ -59,9 +59,11 @@ void Tunnel::side_ended(io::Duration longest) {
 /// Sends both sides a close frame if the endpoint's stream is between two frames. True: it was time.
 io::Task<bool> Tunnel::say_goodbye() {
     if (closing_ == 0 || !(from_endpoint_.at_boundary() || from_endpoint_.broken())) co_return false;
-    if (from_endpoint_.at_boundary() && !from_endpoint_.close_seen()) {
+    if (from_endpoint_.at_boundary()) {
         const http::WsClose frame = http::ws_close_to_client(closing_);
-        const auto told = co_await client_.send(frame.text(), true);
+        std::string_view text = frame.text();
+        if (from_endpoint_.close_seen()) text = {};  // nothing may follow the endpoint's own
+        const auto told = co_await client_.send(text, true);
         static_cast<void>(told);
     }
     if (from_client_.at_boundary() && !from_client_.close_seen() && !connection_.socket().writing()) {

@@ -87,6 +87,7 @@ void Admission::failed(errc reason) {
         case errc::endpoint_gone:
         case errc::cancelled:
         case errc::deadline:
+        case errc::no_http1:
             return;
         default:
             break;

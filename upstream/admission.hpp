@@ -68,8 +68,8 @@ class [[nodiscard]] Admission {
     /// 503 and 504 count as failures for passive health, everything else clears its record.
     void answered(unsigned status, io::Duration duration);
     /// The endpoint did not answer, or not wholly. Counts; passive health hears of it unless it says nothing about the
-    /// endpoint (stale_connection, cancelled, deadline, endpoint_gone). A worker that refuses is not chosen again until
-    /// it is known to live.
+    /// endpoint (stale_connection, cancelled, deadline, endpoint_gone, no_http1). A worker that refuses is not chosen
+    /// again until it is known to live.
     void failed(errc reason);
 
     /// `occupant.cut()` is called when the endpoint's drain deadline passes, until it leaves, is destroyed or occupies

@@ -24,6 +24,7 @@ constexpr std::array<const char*, errc_count> names{
     "certificate_expired",
     "certificate_wrong_host",
     "no_http2",
+    "no_http1",
     "refused_stream",
     "stale_connection",
     "closed_early",

@@ -32,17 +32,18 @@ enum class errc : int {
     certificate_expired,     ///< its certificate is not valid at this time
     certificate_wrong_host,  ///< its certificate is for another name
     no_http2,                ///< it does not speak HTTP/2, which `protocol` or h2c:// demands; no request was sent
-    refused_stream,          ///< the endpoint has not looked at the request and says so (HTTP/2)
-    stale_connection,        ///< a kept-alive connection ended before one byte of the answer
-    closed_early,            ///< a fresh connection ended in order before one byte of the answer
-    reset,                   ///< the endpoint reset the connection before the answer was whole
-    response_timeout,        ///< no response head within `timeouts.response`
-    idle_timeout,            ///< a gap in the response body longer than `timeouts.idle`
-    write_timeout,           ///< the endpoint read nothing for `timeouts.write`
-    bad_response,            ///< what came is not an HTTP answer that we can pass on
-    response_truncated,      ///< the answer ended before its framing said so
-    endpoint_gone,           ///< the worker died while it had the request
-    count,                   ///< not an error: the number of values
+    no_http1,        ///< an endpoint of HTTP/2 does not take a WebSocket handshake, which is HTTP/1.1; no fault of its
+    refused_stream,  ///< the endpoint has not looked at the request and says so (HTTP/2)
+    stale_connection,    ///< a kept-alive connection ended before one byte of the answer
+    closed_early,        ///< a fresh connection ended in order before one byte of the answer
+    reset,               ///< the endpoint reset the connection before the answer was whole
+    response_timeout,    ///< no response head within `timeouts.response`
+    idle_timeout,        ///< a gap in the response body longer than `timeouts.idle`
+    write_timeout,       ///< the endpoint read nothing for `timeouts.write`
+    bad_response,        ///< what came is not an HTTP answer that we can pass on
+    response_truncated,  ///< the answer ended before its framing said so
+    endpoint_gone,       ///< the worker died while it had the request
+    count,               ///< not an error: the number of values
 };
 
 /// The category `edgeproxy.upstream`; messages are the words of the log.

@@ -27,6 +27,8 @@ std::string_view error_word(upstream::errc error) {
             return "tls_certificate_wrong_host";
         case no_http2:
             return "http2_not_spoken";
+        case no_http1:
+            return "http1_not_spoken";
         case refused_stream:
             return "http2_stream_refused";
         case stale_connection:

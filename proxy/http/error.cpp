@@ -19,6 +19,7 @@ constexpr std::array<Row, static_cast<std::size_t>(errc::count_)> rows{{
     {errc::bad_target, "bad_target", 400},
     {errc::bad_version, "bad_version", 505},
     {errc::forbidden_method, "forbidden_method", 405},
+    {errc::unknown_protocol, "unknown_protocol", 501},
     {errc::line_too_long, "line_too_long", 414},
     {errc::bad_field, "bad_field", 400},
     {errc::obs_fold, "obs_fold", 400},

@@ -14,6 +14,7 @@ enum class errc : std::uint8_t {
     bad_target,        ///< a byte, an escape or a form that a request target must not have
     bad_version,       ///< HTTP/x.y other than 1.0 and 1.1 (505)
     forbidden_method,  ///< CONNECT, TRACE, TRACK (405)
+    unknown_protocol,  ///< extended CONNECT for something other than WebSocket (501; RFC 8441, RFC 9220 section 3)
     line_too_long,     ///< the request line is above its limit (414)
     // fields
     bad_field,        ///< no colon, blank before it, empty name, byte outside the grammar

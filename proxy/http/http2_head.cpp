@@ -169,7 +169,8 @@ errc Http2Head::apply_pseudo() {
         error = set_method(*request_, method_);
     } else {
         // RFC 8441: CONNECT with a protocol. WebSocket is the only one that we know; the endpoint sees its GET.
-        if (method_ != "CONNECT" || protocol_ != "websocket") return errc::forbidden_method;
+        if (method_ != "CONNECT") return errc::forbidden_method;
+        if (protocol_ != "websocket") return errc::unknown_protocol;
         error = set_method(*request_, "GET");
     }
     if (error != errc::ok) return error;

@@ -338,7 +338,7 @@ TEST_CASE("a WebSocket over HTTP/2 looks like one of HTTP/1.1", "[http][h2]") {
 
 TEST_CASE("what is no WebSocket over HTTP/2 is refused", "[http][h2]") {
     const auto [protocol, more, error] = GENERATE(table<std::string, Pairs, errc>({
-        {"connect-udp", {}, errc::forbidden_method},
+        {"connect-udp", {}, errc::unknown_protocol},
         {"websocket", {{"sec-websocket-version", "12"}}, errc::bad_field},
         {"websocket", {{"sec-websocket-version", "13"}, {"sec-websocket-version", "13"}}, errc::bad_field},
         {"websocket", {{"x-a", "\x85"}}, errc::bad_upgrade_bytes},
