@@ -175,6 +175,8 @@ def test_a_stream_that_is_not_read_does_not_stop_the_others(start_edge):
         client.flush()
         acknowledge = client.h2.acknowledge_received_data
         client.h2.acknowledge_received_data = lambda size, stream: acknowledge(size, stream) if stream != stuck else None
+        while not client.got.get(stuck, {}).get("body"):
+            client.turn()
         for _ in range(5):
             assert client.get("/pid")["headers"][":status"] == "200"
         assert len(client.got[stuck]["body"]) <= 65535

@@ -82,12 +82,12 @@ class Behind:
 
     def __call__(self, peer):
         while True:
-            seen = peer.request()
+            seen, tunnel = peer.request(), self.tunnel
             if not seen.get("upgrade"):
                 peer.send(answer(seen.body or seen.target.encode()))
             elif self.told is None:
                 peer.send(switch(seen, self.extra))
-                return self.tunnel(peer)
+                return tunnel(peer)
             elif not self.told:
                 return None
             else:
