@@ -108,7 +108,8 @@ class Wait {
 /// Coroutines spawned here never leave it.
 class Reactor {
  public:
-    static constexpr unsigned max_events = 256;
+    /// Of one wait. More than are ever ready at once, or nearly: see `saw_all`.
+    static constexpr unsigned max_events = 1024;
 
     /// `clock` must outlive the reactor. `index` is 0..threads-1.
     Reactor(unsigned index, Clock& clock);
