@@ -155,6 +155,11 @@ class Checker {
         refuse_processes("-w");
         refuse_fixed("--bind", "-b", "take it out: edgeproxy gives every worker its own socket");
         refuse_fixed("--daemon", "-D", "take it out: edgeproxy has to see the process");
+        refuse_fixed("--reload", {}, "take it out and write watch: true, or use edgeproxy dev");
+        refuse_fixed("--pid", "-p", "take it out: every worker would write the same file");
+        for (const char* name : {"--certfile", "--keyfile"}) refuse_fixed(name, {}, "take it out: write it under tls");
+        for (const char* name : {"--protocol", "--proxy-protocol"})
+            refuse_fixed(name, {}, "take it out: workers are spoken to in plain HTTP");
         warn_web_concurrency();
         const auto file = find("--config", "-c");
         if (file && !find("--worker-class", "-k") && !find("--threads")) {

@@ -35,6 +35,7 @@ struct Server {
     std::string user;      ///< of the proxy and the workers; empty = stay
     std::string group;
     std::string runtime_dir;       ///< sockets of workers, control socket; resolved by the loader, absolute
+    std::string state_dir;         ///< what is kept over restarts; resolved by the loader, absolute
     unsigned max_connections = 0;  ///< client connections of the proxy; beyond it idle ones go, then accept pauses
     Shutdown shutdown;
     bool operator==(const Server&) const = default;
@@ -249,6 +250,17 @@ struct Recycle {
     bool operator==(const Recycle&) const = default;
 };
 
+/// How many workers a pool has by itself: more when requests wait, fewer when there is little to do.
+struct Autoscale {
+    unsigned min = 1;
+    unsigned max = 0;       ///< 0 = the number is fixed
+    Duration queue_time{};  ///< requests that wait longer than this, on average, want a further worker
+    Duration up_after{};    ///< ... for so long
+    Duration down_after{};  ///< so long too much, then one goes
+    unsigned memory = 0;    ///< percent of what we may have: nobody is added beyond it
+    bool operator==(const Autoscale&) const = default;
+};
+
 /// When a worker that does not read its requests is taken out, and when it is ended.
 struct Hang {
     Duration suspect_after{};
@@ -287,7 +299,8 @@ struct Pool {
 
     bool managed = false;  ///< `command` was written; otherwise `endpoints`
     Command command;
-    unsigned workers = 0;  ///< `auto` is resolved by the loader
+    unsigned workers = 0;  ///< `auto` is resolved by the loader; with `autoscale`, the number to begin with
+    Autoscale autoscale;
     std::vector<Endpoint> endpoints;
     PoolProtocol protocol = PoolProtocol::http1;
     PoolTls tls;

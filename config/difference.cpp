@@ -104,6 +104,7 @@ std::vector<Difference> keep_fixed(const Config& before, Config& after) {
     after.server.user = before.server.user;
     after.server.group = before.server.group;
     after.server.runtime_dir = before.server.runtime_dir;
+    after.server.state_dir = before.server.state_dir;
     after.metrics.enabled = before.metrics.enabled;
     after.metrics.listen = before.metrics.listen;
     for (Listener& listener : after.listeners) {

@@ -23,6 +23,7 @@ void fields(Io& io, Server& v) {
     io("user", v.user);
     io("group", v.group);
     io("runtime_dir", v.runtime_dir);
+    io("state_dir", v.state_dir);
     io("max_connections", v.max_connections);
     io.section("shutdown", v.shutdown);
 }
@@ -313,6 +314,18 @@ void fields(Io& io, Recycle& v) {
 }
 
 template <class Io>
+void fields(Io& io, Autoscale& v) {
+    io("min", v.min);
+    io("max", v.max);
+    io("queue_time", v.queue_time);
+    io("up_after", v.up_after);
+    io("down_after", v.down_after);
+    io.custom(
+        "memory", [&](const Field&, std::string_view text) { return read_percent(text, v.memory); },
+        [&](const Field&) { return std::to_string(v.memory) + "%"; });
+}
+
+template <class Io>
 void fields(Io& io, Hang& v) {
     io("suspect_after", v.suspect_after);
     io("kill_after", v.kill_after);
@@ -336,7 +349,11 @@ void fields(Io& io, Pool& v) {
     io("protocol", v.protocol);
     if (Io::reads || v.tls != PoolTls{}) io.section("tls", v.tls);
     if (v.managed) {
+        if (Io::reads || v.autoscale.max != 0) io.section("autoscale", v.autoscale);
         io("workers", v.workers);
+        if constexpr (Io::reads) {
+            if (v.autoscale.max != 0 && !io.written("workers")) v.workers = v.autoscale.min;
+        }
         io("start_timeout", v.start_timeout);
         io("start_parallel", v.start_parallel);
         io("stop_grace_period", v.stop_grace_period);

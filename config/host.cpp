@@ -9,6 +9,7 @@
 #include <fstream>
 #include <limits>
 #include <sstream>
+#include <vector>
 
 namespace edgeproxy::config {
 
@@ -57,20 +58,24 @@ double v1_memory(const std::string& directory) {
 
 using Reading = double (*)(const std::string& directory);
 
-/// Every level above may grant less than the one below.
-double smallest(const std::string& mount, std::string group, Reading read) {
-    double least = read(mount);
+/// One directory of a controller that limits this process.
+struct Level {
+    std::string directory;
+    bool v2 = false;
+};
+
+/// The group and every level above it: each may grant less than the one below.
+void add_levels(std::vector<Level>& levels, const std::string& mount, std::string group, bool v2) {
+    levels.push_back({mount, v2});
     while (group.size() > 1) {
-        least = std::min(least, read(mount + group));
+        levels.push_back({mount + group, v2});
         group.resize(group.rfind('/'));
     }
-    return least;
 }
 
-/// What the cgroups of this process grant of one controller, in either version.
-double grant(const std::string& root, const std::string& controller, std::initializer_list<const char*> v1_mounts,
-             Reading v1, Reading v2) {
-    double least = unlimited;
+std::vector<Level> levels_of(const std::string& root, const std::string& controller,
+                             std::initializer_list<const char*> v1_mounts) {
+    std::vector<Level> levels;
     std::ifstream groups(root + "/proc/self/cgroup");
     for (std::string line; std::getline(groups, line);) {
         // "0::/user.slice" is v2, "4:cpu,cpuacct:/docker/abc" is v1.
@@ -81,12 +86,42 @@ double grant(const std::string& root, const std::string& controller, std::initia
         const std::string group = line.substr(second + 1);
         if (controllers.empty()) {
             for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"})
-                least = std::min(least, smallest(root + mount, group, v2));
+                add_levels(levels, root + mount, group, true);
         } else if (("," + controllers + ",").find("," + controller + ",") != std::string::npos) {
-            for (const char* mount : v1_mounts) least = std::min(least, smallest(root + mount, group, v1));
+            for (const char* mount : v1_mounts) add_levels(levels, root + mount, group, false);
         }
     }
+    return levels;
+}
+
+/// What the cgroups of this process grant of one controller, in either version.
+double grant(const std::string& root, const std::string& controller, std::initializer_list<const char*> v1_mounts,
+             Reading v1, Reading v2) {
+    double least = unlimited;
+    for (const Level& level : levels_of(root, controller, v1_mounts))
+        least = std::min(least, (level.v2 ? v2 : v1)(level.directory));
     return least;
+}
+
+/// The number behind a word at the beginning of a line, as in memory.stat and meminfo; 0 when it is not there.
+double number_of(const std::string& path, const std::string& word) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream parts(line);
+        std::string name;
+        double value = 0;
+        if (parts >> name >> value && name == word) return value;
+    }
+    return 0;
+}
+
+/// Pages of files that nobody uses do not count: the kernel takes them back before anybody is killed.
+double used_in(const Level& level) {
+    std::istringstream line(first_line(level.directory + (level.v2 ? "/memory.current" : "/memory.usage_in_bytes")));
+    double bytes = 0;
+    if (!(line >> bytes)) return 0;
+    const char* const idle = level.v2 ? "inactive_file" : "total_inactive_file";
+    return std::max(0.0, bytes - number_of(level.directory + "/memory.stat", idle));
 }
 
 }  // namespace
@@ -116,23 +151,54 @@ std::uint64_t granted_memory(const std::string& root) {
     return static_cast<std::uint64_t>(std::isinf(least) ? unknown : least);
 }
 
+MemoryUse memory_use(const std::string& root) {
+    constexpr double kilobyte = 1024;
+    const std::string meminfo = root + "/proc/meminfo";
+    double limit = number_of(meminfo, "MemTotal:") * kilobyte;
+    double used = limit - number_of(meminfo, "MemAvailable:") * kilobyte;
+    for (const Level& level : levels_of(root, "memory", {"/sys/fs/cgroup/memory"})) {
+        const double granted = (level.v2 ? &v2_memory : &v1_memory)(level.directory);
+        if (granted == unlimited || granted <= 0) continue;
+        const double taken = used_in(level);
+        if (limit > 0 && taken * limit <= used * granted) continue;
+        limit = granted;
+        used = taken;
+    }
+    return {static_cast<std::uint64_t>(used), static_cast<std::uint64_t>(limit)};
+}
+
 std::uint64_t open_file_limit() {
     rlimit limit{};
     constexpr std::uint64_t common = 1024;
     return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::uint64_t>(limit.rlim_cur) : common;
 }
 
+namespace {
+
+/// An absolute path in a variable, the first of a list with colons; empty when there is none.
+std::string directory_in(const Lookup& environment, const char* name) {
+    auto value = environment(name).value_or("");
+    value = value.substr(0, value.find(':'));
+    return value.starts_with('/') ? value : std::string{};
+}
+
+}  // namespace
+
 std::string runtime_dir_for(unsigned uid, const Lookup& environment) {
-    const auto absolute = [&](const char* name) {
-        auto value = environment(name).value_or("");
-        value = value.substr(0, value.find(':'));
-        return value.starts_with('/') ? value : std::string{};
-    };
-    if (auto given = absolute("RUNTIME_DIRECTORY"); !given.empty()) return given;
+    if (auto given = directory_in(environment, "RUNTIME_DIRECTORY"); !given.empty()) return given;
     if (uid == 0) return "/run/edgeproxy";
-    if (const auto session = absolute("XDG_RUNTIME_DIR"); !session.empty()) return session + "/edgeproxy";
-    const auto temporary = absolute("TMPDIR");
+    if (const auto session = directory_in(environment, "XDG_RUNTIME_DIR"); !session.empty())
+        return session + "/edgeproxy";
+    const auto temporary = directory_in(environment, "TMPDIR");
     return (temporary.empty() ? std::string("/tmp") : temporary) + "/edgeproxy-" + std::to_string(uid);
+}
+
+std::string state_dir_for(unsigned uid, const Lookup& environment) {
+    if (auto given = directory_in(environment, "STATE_DIRECTORY"); !given.empty()) return given;
+    if (uid == 0) return "/var/lib/edgeproxy";
+    if (const auto state = directory_in(environment, "XDG_STATE_HOME"); !state.empty()) return state + "/edgeproxy";
+    if (const auto home = directory_in(environment, "HOME"); !home.empty()) return home + "/.local/state/edgeproxy";
+    return runtime_dir_for(uid, environment);
 }
 
 }  // namespace edgeproxy::config

@@ -108,10 +108,10 @@ void Section::resolve_watch(std::vector<std::string>& patterns) {
 }
 
 void Section::refuse_without_command() {
-    constexpr std::array<std::string_view, 18> keys{
-        "kind",    "workers", "bind",        "environment",   "env_file",       "working_dir",
-        "user",    "group",   "stop_signal", "start_timeout", "start_parallel", "stop_grace_period",
-        "restart", "recycle", "hang",        "surge",         "resources",      "watch"};
+    constexpr std::array<std::string_view, 19> keys{
+        "kind",    "workers", "autoscale",   "bind",          "environment",    "env_file",          "working_dir",
+        "user",    "group",   "stop_signal", "start_timeout", "start_parallel", "stop_grace_period", "restart",
+        "recycle", "hang",    "surge",       "resources",     "watch"};
     for (const auto key : keys) {
         const Entry* found = entry(key);
         if (found == nullptr) continue;

@@ -17,6 +17,7 @@ class ShortForms {
         write_out_listeners_tls();
         write_out_listen();
         write_out_app();
+        write_out_workers();
         route_to_the_only_pool();
         return make_map(std::move(entries_), {});
     }
@@ -182,6 +183,34 @@ class ShortForms {
             items.push_back(route);
             routes->value = make_list(std::move(items), routes->value->place);
         }
+    }
+
+    /// `workers: {min: 2, max: 8}` is a number that finds itself.
+    void write_out_workers() {
+        Entry* pools = find(entries_, "pools");
+        if (pools == nullptr || !pools->value->is(Node::Kind::map)) return;
+        List list = pools->value->entries;
+        bool changed = false;
+        for (Entry& pool : list) {
+            if (!pool.value->is(Node::Kind::map)) continue;
+            List keys = pool.value->entries;
+            Entry* const workers = find(keys, "workers");
+            if (workers == nullptr || !workers->value->is(Node::Kind::map)) continue;
+            const bool braces =
+                workers->value->entries.size() == 1 && workers->value->entries.front().value->is(Node::Kind::null);
+            if (braces) continue;  // {N}: told as what it is
+            if (find(keys, "autoscale") != nullptr) {
+                scope_.problems.error(workers->place, "written-twice",
+                                      "write either workers with min and max or autoscale, not both");
+                take(keys, "workers");
+            } else {
+                workers->key = "autoscale";
+                scope_.shown["pools." + pool.key + ".autoscale"] = scope_.shown_path("pools." + pool.key) + ".workers";
+            }
+            pool.value = make_map(std::move(keys), pool.value->place);
+            changed = true;
+        }
+        if (changed) pools->value = make_map(std::move(list), pools->value->place);
     }
 
     void route_to_the_only_pool() {

@@ -175,7 +175,8 @@ void validate_tls_set(const Tls& tls, const std::string& path, Scope& scope) {
         scope.problems.error(place, "missing-key", in_quotes(path) + " has no certificate",
                              "write cert and key, certificates, dir, or dev: true");
     }
-    if (tls.dev && (!tls.certificates.empty() || !tls.dir.empty())) {
+    // The long form names the files of the development certificate.
+    if (tls.dev && (!tls.certificates.empty() || !tls.dir.empty()) && !scope.options.internal) {
         scope.problems.error(scope.place_of(path + ".dev"), "written-twice",
                              "write either dev or certificates, not both");
     }

@@ -26,6 +26,7 @@ class PoolRules {
         check_tls();
         check_health();
         check_hang();
+        check_autoscale();
     }
 
  private:
@@ -177,6 +178,30 @@ class PoolRules {
         if (!pool_.managed || pool_.hang.suspect_after <= pool_.hang.kill_after) return;
         scope_.problems.error(at(written("hang.suspect_after") ? "hang.suspect_after" : "hang.kill_after"), "bad-order",
                               "hang.suspect_after is longer than hang.kill_after");
+    }
+
+    void check_autoscale() {
+        const Autoscale& scale = pool_.autoscale;
+        if (!pool_.managed || !written("autoscale")) return;
+        const std::string name = scope_.shown_path(path_ + ".autoscale");
+        if (scale.max == 0) {
+            if (!written("autoscale.max") && !scope_.puzzling.contains(path_ + ".autoscale"))
+                scope_.problems.error(at("autoscale"), "missing-key", in_quotes(name) + " needs \"max\"",
+                                      "write { min: 1, max: 8 }");
+            return;
+        }
+        if (scale.min > scale.max) {
+            scope_.problems.error(at(written("autoscale.min") ? "autoscale.min" : "autoscale.max"), "bad-order",
+                                  name + ".min is more than " + name + ".max");
+        } else if (pool_.workers < scale.min || pool_.workers > scale.max) {
+            scope_.problems.error(at("workers"), "bad-order", "the number to begin with is not within min and max",
+                                  "leave workers out to begin with min");
+        }
+        if (written("max_in_flight") || pool_.command.sync_worker) return;
+        scope_.problems.warn(at("autoscale"), "late-scaling",
+                             "requests wait only when every worker has " + std::to_string(pool_.max_in_flight) +
+                                 " of them: until then there is no further worker",
+                             "write max_in_flight: what one worker does well at once");
     }
 
     const Pool& pool_;

@@ -17,7 +17,7 @@ const char* smallest = "listen: \":8080\"\napp: prog\n";
 
 TEST_CASE("defaults of the server", "[config][defaults]") {
     const Config config = plan(smallest);
-    CHECK(config.server == Server{4, "", "", "/run/edgeproxy", 400, {0s, 30s}});
+    CHECK(config.server == Server{4, "", "", "/run/edgeproxy", "/var/lib/edgeproxy", 400, {0s, 30s}});
     CHECK(config.limits == ProcessLimits{700 * 1024 * 1024, 250ms, 256, 0, 1024});
     CHECK(config.client_ip == ClientIp{});
     CHECK(config.headers == Headers{"X-Request-ID", "", "edgeproxy", false, true, false});
@@ -78,6 +78,19 @@ TEST_CASE("workers may use what we may, and nothing is watched", "[config][defau
     const Command command = plan(smallest).pools[0].command;
     CHECK(command.resources == WorkerResources{0, 0, 0, false, {}});
     CHECK(command.watch.empty());
+}
+
+TEST_CASE("a pool has a fixed number of workers, or finds it between min and max", "[config][defaults]") {
+    const auto [written, workers, scale] = GENERATE(table<std::string, unsigned, Autoscale>({
+        {"workers: 4", 4, {1, 0, 100ms, 3s, 2min, 85}},
+        {"workers: { max: 8 }", 1, {1, 8, 100ms, 3s, 2min, 85}},
+        {"workers: { min: 2, max: auto, memory: 50% }", 2, {2, 4, 100ms, 3s, 2min, 50}},
+        {"autoscale: { min: 2, max: 8, queue_time: 10ms, up_after: 1s, down_after: 5s }", 2, {2, 8, 10ms, 1s, 5s, 85}},
+        {"workers: 3, autoscale: { max: 8 }", 3, {1, 8, 100ms, 3s, 2min, 85}},
+    }));
+    const Pool pool = plan("listen: \":8080\"\napp: { command: prog, max_in_flight: 4, " + written + " }\n").pools[0];
+    CHECK(pool.workers == workers);
+    CHECK(pool.autoscale == scale);
 }
 
 TEST_CASE("what is watched is written as true or as patterns", "[config][defaults]") {

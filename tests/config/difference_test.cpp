@@ -86,6 +86,7 @@ TEST_CASE("what a reload cannot change keeps its value, and is named", "[differe
     after.server.user = "nobody";
     after.server.group = "nogroup";
     after.server.runtime_dir = "/elsewhere";
+    after.server.state_dir = "/elsewhere";
     after.metrics.enabled = false;
     after.metrics.listen.port = 1;
     after.listeners[0].backlog = 7;
@@ -96,14 +97,15 @@ TEST_CASE("what a reload cannot change keeps its value, and is named", "[differe
         kept.insert(one.path);
     }
     CHECK(kept == std::set<std::string>{"server.threads", "server.user", "server.group", "server.runtime_dir",
-                                        "metrics.enabled", "metrics.listen", "listeners.http.backlog"});
+                                        "server.state_dir", "metrics.enabled", "metrics.listen",
+                                        "listeners.http.backlog"});
     CHECK(describe(compare(before, after)) == "  ~ pools.web.workers  2 -> 5\n");
 }
 
 TEST_CASE("every key that a reload cannot change is one of those that it keeps", "[difference]") {
-    const std::set<std::string_view> kept{"version",        "server.threads",          "server.user",
-                                          "server.group",   "server.runtime_dir",      "metrics.enabled",
-                                          "metrics.listen", "listeners.<name>.backlog"};
+    const std::set<std::string_view> kept{"version",         "server.threads",     "server.user",
+                                          "server.group",    "server.runtime_dir", "server.state_dir",
+                                          "metrics.enabled", "metrics.listen",     "listeners.<name>.backlog"};
     for (const Field& field : field_table()) {
         if (field.change != Change::restart || !field.supported() || field.type == FieldType::section) continue;
         INFO(field.path);

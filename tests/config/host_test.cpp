@@ -86,6 +86,55 @@ TEST_CASE("the runtime directory is where the system wants it", "[config][host]"
     CHECK(runtime_dir_for(uid, lookup) == path);
 }
 
+TEST_CASE("what is kept is where the system wants it", "[config][host]") {
+    using Variables = std::map<std::string, std::string>;
+    const auto [uid, variables, path] = GENERATE(table<unsigned, Variables, std::string>({
+        {0, Variables{{"HOME", "/root"}}, "/var/lib/edgeproxy"},
+        {0, Variables{{"STATE_DIRECTORY", "/var/lib/shop:/x"}}, "/var/lib/shop"},
+        {1000, Variables{{"XDG_STATE_HOME", "/home/a/state"}, {"HOME", "/home/a"}}, "/home/a/state/edgeproxy"},
+        {1000, Variables{{"HOME", "/home/a"}}, "/home/a/.local/state/edgeproxy"},
+        {1000, Variables{}, "/tmp/edgeproxy-1000"},
+    }));
+    const auto lookup = [variables = variables](const std::string& name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        return found == variables.end() ? std::nullopt : std::optional(found->second);
+    };
+    CHECK(state_dir_for(uid, lookup) == path);
+}
+
+TEST_CASE("memory is as full as where it is fullest", "[config][host]") {
+    using Files = std::map<std::string, std::string>;
+    const std::string machine = "MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 400 kB";
+    const auto [name, files, used, limit] = GENERATE_COPY(table<std::string, Files, std::uint64_t, std::uint64_t>({
+        {"the machine alone", Files{{"/proc/meminfo", machine}}, 600 * 1024, 1000 * 1024},
+        {"v2, without what is cached",
+         Files{{"/proc/meminfo", machine},
+               {"/proc/self/cgroup", "0::/a"},
+               {"/sys/fs/cgroup/a/memory.max", "5000"},
+               {"/sys/fs/cgroup/a/memory.current", "4900"},
+               {"/sys/fs/cgroup/a/memory.stat", "anon 3000\ninactive_file 900\nfile 1000"}},
+         4000, 5000},
+        {"a cgroup with more room than the machine",
+         Files{{"/proc/meminfo", machine},
+               {"/proc/self/cgroup", "0::/a"},
+               {"/sys/fs/cgroup/a/memory.max", "5000"},
+               {"/sys/fs/cgroup/a/memory.current", "2000"}},
+         600 * 1024, 1000 * 1024},
+        {"v1, a level above",
+         Files{{"/proc/meminfo", machine},
+               {"/proc/self/cgroup", "4:memory:/x/y"},
+               {"/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "7000"},
+               {"/sys/fs/cgroup/memory/x/memory.usage_in_bytes", "6900"},
+               {"/sys/fs/cgroup/memory/x/memory.stat", "inactive_file 0\ntotal_inactive_file 100"}},
+         6800, 7000},
+        {"nothing to be read", Files{}, 0, 0},
+    }));
+    INFO(name);
+    const FakeRoot root(files);
+    CHECK(memory_use(root.path()).used == used);
+    CHECK(memory_use(root.path()).limit == limit);
+}
+
 TEST_CASE("memory is what the machine has, or less if a cgroup grants less", "[config][host]") {
     using Files = std::map<std::string, std::string>;
     const auto [name, files, bytes] = GENERATE(table<std::string, Files, std::uint64_t>({

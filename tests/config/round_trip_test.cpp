@@ -12,7 +12,7 @@ using namespace edgeproxy::config;
 namespace {
 
 const char* rich = R"(
-server: { user: www-data, group: www, threads: 3, runtime_dir: /run/x, max_connections: 99, shutdown: { delay: 1s, grace_period: 7s } }
+server: { user: www-data, group: www, threads: 3, runtime_dir: /run/x, state_dir: /var/x, max_connections: 99, shutdown: { delay: 1s, grace_period: 7s } }
 limits: { memory: 17MiB, loop_lag: off, connections_per_source: off, requests_per_source: 8, streams_per_source: 77 }
 client_ip: { trusted_proxies: [10.0.0.0/8, "fd00::/8", 0.0.0.0/0] }
 listeners:
@@ -47,6 +47,7 @@ pools:
     user: shop
     group: staff
     workers: 3
+    autoscale: { min: 2, max: 9, queue_time: 20ms, up_after: 2s, down_after: 1m, memory: 70% }
     stop_signal: INT
     resources: { memory: 1GiB, open_files: 4096, nice: 5, cpus: "7,0-2,4" }
     watch: ["**/*.py", "templates/*.html"]
@@ -230,7 +231,14 @@ TEST_CASE("every supported key says something: another value is another plan", "
         {"A: \"${SECRET}\"", "A: x"},
         {"user: shop", "user: sync"},
         {"group: staff", "group: bin"},
+        {"state_dir: /var/x", "state_dir: /var/y"},
         {"workers: 3", "workers: 4"},
+        {"min: 2", "min: 1"},
+        {"max: 9", "max: 8"},
+        {"queue_time: 20ms", "queue_time: 21ms"},
+        {"up_after: 2s", "up_after: 3s"},
+        {"down_after: 1m", "down_after: 2m"},
+        {"memory: 70%", "memory: 71%"},
         {"stop_signal: INT", "stop_signal: QUIT"},
         {"start_timeout: 3s", "start_timeout: 4s"},
         {"start_parallel: 9", "start_parallel: 8"},
