@@ -32,6 +32,10 @@ void Forwarding::cut() {
     if (endpoint_ != nullptr) endpoint_->cancel();
 }
 
+void Forwarding::close_tunnel() {
+    if (tunnel_ != nullptr) tunnel_->close(http::ws_service_restart);
+}
+
 /// Sent, and nothing came back. Not once a body is on its way: then a worker may stop reading on purpose.
 bool Forwarding::is_pending() const {
     return http1_ && !http1_->begun() && !body_started_;

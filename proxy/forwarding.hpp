@@ -83,6 +83,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     void cut() override;
     bool is_unread(io::TimePoint now, io::Duration patience) const override;
     void go_elsewhere(bool stopped) override;
+    void close_tunnel() override;
 
     Connection& client_;
     Lane& lane_;

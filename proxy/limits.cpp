@@ -48,8 +48,8 @@ void Limits::tell_descriptors_gone() {
 
 bool Limits::Seat::belongs_to(const SourceKey& source) {
     if (limits_ == nullptr || source_) return true;
+    // Counted without a limit as well: a reload may bring one.
     const unsigned most = limits_->per_source_.load(std::memory_order_relaxed);
-    if (most == no_limit && limits_->streams_per_source_.load(std::memory_order_relaxed) == no_limit) return true;
     streams_ = limits_->sources_.enter(source, most);
     if (streams_ == nullptr) return false;
     source_ = source;

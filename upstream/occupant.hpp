@@ -37,6 +37,8 @@ class Occupant {
     /// The worker does not read. If your request is unread and may be sent twice, end this attempt and make another; if
     /// the worker is `stopped` by a signal, also if it was read. As `cut`, but stays linked.
     virtual void go_elsewhere(bool /*stopped*/) {}
+    /// If you are a tunnel by now, close. Stays linked, as `go_elsewhere`.
+    virtual void close_tunnel() {}
 
     EndpointId at_ = 0;
     Occupant* next_ = nullptr;
@@ -83,6 +85,11 @@ class Occupants {
     void move_unread(EndpointId at, bool stopped) {
         for (Occupant* occupant = first_; occupant != nullptr; occupant = occupant->next_) {
             if (occupant->at_ == at) occupant->go_elsewhere(stopped);
+        }
+    }
+    void close_tunnels(EndpointId at) {
+        for (Occupant* occupant = first_; occupant != nullptr; occupant = occupant->next_) {
+            if (occupant->at_ == at) occupant->close_tunnel();
         }
     }
 

@@ -121,6 +121,14 @@ void Pool::cut(EndpointId endpoint) {
     }
 }
 
+void Pool::close_tunnels(EndpointId endpoint) {
+    for (std::size_t home = 0; home < reactors_.size(); ++home) {
+        reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, endpoint] {
+            if (!alive.expired()) share(home).occupants.close_tunnels(endpoint);
+        });
+    }
+}
+
 void Pool::look_for_unread(std::uint64_t round, io::Duration patience) {
     for (std::size_t home = 0; home < reactors_.size(); ++home) {
         reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, round, patience] {

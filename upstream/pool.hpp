@@ -143,6 +143,8 @@ class Pool {
     void fail_waiting() { line_.fail_all(errc::pool_down); }
     /// Calls `cut()` of everybody who is busy with this endpoint, each on its reactor.
     void cut(EndpointId endpoint);
+    /// Tunnels at this endpoint close with 1012, requests go on.
+    void close_tunnels(EndpointId endpoint);
     /// Every reactor looks for requests that were sent `patience` ago or longer and of which the worker has read
     /// nothing, and tells those that it finds by `reports.unread`.
     void look_for_unread(std::uint64_t round, io::Duration patience);

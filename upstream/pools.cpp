@@ -5,6 +5,21 @@
 #include <utility>
 
 namespace edgeproxy::upstream {
+namespace {
+
+control::PoolLoad load_of(const Pool& pool) {
+    constexpr std::uint64_t ns_per_us = 1000;
+    control::PoolLoad load{pool.name(), 0, 0, pool.waiting()};
+    for (std::size_t reactor = 0; reactor < pool.reactors().size(); ++reactor) {
+        const PoolCells& cells = pool.cells(reactor);
+        load.requests += cells.admitted_at_once.value();
+        for (const Cell& bucket : cells.queue_duration.buckets) load.requests += bucket.value();
+        load.waited_us += cells.queue_duration.sum.value() / ns_per_us;
+    }
+    return load;
+}
+
+}  // namespace
 
 Pools::Pools(std::span<io::Reactor* const> reactors, const io::Clock& clock, config::Log& log, Outside outside)
     : reactors_(reactors.begin(), reactors.end()), clock_(clock), log_(log), outside_(std::move(outside)) {}
@@ -100,7 +115,8 @@ void Pools::worker_up(const control::WorkerUp& up) {
 }
 
 void Pools::worker_drain(const control::WorkerDrain& drain) {
-    if (Roster* const found = roster_of(drain.incarnation)) found->worker_drain(drain.incarnation, drain.timeout);
+    if (Roster* const found = roster_of(drain.incarnation))
+        found->worker_drain(drain.incarnation, drain.timeout, drain.reason);
 }
 
 void Pools::worker_gone(const control::WorkerGone& gone) {
@@ -156,6 +172,8 @@ control::Stats Pools::stats() const {
                                      .requests = status.requests,
                                      .in_flight = std::uint64_t{status.in_flight} + status.tunnels});
         }
+        const bool scales = entry->roster->config().autoscale.max != 0;
+        if (scales && stats.loads.size() < control::max_loads) stats.loads.push_back(load_of(entry->pool));
     }
     return stats;
 }

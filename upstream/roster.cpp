@@ -191,13 +191,14 @@ void Roster::worker_up(const control::WorkerUp& up) {
     weigh();
 }
 
-void Roster::worker_drain(control::Incarnation incarnation, io::Duration timeout) {
+void Roster::worker_drain(control::Incarnation incarnation, io::Duration timeout, control::DrainReason reason) {
     Member* const member = find_worker(incarnation);
     if (member == nullptr || member->leaving()) return;
     member->drain_deadline = clock_.now() + std::chrono::duration_cast<io::TimePoint::duration>(timeout);
     leave(*member, EndpointState::draining);
     publish();
     weigh();
+    if (reason == control::DrainReason::changed) pool_.close_tunnels(member->endpoint.id());
     if (member->endpoint.gate().read().empty()) report_drained(*member, 0);
 }
 

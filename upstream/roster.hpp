@@ -78,7 +78,7 @@ class Roster {
 
     // ---- from the master
     void worker_up(const control::WorkerUp& up);
-    void worker_drain(control::Incarnation incarnation, io::Duration timeout);
+    void worker_drain(control::Incarnation incarnation, io::Duration timeout, control::DrainReason reason);
     void worker_gone(control::Incarnation incarnation);
     void pool_status(control::PoolState state);
     /// The endpoints of that name get no new requests, or get them again. Sticks to the name.

@@ -118,6 +118,30 @@ class Metrics::Collector final : public prometheus::Collectable {
                                            "Clients of the control socket that were turned away.", {"reason"});
         for (std::size_t i = 0; i < reasons.size(); ++i)
             refused.add({reasons[i]}, static_cast<double>(master.refused[i]));
+        add_scales(families, master.scales);
+    }
+
+    static void add_scales(Families& families, const std::vector<control::PoolScale>& scales) {
+        Family& wanted = families.gauge("edgeproxy_pool_workers_wanted", "Workers that a pool should have.", {"pool"});
+        Family& least = families.gauge("edgeproxy_pool_workers_min", "Fewest workers, by autoscaling.", {"pool"});
+        Family& most = families.gauge("edgeproxy_pool_workers_max", "Most workers, by autoscaling.", {"pool"});
+        Family& pinned = families.gauge("edgeproxy_pool_workers_pinned",
+                                        "1 while the number was set by hand, until the next reload.", {"pool"});
+        Family& decisions =
+            families.counter("edgeproxy_pool_autoscale_decisions_total",
+                             "What autoscaling did or could not do, by reason.", {"pool", "decision", "reason"});
+        for (const control::PoolScale& scale : scales) {
+            wanted.add({scale.pool}, scale.wanted);
+            pinned.add({scale.pool}, scale.pinned ? 1 : 0);
+            if (scale.max == 0) continue;
+            least.add({scale.pool}, scale.min);
+            most.add({scale.pool}, scale.max);
+            for (std::size_t i = 0; i < control::scale_decisions; ++i) {
+                const auto decision = static_cast<control::ScaleDecision>(i);
+                decisions.add({scale.pool, control::direction(decision), control::reason(decision)},
+                              static_cast<double>(scale.decisions[i]));
+            }
+        }
     }
 
     const MetricSources sources_;

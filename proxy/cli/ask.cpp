@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/cli/ask.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +18,7 @@
 
 #include "config/host.hpp"
 #include "config/load.hpp"
+#include "config/units.hpp"
 #include "proxy/cli/exit_code.hpp"
 #include "tls/io/fd.hpp"
 #include "upstream/control/command.hpp"
@@ -64,9 +68,37 @@ io::UniqueFd connect_to(const std::string& path) {
     return fd;
 }
 
-int read_answer(int fd, std::ostream& out, std::ostream& err) {
+/// The longest wait for an answer, from when it is made.
+class Patience {
+ public:
+    explicit Patience(std::optional<config::Duration> length) : length_(length), begun_(Clock::now()) {}
+
+    /// False when the time is over and nothing has come.
+    bool holds(int fd) const {
+        if (!length_) return true;  // recv waits
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(begun_ + *length_ - Clock::now());
+        constexpr std::chrono::milliseconds longest{3'600'000};
+        pollfd wanted{fd, POLLIN, 0};
+        const auto wait = std::clamp(left, std::chrono::milliseconds(0), longest);
+        const int found = ::poll(&wanted, 1, static_cast<int>(wait.count()));
+        return found > 0 || (found < 0 && errno == EINTR) || left > longest;
+    }
+    std::string words() const { return config::format_duration(*length_); }
+
+ private:
+    using Clock = std::chrono::steady_clock;
+    const std::optional<config::Duration> length_;
+    const Clock::time_point begun_;
+};
+
+int read_answer(int fd, const Patience& patience, std::ostream& out, std::ostream& err) {
     bool leaving = false;
     for (;;) {
+        if (!patience.holds(fd)) {
+            err << "edgeproxy: no verdict within " << patience.words()
+                << "; it goes on, and edgeproxy status tells how it ends\n";
+            return exit_failed;
+        }
         std::array<char, control::max_command> record;
         const ssize_t size = ::recv(fd, record.data(), record.size(), 0);
         // A reset is told once, before what the other end had said until then.
@@ -140,7 +172,7 @@ int ask(const CommandLine& command, std::ostream& out, std::ostream& err) {
     }
     // It may have answered and closed already ("too many"): what it said is read all the same.
     ::send(fd.get(), request->data(), request->size(), MSG_NOSIGNAL);
-    return read_answer(fd.get(), out, err);
+    return read_answer(fd.get(), Patience(command.timeout), out, err);
 }
 
 }  // namespace edgeproxy::cli

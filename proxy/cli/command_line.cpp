@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "config/synonyms.hpp"
+#include "config/units.hpp"
 
 namespace edgeproxy::cli {
 
@@ -16,15 +17,15 @@ namespace {
 constexpr std::array<std::string_view, 13> verbs{
     "serve",   "check", "explain", "version", "help", "status", "reload",
     "restart", "scale", "drain",   "undrain", "stop", "upgrade"};  // in the order of Verb
-constexpr std::array<std::string_view, 11> later_verbs{"proxy", "top",  "logs",       "requests",    "cert",  "schema",
+constexpr std::array<std::string_view, 10> later_verbs{"proxy", "top",  "logs",       "requests",    "schema",
                                                        "man",   "init", "completion", "healthcheck", "reopen"};
 constexpr std::array<std::string_view, 11> later_options{
     "--set",      "--color",           "--no-color",       "--socket", "--request", "--diff",
     "--defaults", "--require-healthy", "--allow-dev-cert", "-q",       "-s"};
-constexpr std::array<std::string_view, 20> options{
+constexpr std::array<std::string_view, 21> options{
     "-c",           "--config", "--format",  "--strict",  "--no-files", "--check-only", "--log-level",
     "--log-format", "--help",   "-h",        "--version", "-v",         "-V",           "-t",
-    "-T",           "-help",    "--control", "--json",    "--dry-run",  "--now"};
+    "-T",           "-help",    "--control", "--json",    "--dry-run",  "--now",        "--timeout"};
 
 std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
@@ -78,7 +79,7 @@ class Parser {
         verb_written_ = true;
         if (const auto verb = index_of(verbs, word)) {
             command_.verb = static_cast<Verb>(*verb);
-        } else if (word == "dev" || word == "run") {
+        } else if (word == "dev" || word == "run" || word == "cert") {
             complain("command " + in_quotes(word) + " must be the first word");
         } else if (contains(later_verbs, word)) {
             complain("command " + in_quotes(word) + " is not supported yet");
@@ -133,6 +134,10 @@ class Parser {
             command_.config = word.substr(2);
         } else if (name == "--control") {
             take(name, given, command_.control);
+        } else if (name == "--timeout") {
+            std::string value;
+            take(name, given, value);
+            if (complaint_.empty()) wait_at_most(value);
         } else if (name == "--format" || name == "--log-level" || name == "--log-format") {
             std::string value;
             take(name, given, value);
@@ -177,6 +182,13 @@ class Parser {
         }
     }
 
+    void wait_at_most(std::string_view value) {
+        const auto length = config::parse_duration(value);
+        if (!length.value || length.value->count() == 0)
+            return complain(in_quotes(value) + " is no length of time for \"--timeout\"", "write it like 30s");
+        command_.timeout = *length.value;
+    }
+
     void choose(std::string_view name, std::string_view value) {
         constexpr std::array<std::string_view, 3> formats{"human", "short", "json"};                  // CheckFormat
         constexpr std::array<std::string_view, 5> levels{"trace", "debug", "info", "warn", "error"};  // LogLevel
@@ -218,6 +230,8 @@ class Parser {
         if (command_.json && verb != Verb::status) complain("--json belongs to status");
         if (command_.dry_run && verb != Verb::reload) complain("--dry-run belongs to reload");
         if (command_.now && verb != Verb::stop) complain("--now belongs to stop");
+        const bool waits = verb == Verb::reload || verb == Verb::restart || verb == Verb::upgrade;
+        if (command_.timeout && !waits) complain("--timeout belongs to reload, restart and upgrade");
         if (!command_.control.empty() && !is_asked(verb))
             complain("--control belongs to the commands for a running edgeproxy");
         if (!takes_pool()) return;

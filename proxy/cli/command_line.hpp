@@ -27,13 +27,14 @@ struct CommandLine {
     bool strict = false;  ///< check: warnings fail
     std::optional<config::LogLevel> log_level;
     std::optional<config::LogFormat> log_format;
-    std::string control;   ///< path of the control socket; empty = by the configuration
-    bool json = false;     ///< status
-    bool dry_run = false;  ///< reload
-    bool now = false;      ///< stop
-    std::string pool;      ///< restart, scale, drain, undrain
-    std::string worker;    ///< written POOL/WORKER; empty = the whole pool
-    unsigned count = 0;    ///< scale
+    std::string control;                      ///< path of the control socket; empty = by the configuration
+    bool json = false;                        ///< status
+    bool dry_run = false;                     ///< reload
+    bool now = false;                         ///< stop
+    std::string pool;                         ///< restart, scale, drain, undrain
+    std::string worker;                       ///< written POOL/WORKER; empty = the whole pool
+    unsigned count = 0;                       ///< scale
+    std::optional<config::Duration> timeout;  ///< reload, restart, upgrade: the longest wait for the verdict
 
     bool operator==(const CommandLine&) const = default;
 };

@@ -137,6 +137,68 @@ def test_a_source_asks_no_more_than_its_rate(start_edge, origin):
     assert edge.metric("edgeproxy_http_errors_total", reason="rate_limited") == hits(edge, "requests_per_source")
 
 
+# a reload
+
+def reload(edge, over):
+    edge.rewrite(over)
+    done = edge.command("reload")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_limits_of_sources_follow_a_reload(start_edge, origin, many):
+    edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}}})
+    kept = [many(edge.wire()) for _ in range(3)]
+    for wire in kept:
+        assert wire.ask(request()).status == 200
+    reload(edge, {"limits": {"connections_per_source": 3}})
+    assert many(edge.wire()).answer().status == 429, "those of before the reload count as well"
+    assert kept[0].ask(request()).status == 200, "and stay"
+    reload(edge, {"limits": {"connections_per_source": "off"}})
+    assert many(edge.wire()).ask(request()).status == 200
+    reload(edge, {"limits": {"connections_per_source": 4}})
+    assert many(edge.wire()).answer().status == 429, "nor is one forgotten that came while there was no limit"
+    reload(edge, {"limits": {"requests_per_source": 2}})
+    assert 429 in [kept[0].ask(request()).status for _ in range(20)]
+    reload(edge, {"limits": {"requests_per_source": "off"}})
+    assert {kept[0].ask(request()).status for _ in range(20)} == {200}
+    assert hits(edge, "connections_per_source") == 2 and hits(edge, "requests_per_source") >= 1
+
+
+def test_the_number_of_connections_follows_a_reload(start_edge, origin, many):
+    edge = start_edge({"server": {"threads": 1}, "pools": {"app": {"endpoints": [origin.address]}}})
+    crowd = [many(edge.wire()) for _ in range(LEAST + 4)]
+    for wire in crowd:
+        assert wire.ask(request()).status == 200
+    reload(edge, {"server": {"threads": 1, "max_connections": LEAST}})
+    for wire in crowd[:4]:
+        assert wire.ended(), "those that are idle for longest"
+    for wire in crowd[4:]:
+        assert wire.ask(request()).status == 200
+    assert hits(edge, "max_connections") == 4
+    reload(edge, {"server": {"threads": 1, "max_connections": 2 * LEAST}})
+    more = [many(edge.wire()) for _ in range(LEAST)]
+    for wire in (*crowd[4:], *more):
+        assert wire.ask(request()).status == 200
+    assert hits(edge, "max_connections") == 4
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers take memory of their own")
+def test_the_budget_of_memory_follows_a_reload(start_edge, start_origin, many):
+    origin = start_origin(large(8_000_000))
+    edge = start_edge({"pools": {"app": {"endpoints": [origin.address], "max_in_flight": 1000}}})
+    kept = many(edge.wire())
+    assert kept.ask(request("/small")).status == 200
+    readers = [many(slow_reader(edge, request("/large"))) for _ in range(60)]
+    within(20, lambda: edge.metric("edgeproxy_memory_used_bytes") > 20 << 20, "that they take some")
+    assert kept.ask(request("/small")).status == 200
+    reload(edge, {"limits": {"memory": "16MiB"}})
+    within(20, lambda: hits(edge, "memory_cutting") + hits(edge, "memory_refusing") > 0
+           or edge.metric("edgeproxy_memory_pressure") > 0, "pressure")
+    reload(edge, {"limits": {"memory": "1GiB"}})
+    within(20, lambda: edge.metric("edgeproxy_memory_pressure") == 0, "the end of it")
+    assert len(readers) == 60 and edge.metric("edgeproxy_memory_budget_bytes") == 1 << 30
+
+
 # descriptors
 
 def limit_files(pid, count):
@@ -331,7 +393,8 @@ def stuttering():
 
 
 def test_a_loop_that_lags_refuses_new_requests_until_it_is_in_time_again(start_edge, origin, stuttering):
-    edge = start_edge({"limits": {"loop_lag": "10ms"}, "pools": {"app": {"endpoints": [origin.address]}}})
+    edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}}})
+    reload(edge, {"limits": {"loop_lag": "10ms"}})  # it was off
     with edge.wire() as wire:
         assert wire.ask(request()).status == 200
         stuttering(edge.proxy)

@@ -191,6 +191,24 @@ def test_one_bad_pair_does_not_hold_up_the_others(start_edge, start_origin, tmp_
     assert serial(edge) == file_serial(certificates[0].cert)
 
 
+def test_the_watch_on_files_follows_a_reload_of_the_configuration(start, pair, certificates, tmp_path):
+    """How often they are looked at, and which: first never, then these, then others."""
+    edge = start(*pair, reload="off")
+    edge.rewrite({"tls": {"reload": "100ms"}})
+    assert edge.command("reload").returncode == 0
+    copy(certificates[1], *pair)
+    wait_serves(edge, certificates[1])
+    other = tmp_path / "other.crt", tmp_path / "other.key"
+    copy(certificates[2], *other)
+    edge.rewrite({"tls": {"cert": str(other[0]), "key": str(other[1]), "reload": "100ms"}})
+    assert edge.command("reload").returncode == 0
+    assert serial(edge) == file_serial(certificates[2].cert)
+    copy(certificates[0], *pair)  # nobody's any more
+    copy(certificates[3], *other)
+    wait_serves(edge, certificates[3])
+    assert reloads(edge, "ok") == 2 and reloads(edge, "refused") == 0
+
+
 def test_a_proxy_that_comes_back_serves_what_was_accepted_last(start, pair, certificates):
     edge = start(*pair)
     copy(certificates[1], *pair)

@@ -176,6 +176,80 @@ def test_pools_are_scaled_rolled_added_and_removed_as_they_differ(start_edge):
     assert "pool other" not in edge.command("status").stdout
 
 
+def test_the_verdict_waits_for_a_pool_that_is_new(edge):
+    """And tells which one does not start; what serves goes on, and once it is mended it comes up."""
+    slow = {**DEMO, "environment": {"DEMO_START_DELAY_MS": "400"}}
+    third = {"name": "third", "path": "/third", "strip_prefix": "/third", "pool": "third"}
+    done = reload(edge, {"pools": {"third": slow}, "routes": [third, {"name": "all", "pool": "app"}]})
+    assert done.returncode == 0 and "pool third: 2 workers started" in done.stderr, done.stderr
+    assert "pool third: ok, 2 of 2 workers ready" in edge.command("status").stdout
+    broken = {**DEMO, "command": ["sh", "-c", "echo the reason is here >&2; exit 3"]}
+    done = reload(edge, {"pools": {"third": slow, "fourth": broken}})
+    assert done.returncode == 7, done.stderr
+    assert "configuration number 3 serves, but pool fourth does not start" in done.stderr
+    assert "    | the reason is here" in done.stderr and "exit 3" in done.stderr
+    assert edge.get("/pid").status_code == 200
+    assert edge.metric("edgeproxy_config_reloads_total", result="failed") == 1
+    assert "last reload failed: pool fourth" in edge.command("status").stdout
+    done = reload(edge, {"pools": {"third": slow, "fourth": DEMO}})
+    assert done.returncode == 0 and "pool fourth: 2 workers replaced" in done.stderr, done.stderr
+
+
+def test_whoever_has_no_time_is_not_kept_waiting(edge):
+    os.kill(edge.proxy, signal.SIGSTOP)
+    edge.rewrite(routes(fixed("/extra", "here")))
+    done = edge.command("reload", "--timeout", "300ms")
+    assert done.returncode == 1 and "no verdict within 300ms; it goes on" in done.stderr, done.stderr
+    os.kill(edge.proxy, signal.SIGCONT)
+    within(20, lambda: edge.metric("edgeproxy_config_reloads_total", result="ok") == 1)
+    assert edge.get("/extra").text == "here"
+    assert edge.command("reload", "--timeout", "1m").returncode == 0
+
+
+def test_a_number_of_workers_set_by_hand_ends_with_a_reload(edge):
+    assert edge.command("scale", "app", "3").returncode == 0
+    within(20, lambda: edge.metric("edgeproxy_pool_endpoints", pool="app", state="ready") == 3)
+    assert edge.metric("edgeproxy_pool_workers_wanted", pool="app") == 3
+    assert edge.metric("edgeproxy_pool_workers_pinned", pool="app") == 1
+    assert "3 of 3 workers ready, as set by hand until the next reload" in edge.command("status").stdout
+    assert reload(edge, {}).returncode == 0
+    within(20, lambda: len(edge.workers()) == 2)
+    within(20, lambda: edge.metric("edgeproxy_pool_workers_wanted", pool="app") == 2)
+    assert edge.metric("edgeproxy_pool_workers_pinned", pool="app") == 0
+
+
+def test_a_watch_on_files_comes_moves_and_goes_with_a_reload(edge, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+
+    def save(folder):
+        (folder / "page.html").write_text(str(time.monotonic_ns()))
+
+    def replaced_since(before):
+        return not before & set(edge.workers()) and edge.get("/pid").status_code == 200
+
+    def watching(*folders):
+        return edge.log().count("files_changed") == len(folders)
+    assert reload(edge, {"pools": {"app": {"watch": ["*.html"], "working_dir": str(one)}}}).returncode == 0
+    before = set(edge.workers())
+    save(one)
+    within(20, lambda: replaced_since(before), "new workers")
+    assert reload(edge, {"pools": {"app": {"watch": ["*.html"], "working_dir": str(two)}}}).returncode == 0
+    before = set(edge.workers())
+    save(one)
+    save(two)
+    within(20, lambda: replaced_since(before), "new workers")
+    assert watching(one, two), "the folder of before is nobody's business"
+    assert reload(edge, {"pools": {"app": {"working_dir": str(two)}}}).returncode == 0
+    before = set(edge.workers())
+    save(two)
+    assert reload(edge, {"pools": {"app": {"working_dir": str(two), "watch": ["*.css"]}}}).returncode == 0
+    (two / "page.css").write_text("x")
+    within(20, lambda: replaced_since(before), "new workers")
+    assert watching(one, two, two), "a change is seen by those who asked for it"
+
+
 def test_external_endpoints_change_in_place(start_edge, start_origin):
     first, second = (start_origin(lambda peer, name=name: serve(peer, name)) for name in (b"first", b"second"))
     edge = start_edge({"pools": {"far": {"endpoints": [first.address]}}})

@@ -32,8 +32,9 @@ void fail(Workshop& shop, Request& request, int times, errc reason = errc::reset
 }
 
 struct Flag final : Occupant {
-    int cuts = 0;
+    int cuts = 0, closes = 0;
     void cut() override { ++cuts; }
+    void close_tunnel() override { ++closes; }
 };
 
 }  // namespace
@@ -97,6 +98,26 @@ TEST_CASE("a drain is reported once, whenever the worker becomes empty", "[upstr
     shop.drain(1);
     shop.pass(100ms);
     CHECK(shop.told.size() == 1);
+}
+
+TEST_CASE("when the code has changed whoever has a tunnel hears it at once, and again at the deadline",
+          "[upstream][roster]") {
+    Workshop shop;
+    Requests requests{shop};
+    shop.up(1, 0), shop.ready(1);
+    shop.up(2, 1), shop.ready(2);
+    Request& here = requests.ask(0);
+    Request& there = requests.ask(0);
+    Flag first, second;
+    (*here.outcome)->occupy(first);
+    (*there.outcome)->occupy(second);
+    Flag& leaving = here.said() == "app-1" ? first : second;
+    Flag& staying = &leaving == &first ? second : first;
+    shop.drain(1, 5s, control::DrainReason::changed);
+    CHECK((leaving.closes == 1 && leaving.cuts == 0));
+    shop.pass(5100ms);
+    CHECK((leaving.closes == 1 && leaving.cuts == 1));
+    CHECK((staying.closes == 0 && staying.cuts == 0));
 }
 
 TEST_CASE("at its deadline a drain cuts what is left and says how much that was", "[upstream][roster]") {

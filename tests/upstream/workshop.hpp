@@ -100,8 +100,9 @@ struct Workshop {
         pools->worker_ready(incarnation);
         settle();
     }
-    void drain(control::Incarnation incarnation, std::chrono::milliseconds timeout = 30s) {
-        pools->worker_drain({.incarnation = incarnation, .timeout = timeout});
+    void drain(control::Incarnation incarnation, std::chrono::milliseconds timeout = 30s,
+               control::DrainReason reason = control::DrainReason::shutdown) {
+        pools->worker_drain({.incarnation = incarnation, .timeout = timeout, .reason = reason});
         settle();
     }
     void gone(control::Incarnation incarnation) {

@@ -68,8 +68,13 @@ void fields(A& a, ListenerDrained& m) {
     a(m.id);
 }
 template <class A>
+void fields(A& a, PoolScale& m) {
+    a(m.pool, m.wanted, m.min, m.max, m.pinned, m.decisions);
+}
+template <class A>
 void fields(A& a, MasterStatus& m) {
     a(m.reloads, m.last_ok, m.last_ok_at, m.refused);
+    a.list(m.scales, max_scales);
 }
 template <class A>
 void fields(A& a, EndpointRest& m) {
@@ -144,6 +149,10 @@ void fields(A& a, WorkerStats& m) {
     a(m.incarnation, m.requests, m.in_flight);
 }
 template <class A>
+void fields(A& a, PoolLoad& m) {
+    a(m.pool, m.requests, m.waited_us, m.waiting);
+}
+template <class A>
 void fields(A& a, Drained& m) {
     a(m.left_over);
 }
@@ -169,6 +178,7 @@ void fields(A& a, PoolStatus& m) {
 template <class A>
 void fields(A& a, Stats& m) {
     a.list(m.workers, max_stats);
+    a.list(m.loads, max_loads);
 }
 template <class A>
 void fields(A&, ListenersClosed&) {}
@@ -178,7 +188,7 @@ constexpr unsigned count_of(PoolState) {
     return 6;
 }
 constexpr unsigned count_of(DrainReason) {
-    return 6;
+    return 7;
 }
 constexpr unsigned count_of(config::Address::Kind) {
     return 3;
@@ -429,8 +439,19 @@ const char* word(RestartReason reason) {
     return words[static_cast<std::size_t>(reason)];
 }
 
+const char* direction(ScaleDecision decision) {
+    static constexpr std::array<const char*, scale_decisions> words{"up", "down", "down", "held", "held"};
+    return words[static_cast<std::size_t>(decision)];
+}
+
+const char* reason(ScaleDecision decision) {
+    static constexpr std::array<const char*, scale_decisions> words{"queue_time", "idle", "memory", "max", "memory"};
+    return words[static_cast<std::size_t>(decision)];
+}
+
 const char* word(DrainReason reason) {
-    static constexpr std::array<const char*, 6> words{"shutdown", "reload", "recycle", "scale", "request", "health"};
+    static constexpr std::array<const char*, 7> words{"shutdown", "reload", "recycle", "scale",
+                                                      "request",  "health", "changed"};
     return words[static_cast<std::size_t>(reason)];
 }
 

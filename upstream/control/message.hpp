@@ -97,7 +97,8 @@ enum class PoolState : std::uint8_t { starting, ok, degraded, crash_looping, dra
 /// Why a worker was started again; the label of `edgeproxy_worker_restarts_total`, see `word`.
 enum class RestartReason : std::uint8_t { crash, health, recycle, reload, request, start_failed };
 constexpr std::size_t restart_reasons = 6;
-enum class DrainReason : std::uint8_t { shutdown, reload, recycle, scale, request, health };
+/// `changed`: the code on the disk is another, so tunnels close at once and pages come back to the new one.
+enum class DrainReason : std::uint8_t { shutdown, reload, recycle, scale, request, health, changed };
 
 const char* word(PoolState state);
 const char* word(RestartReason reason);
@@ -177,12 +178,37 @@ struct Forget {
 constexpr std::size_t reload_results = 3;    ///< ok, refused, failed
 constexpr std::size_t control_refusals = 5;  ///< see master::ControlRefusal
 
+/// What autoscaling did, or could not do, and why.
+enum class ScaleDecision : std::uint8_t {
+    up_queue_time,  ///< requests waited too long: more workers
+    down_idle,      ///< fewer would do: one less
+    down_memory,    ///< too much memory is in use: one less
+    held_max,       ///< requests wait, but there are `max` workers
+    held_memory,    ///< requests wait, but there is no memory for one more
+};
+constexpr std::size_t scale_decisions = 5;
+/// "up", "down", "held".
+const char* direction(ScaleDecision decision);
+/// "queue_time", "idle", "memory", "max".
+const char* reason(ScaleDecision decision);
+
+/// How many workers a managed pool should have.
+struct PoolScale {
+    std::string pool;
+    std::uint32_t wanted = 0;
+    std::uint32_t min = 0, max = 0;  ///< of autoscaling; max 0 = the number is fixed
+    bool pinned = false;             ///< set by hand, until the next reload
+    std::array<std::uint64_t, scale_decisions> decisions{};
+};
+constexpr std::size_t max_scales = 256;  ///< entries of one message; further pools are not told
+
 /// What the master counts, for /metrics. At each start of a proxy and when it changes.
 struct MasterStatus {
     std::array<std::uint64_t, reload_results> reloads{};
     bool last_ok = true;          ///< of the last reload; true when there was none
     std::int64_t last_ok_at = 0;  ///< seconds since 1970 when the configuration that serves became it
     std::array<std::uint64_t, control_refusals> refused{};
+    std::vector<PoolScale> scales{};
 };
 
 /// An endpoint gets no new requests (`resting`), or gets them again; its process is left alone. Sticks to the name
@@ -317,8 +343,18 @@ struct WorkerStats {
 };
 constexpr std::size_t max_stats = 1024;  ///< entries of one message
 
+/// How a pool that scales by itself keeps up; counted by this proxy from its start.
+struct PoolLoad {
+    std::string pool;
+    std::uint64_t requests = 0;   ///< that got a place, at once or after waiting, or waited in vain
+    std::uint64_t waited_us = 0;  ///< how long all of them waited, together
+    std::uint64_t waiting = 0;    ///< that wait now
+};
+constexpr std::size_t max_loads = 256;  ///< entries of one message
+
 struct Stats {
     std::vector<WorkerStats> workers;
+    std::vector<PoolLoad> loads{};
 };
 
 struct Drained {

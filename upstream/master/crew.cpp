@@ -50,12 +50,12 @@ void Crew::start(bool proxy_ready) {
 
 bool Crew::configure(CrewPlan plan) {
     const bool same = plan.starts_like(plan_);
-    const bool recount = plan.pool->workers != plan_.pool->workers;
     if (proven_.pool && plan.starts_like(proven_)) proven_ = plan;
     plan_ = std::move(plan);
     policy_ = worker_policy(*plan_.pool);
     for (Seat& seat : seats_) seat.slot.adopt(restart_policy(*plan_.pool));
-    if (recount) scale(plan_.pool->workers);
+    pinned_ = false;
+    if (wanted_by(*plan_.pool) != wanted_) scale(wanted_by(*plan_.pool));
     return !same;
 }
 
@@ -294,6 +294,7 @@ void Crew::plan_next(std::uint32_t slot, const Ending& ending, const std::string
     }
     if (!ever_ready_ && seat.slot.failed_starts() >= first_tries && start_failure_.empty())
         start_failure_ = last_reason_;
+    if (is_failure(ending.end) && !ending.was_ready) tell_start({pool().name, false, 0, last_reason_, last_lines_});
     if (stopping_ || slot >= wanted_) return;
     seat.pending_reason = rolling_.running(slot) ? rolling_.running(slot) : Slot::reason(ending);
     seat.next_start = now() + wait;
@@ -308,6 +309,7 @@ void Crew::stop() {
     for (Seat& seat : seats_) seat.next_start.reset();
     each([&](IncarnationProcess& worker) { apply(worker, worker.machine.on(WorkerEvent::stop, now())); });
     tell_verdict({pool().name, false, rolling_.replaced(), "the program stops", {}});
+    tell_start({pool().name, false, 0, "the program stops", {}});
     arm();
     publish();
 }
@@ -317,6 +319,7 @@ void Crew::kill() {
     for (Seat& seat : seats_) seat.next_start.reset();
     each([&](IncarnationProcess& worker) { apply(worker, worker.machine.on(WorkerEvent::kill, now())); });
     tell_verdict({pool().name, false, rolling_.replaced(), "the program stops", {}});
+    tell_start({pool().name, false, 0, "the program stops", {}});
     arm();
 }
 

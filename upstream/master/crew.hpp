@@ -13,6 +13,7 @@
 #include "upstream/control/message.hpp"
 #include "upstream/master/incarnation.hpp"
 #include "upstream/master/rolling.hpp"
+#include "upstream/master/scaling.hpp"
 #include "upstream/master/slot.hpp"
 #include "upstream/master/workplace.hpp"
 
@@ -23,8 +24,8 @@ namespace edgeproxy::master {
 /// Decides with Worker, Slot and Rolling, and does: starts processes, sends signals, tells the proxy, keeps the last
 /// lines. One timer serves all deadlines of the pool. Runs on the loop's thread; destroy only when `is_empty`.
 ///
-/// crew.cpp starts and ends workers; crew_roll.cpp replaces them and changes their number; crew_renew.cpp follows
-/// changed files; crew_report.cpp tells.
+/// crew.cpp starts and ends workers; crew_roll.cpp replaces them; crew_scale.cpp changes their number; crew_renew.cpp
+/// follows changed files; crew_report.cpp tells.
 class Crew {
  public:
     Crew(const Workplace& workplace, CrewPlan plan);
@@ -54,9 +55,17 @@ class Crew {
     /// From now on so many workers (1 to 1024): further ones start, the last ones drain and go.
     void scale(unsigned workers);
     unsigned wanted() const { return wanted_; }
+    /// The same by hand: stays until the next `configure`, autoscaling rests so long.
+    void pin(unsigned workers);
+    bool pinned() const { return pinned_; }
+    control::PoolScale scale_told() const;
+    /// `told` hears once when every worker of this pool, which is new, has become ready; or how the first start that
+    /// failed went. It is tried again all the same.
+    void await_start(RollTold told);
     /// Adopts changed settings. Everything but what workers are started with is in force at once, the number of workers
-    /// too. True if what workers are started with (command, environment, user, bind, ...) has changed: then `roll` puts
-    /// it in force. Until a successor came up with it, a worker that dies is started again with what worked.
+    /// too: that of the settings, or what autoscaling found, within its new bounds. True if what workers are started
+    /// with (command, environment, user, bind, ...) has changed: then `roll` puts it in force. Until a successor came
+    /// up with it, a worker that dies is started again with what worked.
     bool configure(CrewPlan plan);
     /// The pool leaves the configuration: its workers drain and go. When they have, `is_empty`.
     void retire();
@@ -69,6 +78,8 @@ class Crew {
     /// It answered the probe, but not as it should.
     bool hear_rejected(control::Incarnation incarnation, const std::string& why);
     bool hear_stats(const control::WorkerStats& stats);
+    /// Once a second, after `hear_stats` of its workers: autoscaling decides.
+    void hear_load(const control::PoolLoad& load);
 
     // ---- children
 
@@ -148,9 +159,15 @@ class Crew {
     void roll_failed(std::uint32_t slot, const std::string& why, std::vector<std::string> lines);
     void replaced(std::uint32_t slot);
     void tell_verdict(const RollVerdict& verdict);
+    void look_at_age(std::uint32_t slot);
+
+    // crew_scale.cpp
     void retire_from(unsigned first);
     void shrink();
-    void look_at_age(std::uint32_t slot);
+    unsigned wanted_by(const config::Pool& pool) const;
+    bool is_settled() const;
+    Scaling::Sample sample(const control::PoolLoad& load) const;
+    void tell_start(const RollVerdict& verdict);
 
     // crew_renew.cpp
     void dismiss(Seat& seat);
@@ -170,7 +187,11 @@ class Crew {
     unsigned wanted_ = 0;  // workers; there may be more seats, which are given up
     std::vector<Seat> seats_;
     Rolling rolling_;
-    std::vector<RollTold> asked_;  // who waits for the end of the roll
+    std::vector<RollTold> asked_;    // who waits for the end of the roll
+    std::vector<RollTold> awaited_;  // who waits for the first workers
+    Scaling scaling_;
+    std::array<std::uint64_t, control::scale_decisions> decisions_{};
+    bool pinned_ = false;
     TimePoint recycle_again_{};
     boost::asio::steady_timer timer_;
     bool proxy_ready_ = false, started_ = false, stopping_ = false, retired_ = false, ever_ready_ = false;

@@ -40,7 +40,7 @@ void Crew::dismiss(Seat& seat) {
     if (seat.worker->machine.state() == WorkerState::starting) {
         apply(*seat.worker, seat.worker->machine.on(WorkerEvent::kill, now()));
     } else {
-        drain(*seat.worker, control::DrainReason::reload);
+        drain(*seat.worker, control::DrainReason::changed);
     }
 }
 

@@ -117,6 +117,7 @@ control::PoolStatus Crew::status() const {
 
 void Crew::publish() {
     const control::PoolState current = state();
+    if (current == control::PoolState::ok && !awaited_.empty()) tell_start({pool().name, true, wanted_, {}, {}});
     if (published_ == current && !news_) return;
     news_ = false;
     if (published_ != current) {

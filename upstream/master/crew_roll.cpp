@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Crew: how workers are replaced while they serve, and how their number changes.
+// Crew: how workers are replaced while they serve.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +11,6 @@
 namespace edgeproxy::master {
 namespace {
 
-constexpr unsigned most_workers = 1024;
 constexpr std::size_t told_lines = control::max_lines;
 
 TimePoint now() {
@@ -58,53 +57,6 @@ bool Crew::roll_one(std::uint32_t slot, control::RestartReason reason, RollTold 
     start_due();
     publish();
     return true;
-}
-
-void Crew::scale(unsigned workers) {
-    if (retired_) return;
-    const unsigned before = std::exchange(wanted_, std::clamp(workers, 1u, most_workers));
-    while (seats_.size() < wanted_) seats_.emplace_back(restart_policy(pool()));
-    rolling_.resize(seats_.size());
-    for (std::uint32_t slot = 0; slot < wanted_; ++slot) {
-        if (!seats_[slot].worker && !seats_[slot].next_start) seats_[slot].next_start = now();
-    }
-    retire_from(wanted_);
-    shrink();
-    if (!started_) return;
-    if (before != wanted_) {
-        workplace_.log.info("scale", fmt::format("pool {}: {} workers wanted, not {}", pool().name, wanted_, before),
-                            {{"pool", pool().name}, {"workers", wanted_}});
-    }
-    start_due();
-    publish();
-}
-
-void Crew::retire() {
-    retired_ = true;
-    wanted_ = 0;
-    tell_verdict({pool().name, false, rolling_.replaced(), "the pool is being removed", {}});
-    retire_from(0);
-    shrink();
-    arm();
-    publish();
-}
-
-// Nothing starts in these slots any more, and what is there goes.
-void Crew::retire_from(unsigned first) {
-    for (std::uint32_t slot = first; slot < seats_.size(); ++slot) {
-        Seat& seat = seats_[slot];
-        seat.next_start.reset();
-        rolling_.forget(slot);
-        if (seat.worker) drain(*seat.worker, control::DrainReason::scale);
-        if (seat.successor) drain(*seat.successor, control::DrainReason::scale);
-    }
-    if (rolling_.idle()) tell_verdict({pool().name, true, rolling_.replaced(), {}, {}});
-}
-
-void Crew::shrink() {
-    const auto empty = [](const Seat& seat) { return !seat.worker && !seat.successor && !seat.leaving; };
-    while (seats_.size() > wanted_ && empty(seats_.back())) seats_.pop_back();
-    rolling_.resize(seats_.size());
 }
 
 // ---- replacing

@@ -60,6 +60,9 @@ void Fleet::hear_stats(const control::Stats& stats) {
     for (const control::WorkerStats& one : stats.workers) {
         std::any_of(crews_.begin(), crews_.end(), [&](const auto& crew) { return crew->hear_stats(one); });
     }
+    for (const control::PoolLoad& load : stats.loads) {
+        if (Crew* const crew = find(load.pool)) crew->hear_load(load);
+    }
 }
 
 void Fleet::kill_group_of(pid_t pid) {

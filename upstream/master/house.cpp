@@ -68,6 +68,7 @@ Workplace House::make_workplace(rlimit core) {
     out.guard = [this](pid_t group, bool lives) { lives ? guard_.add(group) : guard_.remove(group); };
     // Later, since a crew tells it in the middle of its own work.
     out.changed = [this] { boost::asio::post(loop_, [this] { look_at_crews(); }); };
+    out.counted = [this] { boost::asio::post(loop_, [this] { tell_master_status(); }); };
     return out;
 }
 
@@ -271,7 +272,7 @@ void House::scale_first(int by) {
     if (fleet_.crews().empty()) return log_.warn("no_managed_pool", "there is no pool with workers to change");
     Crew& crew = *fleet_.crews().front();
     if (by < 0 && crew.wanted() <= 1) return log_.warn("scale_refused", "the last worker stays");
-    crew.scale(by < 0 ? crew.wanted() - 1 : crew.wanted() + 1);
+    crew.pin(by < 0 ? crew.wanted() - 1 : crew.wanted() + 1);
 }
 
 void House::reopen_logs() {

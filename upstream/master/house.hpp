@@ -68,8 +68,8 @@ class House {
 
     // Reload.
     Reload::Outside reload_outside();
-    std::vector<std::string> adopt(std::shared_ptr<const config::Config> config, Resources resources);
-    std::vector<std::string> adopt_pools();
+    Reload::Adopted adopt(std::shared_ptr<const config::Config> config, Resources resources);
+    Reload::Adopted adopt_pools();
     void follow_logging();
     void follow_keys();
     void listener_drained(std::uint64_t id);

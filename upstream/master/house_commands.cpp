@@ -86,7 +86,11 @@ PoolView House::view_of_crew(const Crew& crew) const {
     out.state = word(told.state);
     out.reason = told.reason;
     out.last_lines = told.last_lines;
-    out.wanted = crew.wanted();
+    const control::PoolScale scale = crew.scale_told();
+    out.wanted = scale.wanted;
+    out.min = scale.min;
+    out.max = scale.max;
+    out.pinned = scale.pinned;
     const auto processes = crew.processes();
     for (std::uint32_t slot = 0; slot < out.wanted; ++slot) {
         const auto usage = usages_.find({out.name, slot});
@@ -160,9 +164,10 @@ void House::asked_about_pool(const control::Request& request, const config::Pool
                              ExitCode::refused);
     }
     if (request.verb == CommandVerb::restart) return asked_to_restart(*crew, request.worker, std::move(asker));
-    crew->scale(request.count);
-    asker->result(fmt::format("pool {}: {} worker{} wanted, until the next reload\n", pool.name, crew->wanted(),
-                              crew->wanted() == 1 ? "" : "s"));
+    crew->pin(request.count);
+    asker->result(fmt::format("pool {}: {} worker{} wanted, until the next reload{}\n", pool.name, crew->wanted(),
+                              crew->wanted() == 1 ? "" : "s",
+                              crew->pool().autoscale.max != 0 ? "; autoscaling rests so long" : ""));
     asker->done(ExitCode::done);
 }
 

@@ -42,11 +42,15 @@ Reload::Outside House::reload_outside() {
     out.roll = [this](const std::string& pool, RollTold told) {
         return fleet_.roll(pool, control::RestartReason::reload, told);
     };
+    out.await_start = [this](const std::string& pool, RollTold told) {
+        if (Crew* const crew = fleet_.find(pool)) return crew->await_start(std::move(told));
+        told({pool, false, 0, "the pool is gone", {}});
+    };
     out.counted = [this] { tell_master_status(); };
     return out;
 }
 
-std::vector<std::string> House::adopt(std::shared_ptr<const config::Config> config, Resources resources) {
+Reload::Adopted House::adopt(std::shared_ptr<const config::Config> config, Resources resources) {
     for (ListenSocket& socket : resources_.take_missing_in(resources)) leaving_sockets_.push_back(std::move(socket));
     resources.runtime_dir = std::move(resources_.runtime_dir);
     resources.inherited = std::move(resources_.inherited);
@@ -56,9 +60,10 @@ std::vector<std::string> House::adopt(std::shared_ptr<const config::Config> conf
     workplace_.generation = reload_.generation();
     follow_logging();
     follow_keys();
-    std::vector<std::string> changed = adopt_pools();
+    Reload::Adopted pools = adopt_pools();
     if (!watched_alike) start_watches();
-    return changed;
+    tell_master_status();
+    return pools;
 }
 
 void House::follow_logging() {
@@ -68,9 +73,10 @@ void House::follow_logging() {
     send_log_files();
 }
 
-// Pools that are gone, new, changed. Returns those whose workers must be replaced.
-std::vector<std::string> House::adopt_pools() {
-    std::vector<std::string> gone, changed;
+// Pools that are gone, new, changed.
+Reload::Adopted House::adopt_pools() {
+    std::vector<std::string> gone;
+    Reload::Adopted out;
     for (const auto& crew : fleet_.crews()) {
         const config::Pool* pool = config_->find_pool(crew->pool().name);
         if (!crew->retired() && (pool == nullptr || !pool->managed)) gone.push_back(crew->pool().name);
@@ -84,13 +90,14 @@ std::vector<std::string> House::adopt_pools() {
         if (!pool.managed) continue;
         CrewPlan plan{std::shared_ptr<const config::Pool>(config_, &pool), resources_.workers[pool.name]};
         if (Crew* crew = fleet_.find(pool.name)) {
-            if (crew->configure(std::move(plan))) changed.push_back(pool.name);
+            if (crew->configure(std::move(plan))) out.changed.push_back(pool.name);
         } else {
             late_pools_.insert(pool.name);
+            out.added.push_back(pool.name);
             fleet_.add(std::move(plan)).start(proxy_.is_ready());
         }
     }
-    return changed;
+    return out;
 }
 
 // The proxy has closed its copy of a socket that we do not want any more.
@@ -122,6 +129,9 @@ void House::tell_master_status() {
     status.last_ok = reload_.last_failure().empty();
     status.last_ok_at = reload_.last_ok_at();
     status.refused = control_.refused();
+    for (const auto& crew : fleet_.crews()) {
+        if (!crew->retired() && status.scales.size() < control::max_scales) status.scales.push_back(crew->scale_told());
+    }
     proxy_.send(std::move(status));
 }
 

@@ -141,19 +141,27 @@ void Reload::committed() {
               {{"generation", generation_}, {"differences", differences_.size()}});
     Resources resources = std::move(*next_resources_);
     next_resources_.reset();
-    std::vector<std::string> changed = outside_.adopt(std::exchange(next_, {}), std::move(resources));
-    roll(wants_roll() ? outside_.managed_pools() : std::move(changed));
+    roll(outside_.adopt(std::exchange(next_, {}), std::move(resources)));
 }
 
-void Reload::roll(std::vector<std::string> pools) {
+// Workers that must be replaced, and those of new pools, which start: the verdict waits for both.
+void Reload::roll(const Adopted& pools) {
     phase_ = Phase::rolling;
     rolls_ = 1;  // until all are asked: some may answer at once
-    for (const std::string& pool : pools) {
+    const auto is_new = [&](const std::string& pool) {
+        return std::find(pools.added.begin(), pools.added.end(), pool) != pools.added.end();
+    };
+    for (const std::string& pool : wants_roll() ? outside_.managed_pools() : pools.changed) {
+        if (is_new(pool)) continue;
         ++rolls_;
         const bool known = outside_.roll(pool, [this](const RollVerdict& verdict) { rolled(verdict); });
         if (!known) --rolls_;
     }
-    if (--rolls_ == 0) finish(roll_failure_.empty() ? Result::ok : Result::failed, roll_failure_);
+    for (const std::string& pool : pools.added) {
+        ++rolls_;
+        outside_.await_start(pool, [this](const RollVerdict& verdict) { started(verdict); });
+    }
+    settled();
 }
 
 void Reload::rolled(const RollVerdict& verdict) {
@@ -162,13 +170,34 @@ void Reload::rolled(const RollVerdict& verdict) {
         tell_all(fmt::format("pool {}: {} worker{} replaced\n", verdict.pool, verdict.replaced,
                              verdict.replaced == 1 ? "" : "s"));
     } else {
-        std::string text = fmt::format("pool {}: {}\n", verdict.pool, verdict.why);
-        for (const std::string& line : verdict.last_lines) text += fmt::format("    | {}\n", line);
-        tell_all(text);
-        if (roll_failure_.empty()) roll_failure_ = fmt::format("pool {}: {}", verdict.pool, verdict.why);
+        failed(verdict, "not all workers were replaced");
     }
-    if (--rolls_ > 0) return;
-    finish(roll_failure_.empty() ? Result::ok : Result::failed, roll_failure_);
+    settled();
+}
+
+void Reload::started(const RollVerdict& verdict) {
+    if (phase_ != Phase::rolling || rolls_ == 0) return;
+    if (verdict.ok) {
+        tell_all(fmt::format("pool {}: {} worker{} started\n", verdict.pool, verdict.replaced,
+                             verdict.replaced == 1 ? "" : "s"));
+    } else {
+        failed(verdict, fmt::format("pool {} does not start", verdict.pool));
+    }
+    settled();
+}
+
+void Reload::failed(const RollVerdict& verdict, const std::string& what) {
+    std::string text = fmt::format("pool {}: {}\n", verdict.pool, verdict.why);
+    for (const std::string& line : verdict.last_lines) text += fmt::format("    | {}\n", line);
+    tell_all(text);
+    if (!roll_failure_.empty()) return;
+    roll_failure_ = fmt::format("pool {}: {}", verdict.pool, verdict.why);
+    roll_outcome_ = what;
+}
+
+// One less to wait for.
+void Reload::settled() {
+    if (--rolls_ == 0) finish(roll_failure_.empty() ? Result::ok : Result::failed, roll_failure_);
 }
 
 void Reload::refuse(const std::string& why) {
@@ -196,7 +225,7 @@ void Reload::finish(Result result, const std::string& why) {
         text = fmt::format("reload refused, nothing has changed; configuration number {} serves", generation_);
         log_.error("reload_refused", text + ": " + why, {{"generation", generation_}, {"asked", asked}});
     } else {
-        text = fmt::format("configuration number {} serves, but not all workers were replaced", generation_);
+        text = fmt::format("configuration number {} serves, but {}", generation_, roll_outcome_);
         log_.error("reload_failed", text + ": " + why, {{"generation", generation_}, {"asked", asked}});
     }
     for (const Order& order : orders) {

@@ -26,7 +26,8 @@ namespace edgeproxy::master {
 ///
 /// One at a time. What is asked meanwhile waits and is done together in one further go, which reads the file then: the
 /// latest wins. The verdict has two parts: refused before `committing` is over, nothing has changed; a roll that fails
-/// afterwards leaves the new configuration and the old workers. On the loop's thread.
+/// afterwards leaves the new configuration and the old workers, and a new pool that does not start is tried again. On
+/// the loop's thread.
 class Reload {
  public:
     /// How it ended; the label of `edgeproxy_config_reloads_total`.
@@ -35,6 +36,12 @@ class Reload {
     static constexpr std::chrono::seconds proxy_timeout{30};  ///< for each answer of the proxy, and for a ready one
     static constexpr std::size_t most_waiting = 64;           ///< who wait for the next go
 
+    /// Managed pools of a configuration that was taken over.
+    struct Adopted {
+        std::vector<std::string> changed;  ///< their workers must be replaced
+        std::vector<std::string> added;    ///< their first workers start
+    };
+
     /// What it needs of the house.
     struct Outside {
         std::function<Checked()> load;  ///< reads and judges the file; called in a child
@@ -42,11 +49,13 @@ class Reload {
         std::function<void(control::Message)> tell_proxy;
         std::function<std::shared_ptr<const config::Config>()> current;
         std::function<Resources&()> resources;
-        /// The new configuration is in force: take over both. Returns the pools whose workers must be replaced.
-        std::function<std::vector<std::string>(std::shared_ptr<const config::Config>, Resources)> adopt;
+        /// The new configuration is in force: take over both.
+        std::function<Adopted(std::shared_ptr<const config::Config>, Resources)> adopt;
         std::function<std::vector<std::string>()> managed_pools;
         /// Replaces the workers of a pool; false when there is no such pool any more.
         std::function<bool(const std::string& pool, RollTold told)> roll;
+        /// `told` comes once when the workers of a new pool are ready, or the first of them did not come up.
+        std::function<void(const std::string& pool, RollTold told)> await_start;
         std::function<void()> counted;  ///< `status` changed
     };
 
@@ -84,8 +93,11 @@ class Reload {
     void checked(Checked result);
     void prepare();
     void committed();
-    void roll(std::vector<std::string> pools);
+    void roll(const Adopted& pools);
     void rolled(const RollVerdict& verdict);
+    void started(const RollVerdict& verdict);
+    void failed(const RollVerdict& verdict, const std::string& what);
+    void settled();
     void refuse(const std::string& why);
     void finish(Result result, const std::string& why);
     void tell_all(const std::string& text);
@@ -104,8 +116,9 @@ class Reload {
     std::optional<Resources> next_resources_;
     std::vector<config::Difference> differences_;
     std::uint64_t generation_ = 1, last_tried_ = 1;
-    std::size_t rolls_ = 0;  // pools that still roll
-    std::string roll_failure_;
+    std::size_t rolls_ = 0;     // pools that still roll or start
+    std::string roll_failure_;  // of the first pool that failed: what, and why
+    std::string roll_outcome_;  // ... what that means
     std::chrono::steady_clock::time_point begun_{};
     std::array<std::uint64_t, control::reload_results> counts_{};
     std::string last_failure_;

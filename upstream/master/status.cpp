@@ -40,14 +40,19 @@ std::string worker_line(const WorkerView& worker, std::int64_t now) {
     return out + "\n";
 }
 
+std::string scale_of(const PoolView& pool) {
+    if (pool.pinned) return ", as set by hand until the next reload";
+    return pool.max == 0 ? std::string() : fmt::format(", autoscaling from {} to {}", pool.min, pool.max);
+}
+
 std::string pool_lines(const PoolView& pool, std::int64_t now) {
     if (!pool.managed) {
         std::string out = fmt::format("pool {}: {} endpoint{}\n", pool.name, pool.wanted, pool.wanted == 1 ? "" : "s");
         for (const std::string& endpoint : pool.endpoints) out += fmt::format("  {}\n", endpoint);
         return out;
     }
-    std::string out =
-        fmt::format("pool {}: {}, {} of {} workers ready\n", pool.name, pool.state, ready_in(pool), pool.wanted);
+    std::string out = fmt::format("pool {}: {}, {} of {} workers ready{}\n", pool.name, pool.state, ready_in(pool),
+                                  pool.wanted, scale_of(pool));
     for (const WorkerView& worker : pool.workers) out += worker_line(worker, now);
     if (!pool.reason.empty()) out += fmt::format("  {}\n", pool.reason);
     for (const std::string& line : pool.last_lines) out += fmt::format("    | {}\n", line);
@@ -122,6 +127,9 @@ void add(Json& json, const PoolView& pool) {
     if (pool.managed) {
         json.member("state", pool.state);
         json.number("ready", ready_in(pool));
+        json.number("min", pool.max == 0 ? pool.wanted : pool.min);
+        json.number("max", pool.max == 0 ? pool.wanted : pool.max);
+        json.number("pinned", pool.pinned);
         json.member("reason", pool.reason);
         json.list("last_lines", pool.last_lines);
         json.key("workers");

@@ -25,6 +25,8 @@ struct PoolView {
     std::string reason;                   ///< why it is not ok; may be empty
     std::vector<std::string> last_lines;  ///< of the worker that failed last, while the pool is not ok
     unsigned wanted = 0;                  ///< workers, or endpoints of an external pool
+    unsigned min = 0, max = 0;            ///< of autoscaling; max 0 = the number is fixed
+    bool pinned = false;                  ///< the number was set by hand, until the next reload
     std::vector<WorkerView> workers;
     std::vector<std::string> endpoints;  ///< external: addresses
 };

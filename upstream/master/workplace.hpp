@@ -31,6 +31,7 @@ struct Workplace {
     std::function<void(const LineOrigin&, std::string_view)> print{};  ///< a line that a worker wrote
     std::function<void(pid_t group, bool lives)> guard{};
     std::function<void()> changed{};  ///< the state of a crew changed: look at it
+    std::function<void()> counted{};  ///< the number of workers that a crew wants changed, or why it does not
 };
 
 }  // namespace edgeproxy::master

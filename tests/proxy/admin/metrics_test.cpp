@@ -87,6 +87,12 @@ struct Plant {
             dead.started_at = 0;
             return std::vector<control::WorkerUsage>{usage, dead};
         };
+        sources.master = [] {
+            control::MasterStatus master;
+            master.scales.push_back({"web", 3, 2, 8, true, {5, 4, 3, 2, 1}});
+            master.scales.push_back({"fixed", 1, 0, 0, false, {}});
+            return master;
+        };
         sources.certificates = [] {
             return std::vector<CertificateSample>{{"example.com", "file", 200}, {"example.com", "file", 100}};
         };
@@ -129,6 +135,13 @@ TEST_CASE("a scrape sums what every reactor counted", "[admin][metrics]") {
             R"(edgeproxy_build_info{version="0.1.0",revision="abc",compiler="g++ 12",openssl="3.0",nghttp2="1.52",boost="1.81"} 1)",
             R"(edgeproxy_start_time_seconds 1795372300)",
             R"(edgeproxy_ready 1)",
+            R"(edgeproxy_pool_workers_wanted{pool="web"} 3)",
+            R"(edgeproxy_pool_workers_wanted{pool="fixed"} 1)",
+            R"(edgeproxy_pool_workers_min{pool="web"} 2)",
+            R"(edgeproxy_pool_workers_max{pool="web"} 8)",
+            R"(edgeproxy_pool_workers_pinned{pool="web"} 1)",
+            R"(edgeproxy_pool_autoscale_decisions_total{pool="web",decision="up",reason="queue_time"} 5)",
+            R"(edgeproxy_pool_autoscale_decisions_total{pool="web",decision="held",reason="memory"} 1)",
             R"(edgeproxy_config_info{hash="5f2c91aa"} 1)",
             R"(edgeproxy_connections{listener="https",protocol="none",state="active"} 1)",
             R"(edgeproxy_connections{listener="https",protocol="h2",state="idle"} 1)",

@@ -66,7 +66,7 @@ TEST_CASE("a pool's sample counts endpoints by state and keeps one series a slot
 
     // Its replacement starts while it drains: one name, two endpoints.
     works.worker(3, 0);
-    works.roster.worker_drain(1, std::chrono::seconds(30));
+    works.roster.worker_drain(1, std::chrono::seconds(30), control::DrainReason::request);
     made = sample(works.pool, works.roster, nullptr);
     CHECK(made.states.draining == 1);
     CHECK(made.states.starting == 2);

@@ -41,6 +41,8 @@ TEST_CASE("a command line is understood in every order", "[cli]") {
     CommandLine status = line(Verb::status), dry = line(Verb::reload), now = line(Verb::stop);
     status.control = "/run/x.sock";
     status.json = dry.dry_run = now.now = true;
+    CommandLine hurried = line(Verb::reload);
+    hurried.timeout = std::chrono::seconds(90);
     const auto [arguments, expected] = GENERATE_REF(table<Arguments, CommandLine>({
         {Arguments{}, line(Verb::serve)},
         {Arguments{"serve"}, line(Verb::serve)},
@@ -69,6 +71,8 @@ TEST_CASE("a command line is understood in every order", "[cli]") {
         {Arguments{"status", "--json", "--control=/run/x.sock"}, status},
         {Arguments{"--dry-run", "reload"}, dry},
         {Arguments{"stop", "--now"}, now},
+        {Arguments{"reload", "--timeout", "1m30s"}, hurried},
+        {Arguments{"--timeout=90s", "reload"}, hurried},
         {Arguments{"upgrade"}, line(Verb::upgrade)},
     }));
     const auto parsed = parse_command_line(arguments);
@@ -98,6 +102,9 @@ TEST_CASE("what is wrong with a command line is said with what was meant", "[cli
         {Arguments{"reload", "--json"}, "--json belongs to status|"},
         {Arguments{"status", "--dry-run"}, "--dry-run belongs to reload|"},
         {Arguments{"reload", "--now"}, "--now belongs to stop|"},
+        {Arguments{"status", "--timeout", "1s"}, "--timeout belongs to reload, restart and upgrade|"},
+        {Arguments{"reload", "--timeout", "30"}, "\"30\" is no length of time for \"--timeout\"|write it like 30s"},
+        {Arguments{"reload", "--timeout", "0s"}, "\"0s\" is no length of time for \"--timeout\"|write it like 30s"},
         {Arguments{"check", "--control", "x"}, "--control belongs to the commands for a running edgeproxy|"},
         {Arguments{"--control"}, "option \"--control\" needs a value|"},
         {Arguments{"--set", "a=b"}, "option \"--set\" is not supported yet|"},

@@ -86,7 +86,7 @@ TEST_CASE("numbers out of range are malformed", "[control]") {
     other_version[0] = 2;
     CHECK(decode(other_version, {}).error() == errc::malformed);
     std::string reason = bytes(WorkerDrain{1, Milliseconds(1), DrainReason::health});
-    reason.back() = 6;
+    reason.back() = 7;
     CHECK(decode(reason, {}).error() == errc::malformed);
     std::string flag = bytes(ConfigResult{1, false, ""});
     flag[2 + 8] = 2;

@@ -43,12 +43,13 @@ inline std::vector<Message> samples() {
     all.emplace_back(Hung{12});
     all.emplace_back(Unhealthy{12, "timeout"});
     all.emplace_back(Healthy{12});
-    all.emplace_back(Stats{{{12, 100, 5}, {13, 7, 0}}});
+    all.emplace_back(Stats{{{12, 100, 5}, {13, 7, 0}}, {{"app", 100, 2000, 3}}});
     all.emplace_back(Drained{6});
     all.emplace_back(Pong{3});
     all.emplace_back(Commit{10});
     all.emplace_back(Forget{10});
-    all.emplace_back(MasterStatus{{1, 2, 3}, false, 1700000001, {1, 2, 3, 4, 5}});
+    all.emplace_back(
+        MasterStatus{{1, 2, 3}, false, 1700000001, {1, 2, 3, 4, 5}, {{"app", 3, 1, 8, true, {1, 2, 3, 4, 5}}}});
     all.emplace_back(EndpointRest{"app", "app-1", true});
     all.emplace_back(Committed{10});
     all.emplace_back(ListenerDrained{3});

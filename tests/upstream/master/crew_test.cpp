@@ -27,6 +27,7 @@ struct Yard {
     control::Incarnation last = 0;
     std::set<control::Incarnation> starting;
     std::vector<std::string> drains;
+    unsigned counted = 0;
     std::vector<RollVerdict> verdicts;
     std::unique_ptr<Crew> crew;
 
@@ -38,6 +39,7 @@ struct Yard {
         place.print = [](const LineOrigin&, std::string_view) {};
         place.guard = [](pid_t, bool) {};
         place.changed = [] {};
+        place.counted = [this] { ++counted; };
         place.tell_proxy = [this](control::Message message) { hear(message); };
     }
     ~Yard() {
@@ -137,6 +139,87 @@ TEST_CASE("what is in force at once needs no roll, and the number of workers fol
     REQUIRE(yard.until([&] { return yard.crew->processes().size() == 1; }));
     CHECK(yard.drains == std::vector<std::string>{"2 scale", "3 scale"});
     CHECK(yard.crew->state() == control::PoolState::ok);
+}
+
+TEST_CASE("a number set by hand is kept until the settings come again", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000", 1));
+    yard.crew->pin(3);
+    CHECK(yard.crew->pinned());
+    CHECK(yard.crew->wanted() == 3);
+    CHECK(yard.counted == 1);
+    CHECK_FALSE(yard.crew->configure(yard.plan("exec sleep 1000", 1)));
+    CHECK_FALSE(yard.crew->pinned());
+    CHECK(yard.crew->wanted() == 1);
+}
+
+TEST_CASE("autoscaling adds a worker and takes it away, stays within its bounds, and rests while one is set by hand",
+          "[crew]") {
+    Yard yard;
+    const auto scaled = [&](unsigned min, unsigned max) {
+        CrewPlan plan = yard.plan("exec sleep 1000", min);
+        auto pool = std::make_shared<config::Pool>(*plan.pool);
+        pool->autoscale = {min, max, 10ms, 0ms, 0ms, 100};
+        pool->max_in_flight = 10;
+        plan.pool = pool;
+        return plan;
+    };
+    control::PoolLoad load{"app", 0, 0, 0};
+    const auto second = [&](std::uint64_t wait_us) {
+        load.requests += 10;
+        load.waited_us += 10 * wait_us;
+        yard.crew->hear_load(load);
+    };
+    const auto settle = [&] { return yard.until([&] { return yard.crew->state() == control::PoolState::ok; }); };
+    yard.start(scaled(1, 2));
+    second(0);
+    second(20'000);
+    CHECK(yard.crew->wanted() == 2);
+    second(20'000);
+    CHECK(yard.crew->wanted() == 2);
+    REQUIRE(settle());
+    second(20'000);
+    const control::PoolScale told = yard.crew->scale_told();
+    CHECK(told.decisions == std::array<std::uint64_t, control::scale_decisions>{1, 0, 0, 1, 0});
+    CHECK((told.wanted == 2 && told.min == 1 && told.max == 2 && !told.pinned));
+    CHECK_FALSE(yard.crew->configure(scaled(1, 3)));
+    CHECK(yard.crew->wanted() == 2);  // what it found stays
+    second(0);
+    CHECK(yard.crew->wanted() == 1);
+    yard.crew->pin(2);
+    REQUIRE(settle());
+    second(0);
+    second(0);
+    CHECK(yard.crew->wanted() == 2);
+    CHECK_FALSE(yard.crew->configure(scaled(3, 4)));
+    CHECK(yard.crew->wanted() == 3);
+}
+
+TEST_CASE("whoever waits for a new pool hears that its workers are ready, or how the first that is not ended",
+          "[crew]") {
+    const auto [script, ok] = GENERATE(table<std::string, bool>(
+        {{"exec sleep 1000", true}, {"echo no such module >&2; exit 3", false}, {"exec /none/such", false}}));
+    Yard yard;
+    yard.crew = std::make_unique<Crew>(yard.place, yard.plan(script, 2));
+    yard.crew->start(true);
+    yard.crew->await_start([&](const RollVerdict& verdict) { yard.verdicts.push_back(verdict); });
+    CHECK(yard.verdicts.empty());
+    REQUIRE(yard.until([&] { return !yard.verdicts.empty(); }));
+    CHECK(yard.verdicts[0].ok == ok);
+    if (ok) CHECK(yard.verdicts[0].replaced == 2);
+    if (!ok) CHECK(yard.verdicts[0].why.find("exit") != std::string::npos);
+    if (script.starts_with("echo")) CHECK(yard.verdicts[0].last_lines == std::vector<std::string>{"no such module"});
+    CHECK(yard.verdicts.size() == 1);
+}
+
+TEST_CASE("a pool that is retired before it came up tells those who wait for it", "[crew]") {
+    Yard yard;
+    yard.crew = std::make_unique<Crew>(yard.place, yard.plan("exec sleep 1000"));
+    yard.crew->start(true);
+    yard.crew->await_start([&](const RollVerdict& verdict) { yard.verdicts.push_back(verdict); });
+    yard.crew->retire();
+    CHECK(yard.verdicts.size() == 1);
+    CHECK_FALSE(yard.verdicts.at(0).ok);
 }
 
 TEST_CASE("one worker is replaced by name; a slot that does not exist is refused", "[crew]") {

@@ -51,6 +51,16 @@ TEST_CASE("the status for people", "[status]") {
           "  10.0.0.1:80\n");
 }
 
+TEST_CASE("the status tells whether the number of workers moves, and who said so", "[status]") {
+    StatusView view = some_view();
+    view.pools[0].min = 1;
+    view.pools[0].max = 8;
+    CHECK(status_text(view).find("1 of 2 workers ready, autoscaling from 1 to 8\n") != std::string::npos);
+    CHECK(status_json(view).find(R"("min":1,"max":8,"pinned":false,)") != std::string::npos);
+    view.pools[0].pinned = true;
+    CHECK(status_text(view).find("1 of 2 workers ready, as set by hand until the next reload\n") != std::string::npos);
+}
+
 TEST_CASE("the status while there is no proxy, and after a reload that failed", "[status]") {
     StatusView view = some_view();
     view.proxy_pid = 0;

@@ -72,6 +72,20 @@ TEST_CASE("a burst is waited out, but not for ever", "[watch]") {
     CHECK_FALSE(debounce.due());
 }
 
+TEST_CASE("a checkout of 200 files is one change", "[watch]") {
+    using namespace std::chrono_literals;
+    Debounce debounce;
+    io::TimePoint now{};
+    for (int file = 0; file < 200; ++file) {  // three events each, as git makes them
+        for (int event = 0; event < 3; ++event) {
+            CHECK((!debounce.due() || *debounce.due() > now));
+            debounce.note(now);
+        }
+        now += 2ms;
+    }
+    CHECK(debounce.due() == now - 2ms + Debounce::quiet);
+}
+
 TEST_CASE("what differs is what is new, gone or of another stamp", "[watch]") {
     const FileStamps before{{"a", {1, 1, 1}}, {"b", {1, 1, 1}}, {"c", {1, 1, 1}}};
     const FileStamps after{{"a", {1, 1, 1}}, {"b", {1, 1, 2}}, {"d", {1, 1, 1}}};
