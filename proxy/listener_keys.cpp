@@ -59,7 +59,7 @@ std::shared_ptr<const TlsSets> ListenerKeys::load(const config::Config& config, 
 std::shared_ptr<const tls::Identities> ListenerKeys::load_set(const config::Tls& tls, std::uint32_t set,
                                                               const tls::TicketKeys& tickets) {
     std::vector<tls::Pem> pems;
-    if (tls.dev) {
+    if (tls.dev && tls.certificates.empty()) {  // there is no place to keep one
         if (!dev_) dev_ = tls::dev_certificate(std::chrono::system_clock::now());
         pems.push_back(*dev_);
     } else {

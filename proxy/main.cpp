@@ -18,9 +18,11 @@
 #include "proxy/admin/log_lines.hpp"
 #include "proxy/app.hpp"
 #include "proxy/cli/ask.hpp"
+#include "proxy/cli/cert.hpp"
 #include "proxy/cli/check.hpp"
 #include "proxy/cli/command_line.hpp"
 #include "proxy/cli/dev.hpp"
+#include "proxy/cli/dev_files.hpp"
 #include "proxy/cli/exit_code.hpp"
 #include "proxy/cli/project.hpp"
 #include "proxy/cli/run.hpp"
@@ -38,10 +40,14 @@ constexpr int channel_descriptor = 3;
 /// Where the configuration comes from: called at the start, and for each reload in a child process.
 using Load = std::function<config::LoadResult()>;
 
-/// Options of the command line win over the file, also when it is read again.
-std::shared_ptr<const config::Config> with_options(config::Config config, const cli::CommandLine& command) {
+/// Options of the command line win over the file, also when it is read again. Development certificates are made where
+/// they are wanted; `note` says why they could not be.
+std::shared_ptr<const config::Config> complete(config::Config config, const cli::CommandLine& command,
+                                               std::string& note) {
     if (command.log_level) config.logging.level = *command.log_level;
     if (command.log_format) config.logging.format = *command.log_format;
+    cli::add_dev_files(config, note);
+    if (!note.empty()) note += "; the development certificate is made anew at each start";
     return std::make_shared<const config::Config>(std::move(config));
 }
 
@@ -51,16 +57,19 @@ int serve(const cli::CommandLine& command, const Load& load, const std::string& 
         std::cerr << cli::describe_problems(loaded);
         return cli::exit_configuration;
     }
-    const auto config = with_options(*loaded.config, command);
+    std::string note;
+    const auto config = complete(*loaded.config, command, note);
     config::Log log{config->logging.level};
     cli::log_warnings(loaded, log);
+    if (!note.empty()) log.warn("dev_certificate_unkept", note);
     admin::LogLines lines;
     master::MasterOptions options;
     options.config_name = name;
     options.load = [&command, &load] {
         const config::LoadResult again = load();
-        return master::Checked{again.config ? with_options(*again.config, command) : nullptr,
-                               cli::describe_problems(again)};
+        std::string why;
+        auto next = again.config ? complete(*again.config, command, why) : nullptr;
+        return master::Checked{std::move(next), cli::describe_problems(again) + (why.empty() ? "" : why + "\n")};
     };
     options.format = [&lines](const config::LogRecord& record, bool json) {
         std::string text;
@@ -156,9 +165,10 @@ int main(int argc, char** argv) {
         ::prctl(PR_SET_NAME, "edgeproxy");  // started from /proc/self/exe it would be called "exe"
         return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});
     }
-    // These two have words of their own, and a command that has its own behind them.
+    // These have words of their own, dev and run a command that has its own behind them.
     const std::string_view verb = argc > 1 ? argv[1] : "";
     if (verb == "dev") return dev(std::vector<std::string>(argv + 2, argv + argc));
+    if (verb == "cert") return cli::run_cert(std::vector<std::string>(argv + 2, argv + argc), std::cout, std::cerr);
     if (verb == "run") return run_command(std::vector<std::string>(argv + 2, argv + argc));
     const std::span<const char* const> arguments{argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)};
     const cli::ParsedCommandLine parsed = cli::parse_command_line(arguments);

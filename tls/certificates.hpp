@@ -75,5 +75,11 @@ std::string address_text(const ASN1_OCTET_STRING* bytes);
 /// A fresh self-signed certificate for localhost, *.localhost, 127.0.0.1 and ::1, EC P-256, valid from an hour before
 /// `now` for 30 days. Empty strings only when OpenSSL has no randomness. Any thread.
 Pem dev_certificate(CertificateInfo::Time now);
+/// The same signed by `authority`, which stands behind it in the chain. Empty as well when that can sign nothing.
+Pem dev_certificate(CertificateInfo::Time now, const Pem& authority);
+/// An authority for the above, EC P-256, ten years. It can vouch for localhost, *.localhost, *.test and loopback
+/// addresses only (name constraints), so that nobody is put at risk who believes it. Empty strings as above.
+Pem dev_authority(CertificateInfo::Time now);
+bool is_signed_by(const Certificate& certificate, const Certificate& authority);
 
 }  // namespace edgeproxy::tls

@@ -8,6 +8,7 @@
   python3 tests/faults/run.py --fault hup      one (a part of the name is enough; may be given more than once)
   python3 tests/faults/run.py --rounds 10      each so many times; the worst figures count
   python3 tests/faults/run.py --list           their names and stories
+  python3 tests/faults/run.py --markdown       the table of README.md, of the faults that the others can do as well
 
 An open-loop client asks at a constant rate over kept connections; every request carries an id that its answer must echo.
 The table tells, per fault: sent, lost (no answer), wrong (somebody else's answer: always a failure), 5xx, refused
@@ -133,8 +134,29 @@ def run(fault, make, name, rounds, gaps=True):
     return row
 
 
+def cell(row):
+    """What went wrong, in words; times are left out, since they mean little on a machine that does other things."""
+    if row is None or not row.rounds:
+        return "cannot"
+    bad = [f"{row.worst(name)} {word}" for name, word in (("lost", "lost"), ("errors", "5xx"), ("wrong", "wrong"), ("twice", "twice"))
+           if row.worst(name)]
+    return ", ".join(bad) if bad else "0"
+
+
+def markdown(rows):
+    names = [chains.EdgeproxyChain.name, *(chain.name for chain in chains.OTHERS)]
+    found = {}
+    for row in rows:
+        found.setdefault(row.fault.name, {"story": row.fault.story})[row.chain] = row
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for one in found.values():
+        story = one["story"].split(":")[0]
+        lines.append(f"| {story} | " + " | ".join(cell(one.get(name)) for name in names) + " |")
+    return "\n".join(lines)
+
+
 def wanted(options):
-    found = [fault for fault in FAULTS if not options.quick or fault.quick]
+    found = [fault for fault in FAULTS if (not options.quick or fault.quick) and (not options.markdown or fault.chains)]
     if options.fault:
         found = [fault for fault in FAULTS if fault.name in options.fault]
         found = found or [fault for fault in FAULTS if any(part in fault.name for part in options.fault)]
@@ -149,6 +171,7 @@ def main():
     parser.add_argument("--no-others", action="store_true", help="edgeproxy only")
     parser.add_argument("--json", help="the figures in a file as well")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--markdown", action="store_true", help="the table of README.md as well")
     options = parser.parse_args()
     faults = wanted(options)
     if not faults:
@@ -171,6 +194,8 @@ def main():
             print(rows[-1].line(), flush=True)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in ("ok", "FAILED", "not yet", "skipped")}
     print(f"{counts['ok']} kept their bars, {counts['FAILED']} failed, {counts['not yet']} not yet, {counts['skipped']} skipped")
+    if options.markdown:
+        print(markdown(rows))
     if options.json:
         Path(options.json).write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n")
     return 1 if counts["FAILED"] else 0

@@ -71,7 +71,8 @@ class Dev(Edge):
         words = [word.replace("{port:http}", str(self.ports["http"])) for word in self.words]
         self.process = subprocess.Popen([BINARY, *words], cwd=self.code, stdin=subprocess.DEVNULL, stdout=self.stdout,
                                         stderr=self.stderr, start_new_session=True,
-                                        env=environment({procs.MARK: self.mark, "XDG_RUNTIME_DIR": str(self.folder)}))
+                                        env=environment({procs.MARK: self.mark, "XDG_RUNTIME_DIR": str(self.folder),
+                                                         "STATE_DIRECTORY": str(self.folder / "state")}))
 
     def status(self, path):
         try:
@@ -249,6 +250,125 @@ def test_dev_serves_https_and_http2_finds_the_application_and_closes_websockets_
     connect(url, ssl=context, open_timeout=60).close()  # held until the new code is there
     with httpx.Client(verify=False, timeout=60, trust_env=False) as client:
         assert client.get(f"https://localhost:{dev.ports['http']}/").text == "two https"
+
+
+GREETER = """
+import asyncio
+from value import VALUE
+
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": VALUE})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+    elif scope["type"] == "http":
+        if scope["path"] == "/long":
+            await asyncio.sleep(1.5)
+        body = VALUE.encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
+        await send({"type": "http.response.body", "body": body})
+"""
+
+
+class Page:
+    """Keeps a WebSocket open as a page does: comes back whenever it is closed, and notes what it was told."""
+
+    def __init__(self, url):
+        self.url, self.greetings, self.codes, self.ending, self.failed = url, [], [], False, []
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self):
+        self.thread.start()
+        within(60, lambda: self.greetings or self.failed, "the first greeting")
+        return self
+
+    def __exit__(self, *_):
+        self.ending = True
+        self.socket.close()
+        self.thread.join()
+
+    def run(self):
+        from websockets.exceptions import ConnectionClosed
+        from websockets.sync.client import connect
+        while not self.ending:
+            try:
+                self.socket = connect(self.url, open_timeout=60, compression=None)
+                self.greetings.append(self.socket.recv(timeout=60))
+                self.socket.recv()
+            except ConnectionClosed as closed:
+                if not self.ending:
+                    self.codes.append(closed.rcvd.code if closed.rcvd else None)
+            except Exception as error:  # a handshake that was refused, above all
+                self.failed.append(repr(error))
+                return
+
+
+def test_pages_come_back_to_the_new_code_at_once_while_requests_are_finished(start_edge, tmp_path):
+    """The drain may take a minute: nobody waits for it but the request that is under way."""
+    (tmp_path / "main.py").write_text(GREETER)
+    (tmp_path / "value.py").write_text("VALUE = 'one'\n")
+    edge = start_edge({"pools": {"app": {"command": "uvicorn main:app", "working_dir": str(tmp_path), "watch": True,
+                                         "drain_timeout": "1m", "hold": "1m"}}})
+    with Page(f"ws://127.0.0.1:{edge.ports['http']}/") as page:
+        assert page.greetings == ["one"]
+        long = []
+        asking = threading.Thread(target=lambda: long.append(edge.get("/long")))
+        asking.start()
+        within(20, lambda: edge.metric("edgeproxy_http_requests_in_flight") >= 1, "a request under way")
+        (tmp_path / "value.py").write_text("VALUE = 'two!'\n")
+        within(50, lambda: page.greetings[-1] == "two!" or page.failed, "the greeting of the new code")
+        asking.join()
+    assert page.codes == [1012] and page.greetings == ["one", "two!"] and not page.failed
+    assert (long[0].status_code, long[0].text) == (200, "one")
+
+
+def certificate_of(dev, **checks):
+    import socket
+    import ssl
+    context = ssl.create_default_context(cafile=dev.folder / "state/dev/ca.pem")
+    with socket.create_connection(dev.address(), timeout=30) as plain, context.wrap_socket(plain, **checks) as secure:
+        return secure.getpeercert()
+
+
+def test_the_development_certificate_is_kept_and_of_an_authority_that_can_vouch_for_nothing_else(start_dev, tmp_path):
+    import ssl
+    dev = start_dev("dev", "--port", "{port:http}", "--", "python3", "-S", "server.py", files=[("server.py", SERVER)], secure=True)
+    kept = dev.folder / "state/dev"
+    assert (kept / "ca.key").stat().st_mode & 0o777 == (kept / "localhost.key").stat().st_mode & 0o777 == 0o600
+    serial = certificate_of(dev, server_hostname="localhost")["serialNumber"]
+    assert certificate_of(dev, server_hostname="127.0.0.1")["serialNumber"] == serial
+    with pytest.raises(ssl.SSLCertVerificationError):
+        certificate_of(dev, server_hostname="example.com")
+    authority = (kept / "ca.pem").read_text()
+    # Whoever steals the key cannot be anybody else's server.
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", tmp_path / "k",
+            "-out", tmp_path / "evil.pem", "-CA", kept / "ca.pem", "-CAkey", kept / "ca.key", "-subj", "/CN=example.com",
+            "-addext", "subjectAltName=DNS:example.com", "-addext", "basicConstraints=critical,CA:FALSE"]
+    assert subprocess.run(make, capture_output=True).returncode == 0
+    verified = subprocess.run(["openssl", "verify", "-CAfile", kept / "ca.pem", tmp_path / "evil.pem"], capture_output=True, text=True)
+    assert verified.returncode != 0 and "permitted subtree violation" in verified.stderr + verified.stdout
+    told = edge_module.run("cert", "trust", env={"STATE_DIRECTORY": str(dev.folder / "state")}, cwd=tmp_path)
+    assert told.returncode == 0 and str(kept / "ca.pem") in told.stdout and "update-ca-certificates" in told.stdout
+    assert (kept / "ca.pem").read_text() == authority
+    assert edge_module.run("cert", "show", "x").returncode == 2
+
+
+def test_the_banner_says_how_the_development_certificate_is_believed_and_a_reload_keeps_it(start_edge):
+    edge = start_edge({"tls": {"cert": None, "key": None, "dev": True}, "logging": {"format": "console"},
+                       "pools": {"app": {"endpoints": ["127.0.0.1:9"]}}})
+    authority = edge.folder / "state/dev/ca.pem"
+    assert f"curl --cacert {authority}, or edgeproxy cert trust" in edge.log()
+
+    def asked():
+        return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{http_version}", "--cacert", authority,
+                               f"https://localhost:{edge.ports['https']}/"], capture_output=True, text=True, timeout=30)
+    assert asked().stdout == "503 2", asked()
+    done = edge.command("reload")
+    assert done.returncode == 0 and "nothing differs" in done.stdout, done.stdout + done.stderr
+    assert asked().stdout.endswith(" 2")
+    assert edge.metric("edgeproxy_tls_certificate_not_after_timestamp_seconds", source="dev") > time.time() + 20 * 86400
 
 
 def test_a_watched_pool_of_a_file_follows_its_patterns(start_edge, tmp_path):

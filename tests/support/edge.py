@@ -135,7 +135,8 @@ class Edge:
     def spawn(self):
         self.stdout, self.stderr = open(self.folder / "stdout", "wb"), open(self.folder / "stderr", "wb")
         self.process = subprocess.Popen([*self.wrapper, BINARY, "-c", self.stack, *self.arguments], cwd=self.cwd or self.folder,
-                                        env=environment({**self.env, procs.MARK: self.mark}), stdout=self.stdout,
+                                        env=environment({"STATE_DIRECTORY": str(self.folder / "state"), **self.env,
+                                                         procs.MARK: self.mark}), stdout=self.stdout,
                                         stderr=self.stderr, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def wait(self, what):

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls/certificates.hpp"
 
+#include <openssl/x509v3.h>
+
 #include <catch2/catch.hpp>
 
 #include "issue.hpp"
@@ -134,4 +136,25 @@ TEST_CASE("secrets are overwritten when they have been used", "[tls][certificate
     Pem pem{"chain", "key", {}, {}, {}, "password", "name"};
     cleanse(pem);
     CHECK(pem == Pem{"chain", "", {}, {}, {}, "", "name"});
+}
+
+TEST_CASE("a development authority signs for this machine, and could sign for nobody else", "[tls][certificates]") {
+    const auto now = std::chrono::system_clock::now();
+    const Pem authority = dev_authority(now), other = dev_authority(now), leaf = dev_certificate(now, authority);
+    const auto ca = load_certificate(authority.chain, authority.key);
+    const auto stranger = load_certificate(other.chain, other.key);
+    const auto loaded = load_certificate(leaf.chain, leaf.key);
+    REQUIRE(ca.has_value());
+    REQUIRE(stranger.has_value());
+    REQUIRE(loaded.has_value());
+    CHECK(loaded->info.names == std::vector<std::string>{"localhost", "*.localhost", "127.0.0.1", "::1"});
+    CHECK(loaded->info.warnings.empty());
+    CHECK(loaded->info.days_left(now) >= 29);
+    CHECK_FALSE(loaded->info.self_signed);
+    CHECK(ca->info.days_left(now) > 3000);
+    CHECK(is_signed_by(*loaded, *ca));
+    CHECK_FALSE(is_signed_by(*loaded, *stranger));
+    CHECK(X509_check_ca(ca->leaf.get()) == 1);
+    CHECK(dev_certificate(now, leaf).chain.empty());  // a leaf signs nothing
+    CHECK(dev_certificate(now, {"x", "y"}).chain.empty());
 }

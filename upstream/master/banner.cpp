@@ -42,6 +42,14 @@ std::string workers_of(const config::Pool& pool) {
                        fmt::join(pool.command.argv, " "));
 }
 
+// The authority lies beside the certificate.
+std::string dev_certificate_of(const config::Tls& tls) {
+    if (tls.certificates.empty()) return "self-signed development certificate";
+    const std::string& cert = tls.certificates.front().cert;
+    return fmt::format("development certificate: curl --cacert {}/ca.pem, or edgeproxy cert trust",
+                       cert.substr(0, cert.rfind('/')));
+}
+
 }  // namespace
 
 std::string banner(const config::Config& config, const std::string& config_name,
@@ -54,9 +62,10 @@ std::string banner(const config::Config& config, const std::string& config_name,
                            addresses_of(listener.name, sockets), protocols_of(listener));
         title = "";
     }
-    if (config.tls.dev) out += fmt::format("  {:<8} self-signed development certificate\n", "tls");
+    if (config.tls.dev) out += fmt::format("  {:<8} {}\n", "tls", dev_certificate_of(config.tls));
     title = "tls";
     for (const config::Certificate& certificate : config.tls.certificates) {
+        if (config.tls.dev) break;
         out += fmt::format("  {:<8} {}  {}\n", title, certificate.cert, fmt::join(certificate.hosts, ", "));
         title = "";
     }
