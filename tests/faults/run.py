@@ -135,11 +135,13 @@ def run(fault, make, name, rounds, gaps=True):
 
 
 def cell(row):
-    """What went wrong, in words; times are left out, since they mean little on a machine that does other things."""
+    """What went wrong, in words; short times are left out, since they mean little on a machine that does other things."""
     if row is None or not row.rounds:
         return "cannot"
-    bad = [f"{row.worst(name)} {word}" for name, word in (("lost", "lost"), ("errors", "5xx"), ("wrong", "wrong"), ("twice", "twice"))
-           if row.worst(name)]
+    bad = [f"{row.worst(name)} {word}" for name, word in (("lost", "lost"), ("refused", "refused"), ("errors", "5xx"),
+                                                          ("wrong", "wrong"), ("twice", "twice")) if row.worst(name)]
+    if row.worst("gap") >= 1:
+        bad.append(f"nobody answered for {row.worst('gap'):.1f} s")
     return ", ".join(bad) if bad else "0"
 
 
