@@ -14,6 +14,7 @@
 
 #include "config/load.hpp"
 #include "proxy/endpoint_tls.hpp"
+#include "proxy/http/websocket.hpp"
 #include "proxy/listener_keys.hpp"
 #include "proxy/mailbox.hpp"
 #include "proxy/probe.hpp"
@@ -28,6 +29,10 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t largest_config = 8 * 1024 * 1024;
 constexpr milliseconds tick_interval{250};
+/// Before the end of a drain, for the close frames of tunnels and their answers.
+constexpr milliseconds tunnel_goodbye{3'000};
+/// Where another proxy process has taken over, an idle client may send one more request for so long.
+constexpr milliseconds idle_patience{1'000};
 /// When the master died: so long may what is in flight take.
 constexpr milliseconds orphan_grace{10'000};
 
@@ -93,6 +98,7 @@ class App {
     void tick();
     void resolve_names();
     void begin_drain(milliseconds timeout);
+    void end_drain(milliseconds timeout);
     void check_drained();
     void finish();
 
@@ -116,6 +122,7 @@ class App {
     asio::steady_timer drain_deadline_{io_};
     unsigned ticks_ = 0;
     bool drained_ = false, orphaned_ = false;
+    bool succeeded_ = false;  // another proxy process has taken our place
     int exit_code_ = 0;
 };
 
@@ -248,6 +255,7 @@ void App::on(control::Commit& commit) {
     std::vector<std::uint64_t> closed;
     for (const auto& [id, socket] : doors_) closed.push_back(id);
     const std::vector<Door> doors = doors_for(*next.config, next.sockets);
+    reports_.serve(io_, next.sockets);
     std::erase_if(closed, [this](std::uint64_t id) { return doors_.count(id) != 0; });
     run_.overload->configure(*run_.config);
     reports_.follow();
@@ -392,6 +400,8 @@ void App::resolve_names() {
 
 void App::on(control::DrainAll& drain) {
     run_.draining = true;
+    succeeded_ = drain.successor;
+    if (succeeded_) reports_.leave();
     drain_deadline_.expires_after(drain.delay + drain.timeout);
 }
 
@@ -401,10 +411,21 @@ void App::on(control::ListenersClosed&) {
     begin_drain(std::max(std::chrono::duration_cast<milliseconds>(left), milliseconds(0)));
 }
 
+/// Tunnels are told at once, or, where another proxy has taken over, in time for the end of `timeout`.
 void App::begin_drain(milliseconds timeout) {
     if (!run_.serving || std::exchange(run_.doors_closed, true)) return;
     run_.draining = true;
-    run_.lanes->drain();
+    run_.lanes->drain(succeeded_ ? std::min(idle_patience, timeout / 2) : milliseconds(0));
+    const milliseconds goodbye = succeeded_ ? timeout - std::min(tunnel_goodbye, timeout / 2) : milliseconds(0);
+    drain_deadline_.expires_after(goodbye);
+    drain_deadline_.async_wait([this, left = timeout - goodbye](const boost::system::error_code& error) {
+        if (error || drained_) return;
+        run_.lanes->close_tunnels(succeeded_ ? http::ws_service_restart : http::ws_going_away);
+        end_drain(left);
+    });
+}
+
+void App::end_drain(milliseconds timeout) {
     drain_deadline_.expires_after(timeout);
     drain_deadline_.async_wait([this](const boost::system::error_code& error) {
         if (error || drained_) return;

@@ -88,7 +88,7 @@ void Connection::stands_for(const io::Peer& peer, std::uint16_t port) {
 
 void Connection::drain() {
     if (server_ != nullptr && server_->drain_asked()) return;
-    if (idle_) socket().cancel_read();
+    if (idle_ && !patient()) socket().cancel_read();
 }
 
 void Connection::adopt(const ListenerPlan* plan, const SnapshotRef& before) {

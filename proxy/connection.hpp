@@ -81,6 +81,8 @@ class Connection final : io::Socket::Pace {
     void adopt(const ListenerPlan* plan, const SnapshotRef& before);
     /// Serves nothing further: the lane drains, or the listener is no more.
     bool closing() const { return lane_.draining || static_cast<bool>(pinned_); }
+    /// While closing: one more request may come.
+    bool patient() const { return lane_.patience > io::Duration::zero() && !pinned_; }
     /// Nobody is kept after an answer.
     bool keeps_nobody() const { return lane_.keeps_nobody() || static_cast<bool>(pinned_); }
     /// It is idle and its place is wanted: it closes as `drain` says, an HTTP/2 client is told.

@@ -42,7 +42,8 @@ io::Task<void> serve_http1(Connection& connection) {
     for (unsigned served = 0;; ++served) {
         bool asked_to_end = false;
         if (input.empty()) {
-            if (connection.closing() && served > 0 && !connection.socket().has_input()) co_return;
+            if (connection.closing() && !connection.patient() && served > 0 && !connection.socket().has_input())
+                co_return;
             const config::ListenerTimeouts& timeouts = connection.listener().timeouts;
             connection.socket().read_deadline(
                 io::deadline_after(connection.now(), served == 0 ? timeouts.first_request : timeouts.keepalive));

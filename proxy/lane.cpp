@@ -9,11 +9,20 @@
 
 namespace edgeproxy::proxy {
 
-void Lane::drain() {
+void Lane::drain(io::Duration longest) {
     draining = true;
+    patience = longest;
     for (Connection* connection = connections; connection != nullptr; connection = connection->next())
         connection->drain();
-    for (Tunnel* tunnel = tunnels; tunnel != nullptr; tunnel = tunnel->next()) tunnel->close(http::ws_going_away);
+}
+
+void Lane::close_tunnels(std::uint16_t code) {
+    for (Tunnel* tunnel = tunnels; tunnel != nullptr; tunnel = tunnel->next()) tunnel->close(code);
+}
+
+void Lane::close_idle() {
+    const io::TimePoint now = reactor.now();
+    while (idle_first != nullptr && now - idle_first->idle_since() >= patience) idle_first->let_go();
 }
 
 bool Lane::evict(admin::Limit why) {

@@ -57,6 +57,7 @@ struct Lane {
     Connection* idle_first = nullptr;  ///< those without a request, linked, the one that is idle for longest first
     Connection* idle_last = nullptr;
     Tunnel* tunnels = nullptr;  ///< all of this lane, linked
+    io::Duration patience{};    ///< while draining, see `drain`
     bool draining = false;      ///< answer with `Connection: close` / GOAWAY, keep nobody
 
     Limits* limits = nullptr;  ///< null in tests that have none
@@ -67,8 +68,13 @@ struct Lane {
     /// Nobody keeps a connection after an answer.
     bool keeps_nobody() const { return draining || pressure != Pressure::none; }
 
-    /// Serves what is in flight and then closes; idle connections close now, tunnels with a close frame.
-    void drain();
+    /// Serves what is in flight and then closes; tunnels stay. Idle connections close now; with `patience` an HTTP/1
+    /// client may bring one more request for so long, since it cannot know yet that its connection ends.
+    void drain(io::Duration patience = {});
+    /// While draining: closes those whose patience is over.
+    void close_idle();
+    /// Each with a close frame.
+    void close_tunnels(std::uint16_t code);
 
     /// Handshakes under way; beyond it accepting pauses, and who dawdles is closed.
     static constexpr std::size_t max_handshakes = 256;

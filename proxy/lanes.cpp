@@ -91,6 +91,7 @@ void Lanes::look_after(Room& room, io::TimePoint now, io::Duration late) {
     lane.judge(room.pressure, lags);
     lane.reactor.descriptor_ceiling(limits_.endpoint_ceiling());
     if (room.pressure != Pressure::none) lane.evict_older(saving_keepalive, most_evicted, admin::Limit::memory_saving);
+    if (lane.draining) lane.close_idle();
     // The limit was lowered, or another lane has no room and nobody who is idle.
     const std::size_t open = limits_.open(), most = limits_.most();
     std::size_t surplus = open > most ? open - most : 0;
@@ -201,15 +202,21 @@ void Lanes::change_doors(Room& room, const std::vector<Door>& doors) {
     }
 }
 
-void Lanes::drain() {
+void Lanes::drain(io::Duration patience) {
     for (const auto& owned : rooms_) {
         Room& room = *owned;
-        room.lane.reactor.post([this, &room] {
+        room.lane.reactor.post([this, &room, patience] {
             room.lane.draining = true;
             for (const auto& listener : room.listeners) listener->close();
-            room.lane.drain();
+            room.lane.drain(patience);
             open_.fetch_add(room.lane.open - std::exchange(room.told_open, room.lane.open), std::memory_order_relaxed);
         });
+    }
+}
+
+void Lanes::close_tunnels(std::uint16_t code) {
+    for (const auto& owned : rooms_) {
+        owned->lane.reactor.post([&lane = owned->lane, code] { lane.close_tunnels(code); });
     }
 }
 

@@ -35,8 +35,11 @@ class Lanes {
                admin::AccessLog* access_log, std::function<void()> done);
     /// The same listeners and doors with another snapshot, as when a certificate was replaced.
     void adopt(const std::shared_ptr<const Snapshot>& snapshot);
-    /// Closes the doors (after accepting who waits), answers with `Connection: close`, closes idle connections.
-    void drain();
+    /// Closes the doors (after accepting who waits), answers with `Connection: close`, closes idle connections, see
+    /// Lane::drain. Tunnels stay until `close_tunnels`.
+    void drain(io::Duration patience);
+    /// Tells both sides of every tunnel at its next frame boundary (RFC 6455, section 7.4).
+    void close_tunnels(std::uint16_t code);
     /// Connections still open, as each lane said last. Zero once all have been told to drain and are empty.
     std::size_t open() const { return open_.load(std::memory_order_relaxed); }
 

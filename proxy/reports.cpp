@@ -4,6 +4,7 @@
 #include <nghttp2/nghttp2ver.h>
 #include <openssl/opensslv.h>
 
+#include <algorithm>
 #include <boost/version.hpp>
 
 namespace edgeproxy::proxy {
@@ -14,7 +15,11 @@ using std::chrono::seconds;
 Reports::Reports(const Running& running) : running_(running) {}
 
 void Reports::serve(boost::asio::io_context& io, std::vector<control::ListenerSocket>& sockets) {
-    if (!running_.config->metrics.enabled) return;
+    if (!running_.config->metrics.enabled || server_) return;
+    const bool sent = std::any_of(sockets.begin(), sockets.end(), [](const auto& socket) {
+        return socket.name == control::metrics_listener && socket.fd;
+    });
+    if (!sent) return;  // another process answers there for now
     metrics_ = std::make_unique<admin::Metrics>(sources());
     server_ = std::make_unique<admin::Server>(io, answers());
     for (control::ListenerSocket& socket : sockets) {
@@ -33,6 +38,10 @@ admin::Answers Reports::answers() {
 
 void Reports::follow() {
     if (server_) server_->set_answers(answers());
+}
+
+void Reports::leave() {
+    if (server_) server_->leave();
 }
 
 void Reports::stop() {

@@ -14,10 +14,13 @@ class Reports {
     /// `running` must outlive it and have its lanes and pools.
     explicit Reports(const Running& running);
 
-    /// Serves on the sockets among `sockets` that are the metrics listener's, if the configuration wants it.
+    /// Serves on the sockets among `sockets` that are the metrics listener's, if the configuration wants it. Nothing
+    /// happens when there are none yet, or it serves already.
     void serve(boost::asio::io_context& io, std::vector<control::ListenerSocket>& sockets);
     /// The configuration was reloaded.
     void follow();
+    /// Another proxy process answers from now on: takes no newcomers.
+    void leave();
     void stop();
 
  private:

@@ -100,6 +100,7 @@ class Metrics::Collector final : public prometheus::Collectable {
 
     /// What the master counts: reloads, and who was turned away at its control socket.
     void add_master(Families& families) const {
+        static_assert(control::reload_results == control::upgrade_results);
         constexpr std::array<const char*, control::reload_results> results{"ok", "refused", "failed"};
         constexpr std::array<const char*, control::control_refusals> reasons{"too_many", "not_allowed", "malformed",
                                                                              "too_late", "unread"};
@@ -114,6 +115,9 @@ class Metrics::Collector final : public prometheus::Collectable {
             .gauge("edgeproxy_config_last_reload_success_timestamp_seconds",
                    "When the configuration in force became it, Unix time.")
             .add({}, static_cast<double>(master.last_ok_at));
+        Family& upgrades = families.counter("edgeproxy_upgrades_total", "Upgrades of the binary.", {"result"});
+        for (std::size_t i = 0; i < results.size(); ++i)
+            upgrades.add({results[i]}, static_cast<double>(master.upgrades[i]));
         Family& refused = families.counter("edgeproxy_control_refused_total",
                                            "Clients of the control socket that were turned away.", {"reason"});
         for (std::size_t i = 0; i < reasons.size(); ++i)

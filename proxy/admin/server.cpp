@@ -152,6 +152,7 @@ struct Server::State : std::enable_shared_from_this<State> {
     asio::awaitable<void> serve(std::shared_ptr<State> self, Stream stream);
     asio::awaitable<bool> serve_one(Stream& stream, boost::beast::flat_buffer& buffer);
     void take(int fd);
+    void leave();
     void stop();
 
     asio::io_context& context;
@@ -238,10 +239,14 @@ asio::awaitable<bool> Server::State::serve_one(Stream& stream, boost::beast::fla
     co_return !error && response->keep_alive();
 }
 
-void Server::State::stop() {
-    stopped = true;
+void Server::State::leave() {
     error_code ignored;
     for (auto& listening : listeners) listening.close(ignored);
+}
+
+void Server::State::stop() {
+    stopped = true;
+    leave();
     for (Stream* stream : streams) stream->close();
 }
 
@@ -274,6 +279,10 @@ std::size_t Server::connections() const {
 
 const AdminRefusals& Server::refused() const {
     return state_->refused;
+}
+
+void Server::leave() {
+    state_->leave();
 }
 
 void Server::stop() {

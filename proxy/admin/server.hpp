@@ -70,6 +70,8 @@ class Server {
     std::size_t connections() const;
     /// Requests refused so far, by reason.
     const AdminRefusals& refused() const;
+    /// Accepts nobody any more; who is connected gets an answer.
+    void leave();
     /// Closes listeners and connections. Also what the destructor does.
     void stop();
 

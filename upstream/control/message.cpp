@@ -75,6 +75,7 @@ template <class A>
 void fields(A& a, MasterStatus& m) {
     a(m.reloads, m.last_ok, m.last_ok_at, m.refused);
     a.list(m.scales, max_scales);
+    a(m.upgrades);
 }
 template <class A>
 void fields(A& a, EndpointRest& m) {
@@ -98,7 +99,7 @@ void fields(A& a, WorkerUsage& m) {
 }
 template <class A>
 void fields(A& a, DrainAll& m) {
-    a(m.delay, m.timeout);
+    a(m.delay, m.timeout, m.successor);
 }
 template <class A>
 void fields(A& a, Ping& m) {

@@ -15,9 +15,9 @@
 /// What master and proxy tell each other: small versioned values, one per SOCK_SEQPACKET record, descriptors by
 /// SCM_RIGHTS.
 ///
-/// Both ends are the same program started from the same inode, so the version only guards against a mistake. The
-/// channel is private to one proxy process: its epoch is implied by the channel, and a verdict that arrives on an old
-/// one is void.
+/// Both ends are the same program started from the same inode, but after an upgrade the master is a newer one than the
+/// proxy that it takes over: `oldest_version`. The channel is private to one proxy process: its epoch is implied by
+/// the channel, and a verdict that arrives on an old one is void.
 ///
 /// THE SEQUENCE THAT THE PROXY FOLLOWS
 ///
@@ -77,6 +77,13 @@
 /// from ListenersClosed. -> Drained. The proxy then stays (metrics) until the channel is at its end of file, and exits
 /// 0.
 ///
+/// Upgrade. A second proxy is started beside the one that serves, with Listeners that are empty: it finds the workers
+/// ready by its probes and accepts nobody. Then it gets Listeners, KeyMaterial and ConfigMessage of the same generation
+/// again, and Commit, as at a reload: from Committed on it serves. The first one gets DrainAll{successor} and
+/// ListenersClosed together: it leaves metrics and readiness to the other, tunnels stay until shortly before the end of
+/// `timeout`. -> Drained; then its channel is closed. While both live each is told of all workers; the master decides
+/// whose word counts.
+///
 /// End of file without DrainAll: the master died. Close the listeners, finish with `Connection: close` / GOAWAY for at
 /// most 10 s, exit.
 ///
@@ -84,6 +91,8 @@
 namespace edgeproxy::control {
 
 constexpr std::uint32_t version = 1;
+/// Of the proxies that this master can go on with after an upgrade. Rises with `version` whenever a message changes.
+constexpr std::uint32_t oldest_version = 1;
 constexpr std::size_t max_message = 64 * 1024;  ///< bytes of one encoded message
 constexpr std::size_t max_fds = 253;            ///< descriptors of one message (SCM_MAX_FD of Linux)
 constexpr std::size_t max_text = 8 * 1024;      ///< bytes of one string; longer ones are cut by encode
@@ -177,6 +186,7 @@ struct Forget {
 
 constexpr std::size_t reload_results = 3;    ///< ok, refused, failed
 constexpr std::size_t control_refusals = 5;  ///< see master::ControlRefusal
+constexpr std::size_t upgrade_results = 3;   ///< ok, refused, failed
 
 /// What autoscaling did, or could not do, and why.
 enum class ScaleDecision : std::uint8_t {
@@ -209,6 +219,7 @@ struct MasterStatus {
     std::int64_t last_ok_at = 0;  ///< seconds since 1970 when the configuration that serves became it
     std::array<std::uint64_t, control_refusals> refused{};
     std::vector<PoolScale> scales{};
+    std::array<std::uint64_t, upgrade_results> upgrades{};
 };
 
 /// An endpoint gets no new requests (`resting`), or gets them again; its process is left alone. Sticks to the name
@@ -260,6 +271,7 @@ struct WorkerUsage {
 
 struct DrainAll {
     Milliseconds delay{}, timeout{};
+    bool successor = false;  ///< another proxy has taken over
 };
 
 struct ListenersClosed {};

@@ -28,7 +28,7 @@ inline std::vector<Message> samples() {
     all.emplace_back(WorkerGone{12, "signal 9 (SIGKILL)"});
     all.emplace_back(PoolStatus{"app", PoolState::stopped, Milliseconds(500), "exit 3", {"one", "", "three"}});
     all.emplace_back(WorkerUsage{"app", 1, 812, 33, -5, {1, 2, 3, 4, 5, 6}});
-    all.emplace_back(DrainAll{Milliseconds(1), Milliseconds(2)});
+    all.emplace_back(DrainAll{Milliseconds(1), Milliseconds(2), true});
     all.emplace_back(ListenersClosed{});
     all.emplace_back(Ping{3});
     all.emplace_back(KeysChanged{4, 1, {{0, 9}, {1, 2}}});
@@ -49,7 +49,7 @@ inline std::vector<Message> samples() {
     all.emplace_back(Commit{10});
     all.emplace_back(Forget{10});
     all.emplace_back(
-        MasterStatus{{1, 2, 3}, false, 1700000001, {1, 2, 3, 4, 5}, {{"app", 3, 1, 8, true, {1, 2, 3, 4, 5}}}});
+        MasterStatus{{1, 2, 3}, false, 1700000001, {1, 2, 3, 4, 5}, {{"app", 3, 1, 8, true, {1, 2, 3, 4, 5}}}, {6, 7, 8}});
     all.emplace_back(EndpointRest{"app", "app-1", true});
     all.emplace_back(Committed{10});
     all.emplace_back(ListenerDrained{3});
