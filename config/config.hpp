@@ -30,6 +30,8 @@ struct Shutdown {
     bool operator==(const Shutdown&) const = default;
 };
 
+enum class Switch : std::uint8_t { off, on };
+
 struct Server {
     unsigned threads = 0;  ///< reactors of the proxy; `auto` is resolved by the loader to the CPUs we may use
     std::string user;      ///< of the proxy and the workers; empty = stay
@@ -37,6 +39,7 @@ struct Server {
     std::string runtime_dir;       ///< sockets of workers, control socket; resolved by the loader, absolute
     std::string state_dir;         ///< what is kept over restarts; resolved by the loader, absolute
     unsigned max_connections = 0;  ///< client connections of the proxy; beyond it idle ones go, then accept pauses
+    Switch upgrade = Switch::off;  ///< another binary may take over
     Shutdown shutdown;
     bool operator==(const Server&) const = default;
 };

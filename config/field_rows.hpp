@@ -27,7 +27,7 @@ inline constexpr Field table[] = {
 {"server.runtime_dir",                    path,         "auto",           "",       "",        "auto",      restart, now,   "worker sockets and control socket"},
 {"server.state_dir",                      path,         "auto",           "",       "",        "auto",      restart, now,   "what is kept over restarts: the development certificates"},
 {"server.max_connections",                count,        "auto",           "16",     "1000000", "auto",      live,    now,   "client connections; beyond it the oldest idle one goes, then accept pauses; auto = 0.4 of the file limit, at most 50000"},
-{"server.upgrade",                        word,         "on",             "",       "",        "off on",    live,    later, "USR2 hands the listeners to a new binary"},
+{"server.upgrade",                        word,         "on",             "",       "",        "off on",    live,    now,   "another binary may take over: edgeproxy upgrade, USR2"},
 {"server.shutdown",                       section,      "",               "",       "",        "",          live,    now,   "how a stop goes"},
 {"server.shutdown.delay",                 duration,     "0s",             "0s",     "10m",     "",          live,    now,   "keep accepting but report not ready first"},
 {"server.shutdown.grace_period",          duration,     "30s",            "1s",     "1h",      "",          live,    now,   "all of the stop together, after delay"},

@@ -25,6 +25,7 @@ void fields(Io& io, Server& v) {
     io("runtime_dir", v.runtime_dir);
     io("state_dir", v.state_dir);
     io("max_connections", v.max_connections);
+    io("upgrade", v.upgrade);
     io.section("shutdown", v.shutdown);
 }
 

@@ -8,11 +8,15 @@
 #include <sys/prctl.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <iostream>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "config/log.hpp"
 #include "proxy/admin/log_lines.hpp"
@@ -27,6 +31,7 @@
 #include "proxy/cli/project.hpp"
 #include "proxy/cli/run.hpp"
 #include "proxy/cli/words.hpp"
+#include "upstream/master/executable.hpp"
 #include "upstream/master/supervisor.hpp"
 
 namespace {
@@ -36,6 +41,14 @@ using namespace edgeproxy;
 /// The role that the master starts us in, with its channel at this descriptor.
 constexpr std::string_view proxy_role = "--role=proxy";
 constexpr int channel_descriptor = 3;
+
+/// How the master begins: as itself, or with the state of the program before it in this process (an upgrade).
+struct Launch {
+    enum class Kind { fresh, check, resume } kind = Kind::fresh;
+    int state = -1;  ///< a descriptor
+    std::string program;
+    std::vector<std::string> arguments;  ///< without the one about the state
+};
 
 /// Where the configuration comes from: called at the start, and for each reload in a child process.
 using Load = std::function<config::LoadResult()>;
@@ -51,7 +64,36 @@ std::shared_ptr<const config::Config> complete(config::Config config, const cli:
     return std::make_shared<const config::Config>(std::move(config));
 }
 
-int serve(const cli::CommandLine& command, const Load& load, const std::string& name) {
+std::string format_record(admin::LogLines& lines, const config::LogRecord& record, bool json) {
+    std::string text;
+    if (json) {
+        lines.append_json(text, record);
+    } else {
+        lines.append_console(text, record, {});
+    }
+    return text;
+}
+
+int serve(const Launch& launch, const cli::CommandLine& command, const Load& load, const std::string& name) {
+    admin::LogLines lines;
+    master::MasterOptions options;
+    options.config_name = name;
+    options.program = launch.program;
+    options.arguments = launch.arguments;
+    options.load = [&command, &load] {
+        const config::LoadResult again = load();
+        std::string why;
+        auto next = again.config ? complete(*again.config, command, why) : nullptr;
+        return master::Checked{std::move(next), cli::describe_problems(again) + (why.empty() ? "" : why + "\n")};
+    };
+    options.format = [&lines](const config::LogRecord& record, bool json) {
+        return format_record(lines, record, json);
+    };
+    if (launch.kind == Launch::Kind::check) return master::check_state(options, io::UniqueFd{launch.state}, std::cout);
+    if (launch.kind == Launch::Kind::resume) {
+        config::Log log{config::LogLevel::info};
+        return master::resume_master(options, io::UniqueFd{launch.state}, log);
+    }
     const config::LoadResult loaded = load();
     if (!loaded.config) {
         std::cerr << cli::describe_problems(loaded);
@@ -62,36 +104,18 @@ int serve(const cli::CommandLine& command, const Load& load, const std::string& 
     config::Log log{config->logging.level};
     cli::log_warnings(loaded, log);
     if (!note.empty()) log.warn("dev_certificate_unkept", note);
-    admin::LogLines lines;
-    master::MasterOptions options;
-    options.config_name = name;
-    options.load = [&command, &load] {
-        const config::LoadResult again = load();
-        std::string why;
-        auto next = again.config ? complete(*again.config, command, why) : nullptr;
-        return master::Checked{std::move(next), cli::describe_problems(again) + (why.empty() ? "" : why + "\n")};
-    };
-    options.format = [&lines](const config::LogRecord& record, bool json) {
-        std::string text;
-        if (json) {
-            lines.append_json(text, record);
-        } else {
-            lines.append_console(text, record, {});
-        }
-        return text;
-    };
     return master::run_master(options, config, log);
 }
 
 /// A stack.yaml that stands in no file.
-int serve_text(const std::string& text, const std::string& name, bool print) {
+int serve_text(const Launch& launch, const std::string& text, const std::string& name, bool print) {
     if (print) {
         std::cout << text;
         return cli::exit_done;
     }
     const std::string folder = std::filesystem::current_path().string();
     return serve(
-        {}, [&] { return cli::check_text(text, name, folder); }, name);
+        launch, {}, [&] { return cli::check_text(text, name, folder); }, name);
 }
 
 int complain(const std::string& complaint, const std::string& hint) {
@@ -100,7 +124,7 @@ int complain(const std::string& complaint, const std::string& hint) {
     return cli::exit_usage;
 }
 
-int dev(std::span<const std::string> words) {
+int dev(const Launch& launch, std::span<const std::string> words) {
     const cli::ParsedDev parsed = cli::parse_dev(words);
     if (!parsed.complaint.empty()) return complain(parsed.complaint, parsed.hint);
     const cli::DevOptions& options = parsed.options;
@@ -113,13 +137,14 @@ int dev(std::span<const std::string> words) {
     if (worker.empty()) {
         cli::AppChoice choice = cli::choose_app(cli::Project::at(place.folder), options.target);
         if (choice.command.empty()) return complain(choice.complaint, choice.hint);
-        if (!options.print_config) std::cerr << "edgeproxy dev: " << choice.reason << '\n';
+        if (!options.print_config && launch.kind == Launch::Kind::fresh)
+            std::cerr << "edgeproxy dev: " << choice.reason << '\n';
         worker = std::move(choice.command);
     }
-    return serve_text(cli::dev_stack(options, worker, place), "edgeproxy dev", options.print_config);
+    return serve_text(launch, cli::dev_stack(options, worker, place), "edgeproxy dev", options.print_config);
 }
 
-int run_command(std::span<const std::string> words) {
+int run_command(const Launch& launch, std::span<const std::string> words) {
     const cli::ParsedRun parsed = cli::parse_run(words);
     if (!parsed.complaint.empty()) return complain(parsed.complaint, parsed.hint);
     if (parsed.options.help) {
@@ -127,10 +152,10 @@ int run_command(std::span<const std::string> words) {
         return cli::exit_done;
     }
     const std::string text = cli::run_stack(parsed.options, std::filesystem::current_path().string());
-    return serve_text(text, "edgeproxy run", parsed.options.print_config);
+    return serve_text(launch, text, "edgeproxy run", parsed.options.print_config);
 }
 
-int run(const cli::CommandLine& command) {
+int run(const Launch& launch, const cli::CommandLine& command) {
     switch (command.verb) {
         case cli::Verb::help:
             cli::print_help(std::cout);
@@ -154,8 +179,25 @@ int run(const cli::CommandLine& command) {
             return cli::run_explain(*file, std::cout, std::cerr);
         default:
             return serve(
-                command, [&file] { return cli::load_and_check(*file, true); }, *file);
+                launch, command, [&file] { return cli::load_and_check(*file, true); }, *file);
     }
+}
+
+/// Only a master that looks at its successor, or becomes it, says the last word about a state.
+Launch launch_of(std::vector<std::string> words) {
+    Launch out;
+    const std::pair<std::string_view, Launch::Kind> kinds[] = {{master::check_state_option, Launch::Kind::check},
+                                                               {master::resume_state_option, Launch::Kind::resume}};
+    for (const auto& [option, kind] : kinds) {
+        if (words.size() < 2 || !words.back().starts_with(option)) continue;
+        out.kind = kind;
+        out.state = std::atoi(words.back().c_str() + option.size());
+        words.pop_back();
+        break;
+    }
+    if (!words.empty()) out.program = master::own_path(words.front());
+    out.arguments = std::move(words);
+    return out;
 }
 
 }  // namespace
@@ -165,15 +207,18 @@ int main(int argc, char** argv) {
         ::prctl(PR_SET_NAME, "edgeproxy");  // started from /proc/self/exe it would be called "exe"
         return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});
     }
+    const Launch launch = launch_of(std::vector<std::string>(argv, argv + argc));
+    const std::vector<std::string> words(launch.arguments.begin() + (argc > 0 ? 1 : 0), launch.arguments.end());
     // These have words of their own, dev and run a command that has its own behind them.
-    const std::string_view verb = argc > 1 ? argv[1] : "";
-    if (verb == "dev") return dev(std::vector<std::string>(argv + 2, argv + argc));
-    if (verb == "cert") return cli::run_cert(std::vector<std::string>(argv + 2, argv + argc), std::cout, std::cerr);
-    if (verb == "run") return run_command(std::vector<std::string>(argv + 2, argv + argc));
-    const std::span<const char* const> arguments{argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)};
+    const std::string verb = words.empty() ? "" : words.front();
+    if (verb == "dev") return dev(launch, std::span(words).subspan(1));
+    if (verb == "cert") return cli::run_cert(std::span(words).subspan(1), std::cout, std::cerr);
+    if (verb == "run") return run_command(launch, std::span(words).subspan(1));
+    std::vector<const char*> arguments;
+    for (const std::string& word : words) arguments.push_back(word.c_str());
     const cli::ParsedCommandLine parsed = cli::parse_command_line(arguments);
     if (!parsed.value) {
         return complain(parsed.complaint, parsed.hint);
     }
-    return run(*parsed.value);
+    return run(launch, *parsed.value);
 }

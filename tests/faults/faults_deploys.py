@@ -200,10 +200,22 @@ def reload_port_in_use(chain, client):
 @fault("upgrade", "deploys", Bars(gap=0.2))
 def upgrade(chain, client):
     """`edgeproxy upgrade` to the same binary: same pid, workers stay"""
-    master, workers = chain.master(), set(chain.workers())
+    master, workers, proxy = chain.master(), set(chain.workers()), chain.proxy()
     code, said = chain.command("upgrade")
     assert code == 0, said
     assert chain.master() == master and set(chain.workers()) == workers
+    moment = client.so_far()
+    within(40, lambda: client.so_far() > moment + 500 and not procs.stat(proxy), "the end of the old proxy process")
+
+
+@fault("upgrade-refused", "deploys", Bars(gap=0.1))
+def upgrade_refused(chain, client):
+    """`edgeproxy upgrade` while the file has a mistake: the new binary refuses it, the old one serves on, exit code 7"""
+    proxy, workers = chain.proxy(), set(chain.workers())
+    chain.edge.rewrite(edge_module.merge(chain.stack, BROKEN["unknown-key"]))
+    code, said = chain.command("upgrade")
+    assert code == 7 and len(said) > 20, f"exit code {code}: {said}"
+    assert chain.proxy() == proxy and set(chain.workers()) == workers
 
 
 @fault("two-reloads-at-once", "deploys", Bars(gap=0.2))

@@ -104,7 +104,6 @@ def test_whoever_says_nothing_is_let_go_and_the_number_of_clients_is_bounded(edg
     (["undrain", "far/other"], 'no endpoint "other" in pool far; there is 127.0.0.1:9'),
     (["restart", "far"], "somebody else runs its endpoints"),
     (["scale", "far", "2"], "somebody else runs its endpoints"),
-    (["upgrade"], "not supported yet"),
 ])
 def test_what_is_not_there_is_refused_with_what_is(edge, arguments, words):
     done = edge.command(*arguments)

@@ -79,10 +79,11 @@ class Edge:
     port of the base is free, and `{port:NAME}` in any text of it stands for another free one."""
 
     def __init__(self, certificate, stack, *, cwd=None, env=None, arguments=(), wrapper=(),
-                 wrapper_becomes=False):
+                 wrapper_becomes=False, binary=BINARY):
         self.certificate, self.given, self.cwd, self.wrapper = certificate, stack, cwd, wrapper
         self.wrapper_becomes = wrapper_becomes  # it execs us: its pid is the master's
         self.env, self.arguments = env or {}, arguments
+        self.binary = binary  # a copy of the program, for a test that puts another one in its place
         self.folder = Path(tempfile.mkdtemp(prefix="ep-"))
         self.mark = uuid.uuid4().hex
         self.process, self.ports, self.expected_exit, self.seen = None, {}, 0, set()
@@ -134,7 +135,7 @@ class Edge:
 
     def spawn(self):
         self.stdout, self.stderr = open(self.folder / "stdout", "wb"), open(self.folder / "stderr", "wb")
-        self.process = subprocess.Popen([*self.wrapper, BINARY, "-c", self.stack, *self.arguments], cwd=self.cwd or self.folder,
+        self.process = subprocess.Popen([*self.wrapper, self.binary, "-c", self.stack, *self.arguments], cwd=self.cwd or self.folder,
                                         env=environment({"STATE_DIRECTORY": str(self.folder / "state"), **self.env,
                                                          procs.MARK: self.mark}), stdout=self.stdout,
                                         stderr=self.stderr, stdin=subprocess.DEVNULL, start_new_session=True)

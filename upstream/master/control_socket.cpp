@@ -46,10 +46,15 @@ const char* word(ControlRefusal refusal) {
 class ControlSocket::Client final : public Asker, public std::enable_shared_from_this<Client> {
  public:
     Client(ControlSocket& owner, io::UniqueFd fd)
-        : owner_(owner), stream_(owner.loop_, fd.release()), timer_(owner.loop_) {}
+        : owner_(owner), fd_(fd.get()), stream_(owner.loop_, fd.release()), timer_(owner.loop_) {}
 
     void start() {
         expect(ControlRefusal::too_late);
+        wait_for_request();
+    }
+    /// Its request was read by an earlier program.
+    void go_on() {
+        asked_ = true;
         wait_for_request();
     }
     void close() {
@@ -62,6 +67,7 @@ class ControlSocket::Client final : public Asker, public std::enable_shared_from
 
     void result(std::string_view text) override { say(Piece::Kind::result, text); }
     void note(std::string_view text) override { say(Piece::Kind::note, text); }
+    int descriptor() const override { return open_ ? fd_ : -1; }
     void leaving() override { send(control::encode(Piece{Piece::Kind::leaving, 0, {}})); }
     void done(int exit_code) override {
         if (std::exchange(done_, true)) return;
@@ -145,6 +151,7 @@ class ControlSocket::Client final : public Asker, public std::enable_shared_from
     }
 
     ControlSocket& owner_;
+    const int fd_;  // of `stream_`, which tells it only where it may be changed
     stream_descriptor stream_;
     boost::asio::steady_timer timer_;
     std::deque<std::string> waiting_;
@@ -182,6 +189,26 @@ bool ControlSocket::open(const std::string& path, std::string& error) {
     listener_ = std::make_unique<stream_descriptor>(loop_, fd.release());
     wait();
     return true;
+}
+
+ControlSocket::Memory ControlSocket::memory() const {
+    return {listener_ ? listener_->native_handle() : -1, path_, refused_};
+}
+
+void ControlSocket::adopt(const Memory& memory) {
+    refused_ = memory.refused;
+    if (memory.listener < 0) return;
+    path_ = memory.path;
+    listener_ = std::make_unique<stream_descriptor>(loop_, memory.listener);
+    wait();
+}
+
+std::shared_ptr<Asker> ControlSocket::adopt_client(int descriptor) {
+    if (descriptor < 0) return nullptr;
+    const auto client = std::make_shared<Client>(*this, io::UniqueFd(descriptor));
+    clients_.push_back(client);
+    client->go_on();
+    return client;
 }
 
 void ControlSocket::close() {

@@ -29,6 +29,8 @@ class Asker {
     virtual void done(int exit_code) = 0;
     /// The master ends: the end of the connection will be the answer.
     virtual void leaving() = 0;
+    /// Of the connection, so that another program in our process can give the answer; -1 = there is none.
+    virtual int descriptor() const { return -1; }
 
     void refuse(const std::string& why, int exit_code) {
         note("edgeproxy: " + why + "\n");
@@ -70,6 +72,19 @@ class ControlSocket {
     /// Ends every conversation and removes the path.
     void close();
     const Counts& refused() const { return refused_; }
+
+    /// What the next program in our process needs to listen on; conversations end with this one.
+    struct Memory {
+        int listener = -1;  ///< -1: not open
+        std::string path;
+        Counts refused{};
+        bool operator==(const Memory&) const = default;
+    };
+    Memory memory() const;
+    /// Instead of `open`.
+    void adopt(const Memory& memory);
+    /// A conversation of the program before, whose request was read. Null without a descriptor.
+    std::shared_ptr<Asker> adopt_client(int descriptor);
 
  private:
     class Client;

@@ -126,16 +126,16 @@ void Crew::proxy_changed(bool ready) {
     start_due();
 }
 
-void Crew::introduce() {
+void Crew::introduce(const std::function<void(control::Message)>& tell) {
     each([&](const IncarnationProcess& worker) {
         const WorkerState state = worker.machine.state();
         if (state == WorkerState::stopping || state == WorkerState::dead) return;
-        workplace_.tell_proxy(control::WorkerUp{pool().name, worker.slot, worker.id, workplace_.generation,
-                                                worker.process.pid, worker.socket->address(), worker.socket->is_held(),
-                                                worker.machine.was_ready()});
-        if (state == WorkerState::draining) tell_drain(worker);
+        tell(control::WorkerUp{pool().name, worker.slot, worker.id, workplace_.generation, worker.process.pid,
+                               worker.socket->address(), worker.socket->is_held(), worker.machine.was_ready()});
+        if (state == WorkerState::draining)
+            tell(control::WorkerDrain{worker.id, pool().drain_timeout, worker.drain_reason});
     });
-    workplace_.tell_proxy(status());
+    tell(status());
     report_usage();
 }
 

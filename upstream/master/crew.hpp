@@ -25,7 +25,7 @@ namespace edgeproxy::master {
 /// lines. One timer serves all deadlines of the pool. Runs on the loop's thread; destroy only when `is_empty`.
 ///
 /// crew.cpp starts and ends workers; crew_roll.cpp replaces them; crew_scale.cpp changes their number; crew_renew.cpp
-/// follows changed files; crew_report.cpp tells.
+/// follows changed files; crew_report.cpp tells; crew_memory.cpp hands them over to another program.
 class Crew {
  public:
     Crew(const Workplace& workplace, CrewPlan plan);
@@ -35,7 +35,7 @@ class Crew {
     /// A proxy became ready, or none is any more.
     void proxy_changed(bool ready);
     /// Tells a new proxy everything about this pool.
-    void introduce();
+    void introduce(const std::function<void(control::Message)>& tell);
 
     // ---- orders
 
@@ -109,6 +109,38 @@ class Crew {
     const config::Pool& pool() const { return *plan_.pool; }
     /// Every living process, for the status: slot, process and machine. Successors and leaving ones too.
     std::vector<const IncarnationProcess*> processes() const;
+    /// Workers that serve requests now.
+    std::vector<control::Incarnation> serving() const;
+
+    // ---- another program in our process
+
+    /// One place and the process in it.
+    struct SeatMemory {
+        Slot::Memory slot;
+        std::optional<TimePoint> next_start;
+        std::array<std::uint64_t, control::restart_reasons> restarts{};
+        std::optional<control::RestartReason> pending_reason;
+        std::optional<IncarnationProcess::Memory> worker;
+        bool operator==(const SeatMemory&) const = default;
+    };
+    /// What the next program needs to go on with this pool.
+    struct Memory {
+        std::string pool;
+        unsigned wanted = 0;
+        std::vector<SeatMemory> seats;
+        bool ever_ready = false, broken = false, pinned = false;
+        std::array<std::uint64_t, control::scale_decisions> decisions{};
+        std::string start_failure, last_reason;
+        std::vector<std::string> last_lines;
+        bool operator==(const Memory&) const = default;
+    };
+    /// What is half done and could not be carried over; empty = nothing. What will not pass by itself is `lasting`.
+    std::string half_done(bool& lasting) const;
+    /// While nothing is half done.
+    Memory memory() const;
+    /// Instead of `start`: goes on with what an earlier program had started. A proxy is ready.
+    void resume(const Memory& memory);
+
     /// Measures the workers and tells the proxy. Each `usage_interval`.
     void report_usage();
 

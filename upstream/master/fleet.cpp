@@ -43,8 +43,36 @@ void Fleet::proxy_changed(bool ready) {
     for (const auto& crew : crews_) crew->proxy_changed(ready);
 }
 
-void Fleet::introduce() {
-    for (const auto& crew : crews_) crew->introduce();
+void Fleet::introduce(const std::function<void(control::Message)>& tell) {
+    for (const auto& crew : crews_) crew->introduce(tell);
+}
+
+std::vector<control::Incarnation> Fleet::serving() const {
+    std::vector<control::Incarnation> all;
+    for (const auto& crew : crews_) {
+        for (const control::Incarnation one : crew->serving()) all.push_back(one);
+    }
+    return all;
+}
+
+std::string Fleet::half_done(bool& lasting) const {
+    for (const auto& crew : crews_) {
+        std::string what = crew->half_done(lasting);
+        if (!what.empty()) return what;
+    }
+    return {};
+}
+
+std::vector<Crew::Memory> Fleet::memory() const {
+    std::vector<Crew::Memory> all;
+    for (const auto& crew : crews_) all.push_back(crew->memory());
+    return all;
+}
+
+void Fleet::resume(const std::vector<Crew::Memory>& memories) {
+    for (const Crew::Memory& memory : memories) {
+        if (Crew* const crew = find(memory.pool)) crew->resume(memory);
+    }
 }
 
 // Unknown to all: it died while the message was under way.

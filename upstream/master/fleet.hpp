@@ -35,7 +35,7 @@ class Fleet {
     // ---- of the house
     void start(bool proxy_ready);
     void proxy_changed(bool ready);
-    void introduce();
+    void introduce(const std::function<void(control::Message)>& tell);
     void hear(control::Incarnation incarnation, WorkerEvent event, const std::string& why);
     void hear_rejected(control::Incarnation incarnation, const std::string& why);
     void hear_stats(const control::Stats& stats);
@@ -46,6 +46,11 @@ class Fleet {
     void stop();
     void kill();
     bool is_empty() const;
+    /// Of all pools, see Crew.
+    std::vector<control::Incarnation> serving() const;
+    std::string half_done(bool& lasting) const;
+    std::vector<Crew::Memory> memory() const;
+    void resume(const std::vector<Crew::Memory>& memories);
 
  private:
     const Workplace& workplace_;

@@ -11,6 +11,8 @@ extern "C" {  // glibc 2.36 leaves it out
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
+#include <utility>
 
 #include "upstream/master/process.hpp"
 
@@ -20,13 +22,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Order {
-    char kind = 0;  // '+' group, '-' group gone, 'p' proxy
+    char kind = 0;  // '+' group, '-' group gone, 'p' proxy, 'q' proxy gone
     pid_t pid = 0;
 };
 
 struct Charges {
     std::set<pid_t> groups;
-    io::UniqueFd proxy;
+    std::map<pid_t, io::UniqueFd> proxies;
 };
 
 // Runs until the master is dead.
@@ -37,8 +39,8 @@ void listen_to_master(int pipe, Charges& charges) {
         if (size < 0) continue;
         if (order.kind == '+') charges.groups.insert(order.pid);
         if (order.kind == '-') charges.groups.erase(order.pid);
-        if (order.kind != 'p') continue;
-        charges.proxy = order.pid > 0 ? open_pidfd(order.pid) : io::UniqueFd();
+        if (order.kind == 'p') charges.proxies[order.pid] = open_pidfd(order.pid);
+        if (order.kind == 'q') charges.proxies.erase(order.pid);
     }
 }
 
@@ -56,8 +58,8 @@ void drop_ended(std::set<pid_t>& groups) {
 
 void end_everything(Charges& charges, const GuardTimes& times) {
     const auto died = Clock::now();
-    if (charges.proxy) {
-        pollfd wait{charges.proxy.get(), POLLIN, 0};
+    for (const auto& [pid, proxy] : charges.proxies) {
+        pollfd wait{proxy.get(), POLLIN, 0};
         while (::poll(&wait, 1, left_ms(died + times.proxy)) < 0 && errno == EINTR) {
         }
     }
@@ -68,7 +70,7 @@ void end_everything(Charges& charges, const GuardTimes& times) {
         ::poll(nullptr, 0, pause_ms);
     }
     for (const pid_t group : charges.groups) ::kill(-group, SIGKILL);
-    if (charges.proxy) send_signal(charges.proxy, SIGKILL);  // nothing if it has ended
+    for (const auto& [pid, proxy] : charges.proxies) send_signal(proxy, SIGKILL);  // nothing if it has ended
 }
 
 [[noreturn]] void run(int pipe, const GuardTimes& times) {
@@ -118,9 +120,13 @@ void Guard::remove(pid_t group) {
     if (groups_.erase(group) > 0) tell('-', group);
 }
 
-void Guard::proxy(pid_t pid) {
-    proxy_ = pid;
-    tell('p', pid);
+void Guard::proxy(pid_t pid, bool lives) {
+    if (lives) {
+        proxies_.insert(pid);
+    } else {
+        proxies_.erase(pid);
+    }
+    tell(lives ? 'p' : 'q', pid);
 }
 
 void Guard::tell(char kind, pid_t pid) {
@@ -134,7 +140,25 @@ void Guard::tell(char kind, pid_t pid) {
 bool Guard::restart() {
     if (!start(times_)) return false;
     for (const pid_t group : groups_) tell('+', group);
-    if (proxy_ > 0) tell('p', proxy_);
+    for (const pid_t proxy : proxies_) tell('p', proxy);
+    return true;
+}
+
+void Guard::adopt(pid_t pid, io::UniqueFd pipe) {
+    pid_ = pid;
+    pipe_ = std::move(pipe);
+}
+
+// The old one goes last, since its end of file would end everything; it is reaped like any child.
+bool Guard::replace() {
+    const pid_t before = std::exchange(pid_, -1);
+    io::UniqueFd pipe = std::move(pipe_);
+    if (!restart()) {
+        pid_ = before;
+        pipe_ = std::move(pipe);
+        return false;
+    }
+    if (before > 0) ::kill(before, SIGKILL);
     return true;
 }
 

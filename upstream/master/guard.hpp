@@ -35,11 +35,16 @@ class Guard {
     /// A worker's process group to end with us.
     void add(pid_t group);
     void remove(pid_t group);
-    /// The proxy process, which ends by itself when its channel does; 0 = none.
-    void proxy(pid_t pid);
+    /// A proxy process, which ends by itself when its channel does, was started or has ended.
+    void proxy(pid_t pid, bool lives);
 
     /// It died (the caller has reaped it): another one, told everything again.
     bool restart();
+    /// The guard that an earlier program in our process had started. `pipe` as `pipe()` told it.
+    void adopt(pid_t pid, io::UniqueFd pipe);
+    /// Another one of this program in its place, told everything. False when there is still the old one.
+    bool replace();
+    int pipe() const { return pipe_.get(); }
     /// Lets it end and reaps it.
     void stop();
 
@@ -50,7 +55,7 @@ class Guard {
     pid_t pid_ = -1;
     io::UniqueFd pipe_;
     std::set<pid_t> groups_;
-    pid_t proxy_ = 0;
+    std::set<pid_t> proxies_;
 };
 
 }  // namespace edgeproxy::master

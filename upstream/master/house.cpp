@@ -25,7 +25,7 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
       random_(std::random_device{}()),
       workplace_(make_workplace(core)),
       fleet_(workplace_),
-      proxy_(loop_, log_, proxy_request(), proxy_events()),
+      proxy_(loop_, log_, proxy_request(), proxies_outside()),
       notifier_(loop_, ServiceManager::of(own_environment(), ::getpid())),
       signals_(loop_, SIGTERM, SIGINT, SIGQUIT),
       phase_timer_(loop_),
@@ -39,6 +39,7 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
           [this](const control::Request& request, std::shared_ptr<Asker> asker) { asked(request, std::move(asker)); },
           [this] { tell_master_status(); }),
       reload_(loop_, log_, reload_outside()),
+      upgrade_(loop_, log_, upgrade_outside(), {}),
       started_at_(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
                       .count()) {
     for (const int number : {SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
@@ -59,7 +60,7 @@ Workplace House::make_workplace(rlimit core) {
     out.next_incarnation = [this] { return ++last_incarnation_; };
     out.tell_proxy = [this](control::Message message) {
         if (const auto* m = std::get_if<control::WorkerUsage>(&message)) usages_[{m->pool, m->slot}] = *m;
-        proxy_.send(std::move(message));
+        proxy_.tell_all(std::move(message));
     };
     out.print = [this](const LineOrigin& origin, std::string_view line) {
         output_.write(format_line(origin, line, json_, std::chrono::system_clock::now()));
@@ -83,14 +84,20 @@ ProcessRequest House::proxy_request() const {
     return request;
 }
 
-ProxyProcess::Events House::proxy_events() {
-    ProxyProcess::Events events;
-    events.greet = [this] { greet(); };
-    events.heard = [this](control::Message message) { heard(std::move(message)); };
-    events.changed = [this](bool ready) { proxy_changed(ready); };
-    events.lives = [this](pid_t pid) { guard_.proxy(pid); };
-    events.ended = [this](const std::string& how) { proxy_ended(how); };
-    return events;
+Proxies::Outside House::proxies_outside() {
+    Proxies::Outside out;
+    out.greet = [this](ProxyProcess& to, bool doors) { greet(to, doors); };
+    out.hand_over = [this](ProxyProcess& to) { hand_over(to); };
+    out.heard = [this](control::Message message) { heard(std::move(message)); };
+    out.word = [this](const Word& word) { fleet_.hear(word.incarnation, word.event, word.why); };
+    out.changed = [this](bool ready) { proxy_changed(ready); };
+    out.lives = [this](pid_t pid, bool lives) { guard_.proxy(pid, lives); };
+    out.ended = [this](const std::string& how) { proxy_ended(how); };
+    out.serving = [this] { return fleet_.serving(); };
+    out.drain_limit = [this] { return milliseconds(config_->server.shutdown.grace_period); };
+    out.took_over = [this](const std::string& failure) { took_over(failure); };
+    out.alone = [this] { alone_again(); };
+    return out;
 }
 
 void House::make_fleet() {
@@ -106,13 +113,18 @@ int House::run() {
     write_log();  // what was said before there was a loop
     wait_for_signals();
     open_control();
-    tick_usage();
-    watch_keys(key_watch_->interval());
     if (!proxy_.start()) {
         write_log();
         return ExitCode::failed;
     }
-    loop_.run();
+    return serve();
+}
+
+// The loop, and what comes behind it.
+int House::serve() {
+    tick_usage();
+    watch_keys(key_watch_->interval());
+    work();
     end_adopted();
     control_.close();
     guard_.stop();
@@ -128,52 +140,51 @@ int House::run() {
 // ---- the proxy
 // ----------------------------------------------------------------------------------------------------------
 
-void House::greet() {
-    offer_keys_again();
-    proxy_.send(control::Hello{control::version, proxy_.epoch(), ::getpid(), started_at_});
-    tell_master_status();
-    send_log_files();
-    for (control::Listeners& chunk : resources_.listeners()) proxy_.send(std::move(chunk));
-    for (control::KeyMaterial& pair : resources_.key_material()) proxy_.send(std::move(pair));
-    auto text = control::make_sealed("configuration", config::to_yaml(*config_, {.for_proxy = true}));
-    if (!text) return fail(ExitCode::failed, "cannot hand the configuration to the proxy: " + text.error().message());
-    proxy_.send(control::ConfigMessage{reload_.generation(), std::move(*text)});
-    if (crews_started_) fleet_.introduce();
-    for (const auto& [pool, endpoint] : resting_) proxy_.send(control::EndpointRest{pool, endpoint, true});
+// A proxy without doors is told of everything, but accepts nobody yet.
+void House::greet(ProxyProcess& to, bool doors) {
+    if (doors) offer_keys_again();
+    to.send(control::Hello{control::version, to.epoch(), ::getpid(), started_at_});
+    to.send(master_status());
+    send_log_files(to);
+    if (doors) {
+        hand_over(to);
+    } else {
+        to.send(control::Listeners{});
+        for (control::KeyMaterial& pair : resources_.key_material()) to.send(std::move(pair));
+        send_config(to);
+    }
+    if (crews_started_) fleet_.introduce([&to](control::Message message) { to.send(std::move(message)); });
+    for (const auto& [pool, endpoint] : resting_) to.send(control::EndpointRest{pool, endpoint, true});
     if (phase_ == Phase::delaying) {
         const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - io::Clock::real().now());
         const auto drain = std::chrono::duration_cast<milliseconds>(drain_until_ - close_at_);
-        proxy_.send(control::DrainAll{left, drain});
+        to.send(control::DrainAll{left, drain});
     }
 }
 
-void House::send_log_files() {
+void House::hand_over(ProxyProcess& to) {
+    for (control::Listeners& chunk : resources_.listeners()) to.send(std::move(chunk));
+    for (control::KeyMaterial& pair : resources_.key_material()) to.send(std::move(pair));
+    send_config(to);
+}
+
+void House::send_config(ProxyProcess& to) {
+    auto text = control::make_sealed("configuration", config::to_yaml(*config_, {.for_proxy = true}));
+    if (!text) return fail(ExitCode::failed, "cannot hand the configuration to the proxy: " + text.error().message());
+    to.send(control::ConfigMessage{reload_.generation(), std::move(*text)});
+}
+
+void House::send_log_files(ProxyProcess& to) {
     control::LogFiles files;
     const config::Logging& logging = config_->logging;
     if (is_log_file(logging.output)) files.log = open_log(logging.output);
     if (logging.access.enabled && is_log_file(logging.access.output)) files.access = open_log(logging.access.output);
-    proxy_.send(std::move(files));
+    to.send(std::move(files));
 }
 
 void House::heard(control::Message message) {
     if (const auto* m = std::get_if<control::ConfigResult>(&message)) return config_result(*m);
     if (const auto* m = std::get_if<control::KeysResult>(&message)) return keys_result(*m);
-    if (const auto* m = std::get_if<control::WorkerReady>(&message)) {
-        return fleet_.hear(m->incarnation, WorkerEvent::answered, {});
-    }
-    if (const auto* m = std::get_if<control::WorkerDrained>(&message)) {
-        return fleet_.hear(m->incarnation, WorkerEvent::drained, {});
-    }
-    if (const auto* m = std::get_if<control::Suspect>(&message))
-        return fleet_.hear(m->incarnation, WorkerEvent::suspect, {});
-    if (const auto* m = std::get_if<control::Resumed>(&message))
-        return fleet_.hear(m->incarnation, WorkerEvent::resumed, {});
-    if (const auto* m = std::get_if<control::Hung>(&message)) return fleet_.hear(m->incarnation, WorkerEvent::hung, {});
-    if (const auto* m = std::get_if<control::Unhealthy>(&message)) {
-        return fleet_.hear(m->incarnation, WorkerEvent::unhealthy, m->why);
-    }
-    if (const auto* m = std::get_if<control::Healthy>(&message))
-        return fleet_.hear(m->incarnation, WorkerEvent::healthy, {});
     if (const auto* m = std::get_if<control::StartRejected>(&message)) {
         return fleet_.hear_rejected(m->incarnation, m->why);
     }
@@ -185,7 +196,9 @@ void House::heard(control::Message message) {
             log_.warn("requests_cut", fmt::format("{} requests were cut, since the drain took too long", m->left_over));
         }
         left_over_ += m->left_over;
-        return stop_workers();
+        drained_ = true;
+        if (proxy_.leaving() == nullptr) stop_workers();  // else when that one has gone as well
+        return;
     }
     log_.warn("control_message_unexpected",
               fmt::format("the proxy sent {}, which is not its to send", control::name(message)));
@@ -195,7 +208,7 @@ void House::config_result(const control::ConfigResult& result) {
     if (reload_.heard(result)) return;
     if (!result.ok) {
         log_.error("config_refused", "the proxy refuses the configuration: " + result.error);
-        return proxy_.kill();  // at the first start that ends us; later it is tried again
+        return proxy_.kill_active();  // at the first start that ends us; later it is tried again
     }
     if (crews_started_ || phase_ != Phase::running) return;
     crews_started_ = true;
@@ -261,9 +274,10 @@ void House::on_signal(int number) {
         case SIGTTIN:
         case SIGTTOU:
             return scale_first(number == SIGTTIN ? 1 : -1);
+        case SIGUSR2:
+            return upgrade_.ask(nullptr, "SIGUSR2");
         default:
-            log_.warn("signal_unsupported",
-                      fmt::format("{} is not supported yet and does nothing", signal_name(number)));
+            return;
     }
 }
 
@@ -284,7 +298,7 @@ void House::reopen_logs() {
                        "cannot reopen " + config_->logging.output + "; going on with the old file");
         }
     }
-    send_log_files();
+    proxy_.each([this](ProxyProcess& one) { send_log_files(one); });
     log_.info("logs_reopened", "log files reopened");
 }
 

@@ -16,11 +16,13 @@
 #include "upstream/master/guard.hpp"
 #include "upstream/master/notify.hpp"
 #include "upstream/master/output.hpp"
-#include "upstream/master/proxy_process.hpp"
+#include "upstream/master/proxies.hpp"
 #include "upstream/master/reload.hpp"
 #include "upstream/master/resources.hpp"
+#include "upstream/master/state.hpp"
 #include "upstream/master/status.hpp"
 #include "upstream/master/supervisor.hpp"
+#include "upstream/master/upgrade.hpp"
 #include "upstream/master/watch.hpp"
 
 namespace edgeproxy::master {
@@ -40,6 +42,9 @@ class House {
 
     /// Serves until the end; returns the exit code.
     int run();
+    /// The same with what the program before us in this process hands over. Its descriptors are ours already, and
+    /// signals are held.
+    int resume(const State& state);
 
  private:
     enum class Phase : std::uint8_t { running, delaying, draining, stopping, leaving, over };
@@ -47,12 +52,15 @@ class House {
     // Making things.
     Workplace make_workplace(rlimit core);
     ProcessRequest proxy_request() const;
-    ProxyProcess::Events proxy_events();
+    Proxies::Outside proxies_outside();
     void make_fleet();
+    int serve();
 
     // The proxy.
-    void greet();
-    void send_log_files();
+    void greet(ProxyProcess& to, bool doors);
+    void hand_over(ProxyProcess& to);
+    void send_config(ProxyProcess& to);
+    void send_log_files(ProxyProcess& to);
     void heard(control::Message message);
     void config_result(const control::ConfigResult& result);
     void proxy_changed(bool ready);
@@ -76,6 +84,17 @@ class House {
     void forget_path(const ListenSocket& socket);
     void close_leaving();
     void tell_master_status();
+    control::MasterStatus master_status() const;
+
+    // Upgrade.
+    Upgrade::Outside upgrade_outside();
+    std::string upgrade_forbidden() const;
+    std::string half_done() const;
+    State state() const;
+    void work();
+    bool become_next();
+    void took_over(const std::string& failure);
+    void alone_again();
 
     // Commands.
     void open_control();
@@ -95,6 +114,7 @@ class House {
     void stop_workers();
     void look_at_crews();
     void tell_service_manager();
+    void counted();
     void leave_if_empty();
     void force(const std::string& why);
     void give_up_later();
@@ -129,7 +149,7 @@ class House {
     Workplace workplace_;
     Fleet fleet_;
     Guard guard_;
-    ProxyProcess proxy_;
+    Proxies proxy_;
     Notifier notifier_;
     std::vector<std::unique_ptr<Watch>> watches_;
     boost::asio::signal_set signals_;
@@ -143,12 +163,16 @@ class House {
     std::vector<ListenSocket> leaving_sockets_;              // until the proxy has closed its copies
     ControlSocket control_;
     Reload reload_;
-    const std::int64_t started_at_;  // seconds since 1970
+    Upgrade upgrade_;
+    std::int64_t started_at_;  // seconds since 1970
     Phase phase_ = Phase::running;
     TimePoint close_at_{}, drain_until_{}, deadline_{};
     int exit_code_ = ExitCode::done;
     std::uint64_t left_over_ = 0;
     bool crews_started_ = false, told_ready_ = false, told_manager_ = false, flushing_ = false, interrupted_ = false;
+    bool told_busy_ = false;  // to the service manager: a reload or an upgrade is under way
+    bool executing_ = false;  // out of the loop, to become another program
+    bool drained_ = false;    // the active proxy, while stopping
 };
 
 }  // namespace edgeproxy::master

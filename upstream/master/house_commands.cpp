@@ -119,6 +119,8 @@ StatusView House::status() const {
     out.generation = reload_.generation();
     out.configured_at = reload_.last_ok_at();
     out.last_reload = reload_.last_failure();
+    out.last_upgrade = upgrade_.last_failure();
+    if (const ProxyProcess* const leaving = proxy_.leaving()) out.leaving_proxy_pid = leaving->pid();
     for (const config::Listener& listener : config_->listeners) {
         for (const ListenSocket& socket : resources_.sockets) {
             if (socket.name != listener.name) continue;
@@ -146,7 +148,7 @@ void House::asked(const control::Request& request, std::shared_ptr<Asker> asker)
     if (phase_ != Phase::running) return asker->refuse("it is stopping", ExitCode::refused);
     if (request.verb == CommandVerb::reload)
         return reload_.ask(false, request.dry_run, std::move(asker), "edgeproxy reload");
-    if (request.verb == CommandVerb::upgrade) return asker->refuse("upgrade is not supported yet", ExitCode::refused);
+    if (request.verb == CommandVerb::upgrade) return upgrade_.ask(std::move(asker), "edgeproxy upgrade");
     const config::Pool* pool = config_->find_pool(request.pool);
     if (pool == nullptr) {
         return asker->refuse(fmt::format("no pool \"{}\"; {}", request.pool, known_names(*config_)), ExitCode::refused);
@@ -205,7 +207,7 @@ void House::asked_to_rest(const config::Pool& pool, const std::string& endpoint,
     } else {
         resting_.erase({pool.name, endpoint});
     }
-    proxy_.send(control::EndpointRest{pool.name, endpoint, resting});
+    proxy_.tell_all(control::EndpointRest{pool.name, endpoint, resting});
     asker.result(
         fmt::format("{}/{} {}\n", pool.name, endpoint, resting ? "gets no new requests" : "gets requests again"));
     asker.done(ExitCode::done);

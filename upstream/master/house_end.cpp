@@ -50,7 +50,7 @@ void House::reap() {
 }
 
 void House::child_ended(pid_t pid, int status) {
-    if (proxy_.on_exit(pid, status) || reload_.on_exit(pid, status)) return;
+    if (proxy_.on_exit(pid, status) || reload_.on_exit(pid, status) || upgrade_.on_exit(pid, status)) return;
     if (pid == guard_.pid()) {
         log_.warn("guard_exit", "the guard process ended: " + describe_exit(status) + "; starting another");
         if (!guard_.restart()) log_.error("guard_failed", "cannot start the guard process; going on without it");
@@ -111,6 +111,8 @@ void House::begin_stop(const std::string& why) {
     const config::Shutdown& shutdown = config_->server.shutdown;
     phase_ = Phase::delaying;
     reload_.give_up();
+    upgrade_.give_up();
+    proxy_.abandon("it is stopping");
     log_.info("stopping",
               fmt::format("stopping ({}): {} ms delay, then at most {} ms", why, shutdown.delay.count(),
                           shutdown.grace_period.count()),

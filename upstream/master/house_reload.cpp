@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "upstream/master/house.hpp"
 
@@ -25,7 +26,9 @@ std::vector<std::tuple<std::string, std::string, std::vector<std::string>>> watc
 Reload::Outside House::reload_outside() {
     Reload::Outside out;
     out.load = options_.load;
-    out.can_begin = [this] { return phase_ == Phase::running && crews_started_ && proxy_.is_ready(); };
+    out.can_begin = [this] {
+        return phase_ == Phase::running && crews_started_ && proxy_.is_ready() && !proxy_.is_handing();
+    };
     out.tell_proxy = [this](control::Message message) { proxy_.send(std::move(message)); };
     out.current = [this] { return config_; };
     out.resources = [this]() -> Resources& { return resources_; };
@@ -46,7 +49,7 @@ Reload::Outside House::reload_outside() {
         if (Crew* const crew = fleet_.find(pool)) return crew->await_start(std::move(told));
         told({pool, false, 0, "the pool is gone", {}});
     };
-    out.counted = [this] { tell_master_status(); };
+    out.counted = [this] { counted(); };
     return out;
 }
 
@@ -70,7 +73,7 @@ void House::follow_logging() {
     log_.set_level(config_->logging.level);
     if (io::UniqueFd file = open_log(config_->logging.output)) output_.reopen(std::move(file));
     json_ = output_.wants_json(config_->logging.format);
-    send_log_files();
+    proxy_.each([this](ProxyProcess& one) { send_log_files(one); });
 }
 
 // Pools that are gone, new, changed.
@@ -123,7 +126,7 @@ void House::close_leaving() {
     leaving_sockets_.clear();
 }
 
-void House::tell_master_status() {
+control::MasterStatus House::master_status() const {
     control::MasterStatus status;
     status.reloads = reload_.counts();
     status.last_ok = reload_.last_failure().empty();
@@ -132,7 +135,21 @@ void House::tell_master_status() {
     for (const auto& crew : fleet_.crews()) {
         if (!crew->retired() && status.scales.size() < control::max_scales) status.scales.push_back(crew->scale_told());
     }
-    proxy_.send(std::move(status));
+    status.upgrades = upgrade_.counts();
+    return status;
+}
+
+void House::tell_master_status() {
+    proxy_.tell_all(master_status());
+}
+
+// A reload or an upgrade began or ended.
+void House::counted() {
+    tell_master_status();
+    const bool busy = reload_.is_busy() || upgrade_.is_busy();
+    if (!told_manager_ || phase_ != Phase::running || std::exchange(told_busy_, busy) == busy) return;
+    if (busy) return notifier_.reloading();
+    notifier_.reloaded();
 }
 
 }  // namespace edgeproxy::master

@@ -20,6 +20,23 @@ LineSplitter::Take line_taker(const Workplace& workplace, IncarnationProcess& wo
     };
 }
 
+// Its output goes on where an earlier reader stopped.
+void attach(const Workplace& workplace, IncarnationProcess& worker, io::UniqueFd out, io::UniqueFd err,
+            LineSplitter::Memory out_rest = {}, LineSplitter::Memory err_rest = {}) {
+    const std::string& pool = worker.plan.pool->name;
+    LineOrigin origin{pool, worker_name(pool, worker.slot), worker.process.pid, false};
+    worker.out = std::make_unique<LogPipe>(workplace.loop, std::move(out), line_taker(workplace, worker, origin),
+                                           std::move(out_rest));
+    origin.is_error = true;
+    worker.err = std::make_unique<LogPipe>(workplace.loop, std::move(err), line_taker(workplace, worker, origin),
+                                           std::move(err_rest));
+}
+
+// One that was at its end stays there.
+io::UniqueFd pipe_end(int fd) {
+    return fd >= 0 ? io::UniqueFd(fd) : make_log_pipe().first;
+}
+
 void limit(ProcessRequest& request, const config::WorkerResources& resources, std::uint32_t slot) {
     if (resources.open_files != 0) request.open_files = resources.open_files;
     if (resources.memory != 0) request.memory = resources.memory;
@@ -99,12 +116,52 @@ std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace
     worker->journey.executed = io::Clock::real().now();
     worker->started_at =
         std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-    LineOrigin origin{pool.name, worker_name(pool.name, slot), worker->process.pid, false};
-    worker->out =
-        std::make_unique<LogPipe>(workplace.loop, std::move(out.first), line_taker(workplace, *worker, origin));
-    origin.is_error = true;
-    worker->err =
-        std::make_unique<LogPipe>(workplace.loop, std::move(err.first), line_taker(workplace, *worker, origin));
+    attach(workplace, *worker, std::move(out.first), std::move(err.first));
+    return worker;
+}
+
+IncarnationProcess::Memory IncarnationProcess::memory() const {
+    Memory out_;
+    out_.id = id;
+    out_.pid = process.pid;
+    out_.machine = machine.memory();
+    out_.socket = socket->memory();
+    for (const std::string& line : lines.last(control::max_lines))
+        out_.lines.push_back(line.substr(0, control::max_line));
+    out_.out = out->fd();
+    out_.err = err->fd();
+    out_.out_rest = out->memory();
+    out_.err_rest = err->memory();
+    out_.journey = journey;
+    out_.started_at = started_at;
+    out_.rss_bytes = rss_bytes;
+    out_.requests = stats.requests;
+    out_.in_flight = stats.in_flight;
+    out_.rejected = rejected;
+    out_.recycling = recycling.memory();
+    out_.replaces = replaces;
+    out_.drain_reason = drain_reason;
+    return out_;
+}
+
+std::unique_ptr<IncarnationProcess> adopt_incarnation(const Workplace& workplace, const CrewPlan& plan,
+                                                      std::uint32_t slot, WorkerPolicy policy,
+                                                      const IncarnationProcess::Memory& memory) {
+    auto worker = std::make_unique<IncarnationProcess>(memory.id, plan, slot, policy, memory.journey.begun,
+                                                       memory.machine.clocks_run);
+    worker->machine.recall(memory.machine);
+    worker->process = {memory.pid, open_pidfd(memory.pid)};
+    worker->socket = WorkerSocket::adopt(memory.socket);
+    for (const std::string& line : memory.lines) worker->lines.add(line);
+    worker->journey = memory.journey;
+    worker->started_at = memory.started_at;
+    worker->rss_bytes = memory.rss_bytes;
+    worker->stats = {memory.id, memory.requests, memory.in_flight};
+    worker->rejected = memory.rejected;
+    worker->recycling.recall(memory.recycling);
+    worker->replaces = memory.replaces;
+    worker->drain_reason = memory.drain_reason;
+    attach(workplace, *worker, pipe_end(memory.out), pipe_end(memory.err), memory.out_rest, memory.err_rest);
     return worker;
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/config.hpp"
 #include "upstream/master/log_pipe.hpp"
@@ -31,6 +32,7 @@ struct Journey {
 
     /// "prepared and executed in 3 ms, answered after 354 ms"; "..., no answer in 60000 ms".
     std::string text(TimePoint now) const;
+    bool operator==(const Journey&) const = default;
 };
 
 /// One process in a slot with everything that belongs to it: machine, socket, log pipes, last lines.
@@ -58,7 +60,32 @@ struct IncarnationProcess {
 
     /// A signal to its whole process group.
     void signal(int number) const;
+
+    /// What the next program needs to go on with it.
+    struct Memory {
+        control::Incarnation id = 0;
+        pid_t pid = -1;
+        Worker::Memory machine;
+        WorkerSocket::Memory socket;
+        std::vector<std::string> lines;  ///< the last ones that it wrote
+        int out = -1, err = -1;          ///< our ends of its pipes
+        LineSplitter::Memory out_rest, err_rest;
+        Journey journey;
+        std::int64_t started_at = 0;
+        std::uint64_t rss_bytes = 0, requests = 0, in_flight = 0;
+        std::string rejected;
+        Recycling::Memory recycling;
+        bool replaces = false;
+        control::DrainReason drain_reason = control::DrainReason::request;
+        bool operator==(const Memory&) const = default;
+    };
+    Memory memory() const;
 };
+
+/// A process that an earlier program had started, from now on ours. Its descriptors are taken.
+std::unique_ptr<IncarnationProcess> adopt_incarnation(const Workplace& workplace, const CrewPlan& plan,
+                                                      std::uint32_t slot, WorkerPolicy policy,
+                                                      const IncarnationProcess::Memory& memory);
 
 /// Makes the socket and the pipes and starts the process. Null on failure, with one sentence in `error`; nothing is
 /// left behind.

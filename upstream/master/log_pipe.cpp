@@ -56,25 +56,25 @@ void append_json(std::string& out, std::string_view text) {
 void LineSplitter::feed(std::string_view bytes, const Take& take) {
     while (!bytes.empty()) {
         const std::size_t end = bytes.find('\n');
-        const std::size_t room = longest_line - rest_.size();
+        const std::size_t room = longest_line - now_.rest.size();
         const std::size_t size = std::min({end, room, bytes.size()});
-        rest_.append(bytes, 0, size);
+        now_.rest.append(bytes, 0, size);
         bytes.remove_prefix(size);
         const bool line_end = !bytes.empty() && bytes.front() == '\n';
         if (line_end) bytes.remove_prefix(1);
-        if (line_end && rest_.ends_with('\r')) rest_.pop_back();
-        const bool ends_cut_line = line_end && cut_ && rest_.empty();
-        cut_ = !line_end && rest_.size() == longest_line;
-        if (cut_ || (line_end && !ends_cut_line)) {
-            take(rest_);
-            rest_.clear();
+        if (line_end && now_.rest.ends_with('\r')) now_.rest.pop_back();
+        const bool ends_cut_line = line_end && now_.cut && now_.rest.empty();
+        now_.cut = !line_end && now_.rest.size() == longest_line;
+        if (now_.cut || (line_end && !ends_cut_line)) {
+            take(now_.rest);
+            now_.rest.clear();
         }
     }
 }
 
 void LineSplitter::finish(const Take& take) {
-    if (!rest_.empty()) take(rest_);
-    rest_.clear();
+    if (!now_.rest.empty()) take(now_.rest);
+    now_.rest.clear();
 }
 
 void LineRing::add(std::string_view line) {
@@ -137,9 +137,18 @@ struct LogPipe::Reader : std::enable_shared_from_this<LogPipe::Reader> {
     LineSplitter::Take take;
 };
 
-LogPipe::LogPipe(boost::asio::io_context& loop, io::UniqueFd fd, LineSplitter::Take take)
+LogPipe::LogPipe(boost::asio::io_context& loop, io::UniqueFd fd, LineSplitter::Take take, LineSplitter::Memory begun)
     : reader_(std::make_shared<Reader>(loop, fd.release(), std::move(take))) {
+    reader_->splitter.recall(std::move(begun));
     reader_->wait();
+}
+
+int LogPipe::fd() const {
+    return reader_->stream.is_open() ? reader_->stream.native_handle() : -1;
+}
+
+const LineSplitter::Memory& LogPipe::memory() const {
+    return reader_->splitter.memory();
 }
 
 LogPipe::~LogPipe() {

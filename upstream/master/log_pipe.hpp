@@ -25,9 +25,16 @@ class LineSplitter {
     /// The rest that has no line end, when the pipe is at its end.
     void finish(const Take& take);
 
+    struct Memory {
+        std::string rest;  ///< of a line that has no end yet
+        bool cut = false;  ///< the last piece was cut by its length: a line end right behind it is its own
+        bool operator==(const Memory&) const = default;
+    };
+    const Memory& memory() const { return now_; }
+    void recall(Memory memory) { now_ = std::move(memory); }
+
  private:
-    std::string rest_;
-    bool cut_ = false;  // the last piece was cut by its length: a line end right behind it is its own
+    Memory now_;
 };
 
 /// The last lines that a worker wrote.
@@ -63,7 +70,8 @@ std::string format_line(const LineOrigin& origin, std::string_view line, bool js
 /// Reads on the loop until the end of file or `finish`. Destroy on the loop's thread.
 class LogPipe {
  public:
-    LogPipe(boost::asio::io_context& loop, io::UniqueFd fd, LineSplitter::Take take);
+    /// `begun`: what an earlier reader has of it.
+    LogPipe(boost::asio::io_context& loop, io::UniqueFd fd, LineSplitter::Take take, LineSplitter::Memory begun = {});
     ~LogPipe();
     LogPipe(const LogPipe&) = delete;
     LogPipe& operator=(const LogPipe&) = delete;
@@ -71,6 +79,9 @@ class LogPipe {
     /// The worker is dead: takes what is in the pipe now (at most `finish_bytes`) and closes it, although a child of
     /// the worker may still hold the other end.
     void finish();
+
+    int fd() const;  ///< -1 at its end
+    const LineSplitter::Memory& memory() const;
 
  private:
     static constexpr std::size_t finish_bytes = 1024 * 1024;

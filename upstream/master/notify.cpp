@@ -82,6 +82,10 @@ void Notifier::reloading() {
     send(reloading_message(monotonic_now()));
 }
 
+void Notifier::reloaded() {
+    send(ready_message(last_status_));
+}
+
 void Notifier::stopping(std::string_view status) {
     last_status_ = status;
     send(stopping_message(status));

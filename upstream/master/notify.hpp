@@ -43,6 +43,8 @@ class Notifier {
     /// Serving. Also the end of a reload.
     void ready(std::string_view status);
     void reloading();
+    /// The end of it: ready again, with the status of before.
+    void reloaded();
     void stopping(std::string_view status);
     /// Sent when it differs from the last one.
     void status(std::string_view status);

@@ -30,6 +30,8 @@ class Output {
     void reopen(io::UniqueFd fd);
     /// `automatic`: for people where it is a terminal.
     bool wants_json(config::LogFormat format) const;
+    /// What has not been written yet.
+    const std::string& waiting() const { return waiting_; }
     std::uint64_t dropped() const { return dropped_; }  ///< writes
 
  private:

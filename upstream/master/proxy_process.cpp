@@ -26,13 +26,15 @@ milliseconds ProxyBackoff::on_end(milliseconds ready_for) {
     return std::min(longest, first * (1u << std::min(before - 1, 10u)));
 }
 
-ProxyProcess::ProxyProcess(boost::asio::io_context& loop, config::Log& log, ProcessRequest request, Events events)
+ProxyProcess::ProxyProcess(boost::asio::io_context& loop, config::Log& log, ProcessRequest request, Events events,
+                           std::uint64_t epochs)
     : loop_(loop),
       log_(log),
       request_(std::move(request)),
       events_(std::move(events)),
       ping_timer_(loop),
-      start_timer_(loop) {}
+      start_timer_(loop),
+      epoch_(epochs) {}
 
 bool ProxyProcess::start() {
     auto pair = control::make_pair();
@@ -54,14 +56,32 @@ bool ProxyProcess::start() {
     flushing_ = false;
     log_.info("proxy_started", fmt::format("proxy process started, pid {}", process_.pid),
               {{"pid", process_.pid}, {"epoch", epoch_}});
-    events_.lives(process_.pid);
+    attach();
+    events_.greet(*this);
+    return true;
+}
+
+void ProxyProcess::adopt(const Memory& memory) {
+    process_ = {memory.pid, open_pidfd(memory.pid)};
+    channel_ = control::Channel(io::UniqueFd(memory.channel));
+    epoch_ = memory.epoch;
+    last_word_ = now();
+    ready_since_ = memory.ready_since;
+    ever_ready_ = true;
+    attach();
+}
+
+ProxyProcess::Memory ProxyProcess::memory() const {
+    return {process_.pid, channel_.fd(), epoch_, ready_since_.value_or(TimePoint{})};
+}
+
+void ProxyProcess::attach() {
+    events_.lives(process_.pid, true);
     // A descriptor of its own to wait on, so that the channel keeps owning its.
     const int waited = ::fcntl(channel_.fd(), F_DUPFD_CLOEXEC, 0);
     wait_ = std::make_unique<boost::asio::posix::stream_descriptor>(loop_, waited);
     watch();
     ping();
-    events_.greet();
-    return true;
 }
 
 void ProxyProcess::watch() {
@@ -90,12 +110,12 @@ void ProxyProcess::handle(control::Message message) {
         ready_since_ = now();
         ever_ready_ = true;
         log_.info("proxy_ready", fmt::format("proxy process {} accepts", process_.pid), {{"pid", process_.pid}});
-        return events_.changed(true);
+        return events_.changed(*this, true);
     }
     if (const auto* result = std::get_if<control::ConfigResult>(&message); result != nullptr && !result->ok) {
         refusal_ = result->error.empty() ? "no reason given" : result->error;
     }
-    events_.heard(std::move(message));
+    events_.heard(*this, std::move(message));
 }
 
 void ProxyProcess::send(control::Message message) {
@@ -116,9 +136,9 @@ void ProxyProcess::flush_when_writable() {
     if (flushing_ || !channel_.is_open() || !channel_.wants_write()) return;
     flushing_ = true;
     wait_->async_wait(wait_->wait_write, [this, epoch = epoch_](boost::system::error_code error) {
-        if (epoch != epoch_) return;
+        if (error || epoch != epoch_) return;
         flushing_ = false;
-        if (error || !channel_.is_open()) return;
+        if (!channel_.is_open()) return;
         if (const auto sent = channel_.flush(); sent.has_error()) return lose(sent.error().message());
         flush_when_writable();
     });
@@ -162,21 +182,21 @@ bool ProxyProcess::on_exit(pid_t pid, int status) {
     start_timer_.cancel();
     process_ = {};
     ready_since_.reset();
-    events_.lives(0);
+    events_.lives(pid, false);
     const std::string how = describe_exit(status);
     if (finishing_ || keep_down_) {
-        if (was_ready) events_.changed(false);
-        events_.ended(how);
+        if (was_ready) events_.changed(*this, false);
+        events_.ended(*this, how);
         return true;
     }
     if (!ever_ready_) {
-        events_.ended(how);
+        events_.ended(*this, how);
         return true;
     }
     const milliseconds wait = backoff_.on_end(ready_for);
     log_.error("proxy_exit", fmt::format("proxy process {} ended: {}; restarting in {} ms", pid, how, wait.count()),
                {{"pid", pid}, {"how", how}});
-    if (was_ready) events_.changed(false);
+    if (was_ready) events_.changed(*this, false);
     restart_later(wait);
     return true;
 }
@@ -192,7 +212,7 @@ void ProxyProcess::restart_later(milliseconds wait) {
 void ProxyProcess::finish() {
     finishing_ = true;
     start_timer_.cancel();
-    if (!is_alive()) return events_.ended("not running");
+    if (!is_alive()) return events_.ended(*this, "not running");
     channel_.close();
     wait_.reset();
     start_timer_.expires_after(end_grace);

@@ -34,20 +34,38 @@ class ProxyProcess {
     static constexpr milliseconds hung_after{30000};  ///< without a pong (or a first Ready): killed and replaced
     static constexpr milliseconds end_grace{2000};    ///< from the end of the channel to KILL
 
-    /// What the owner does when something happens. All are called on the loop's thread.
+    /// What the owner does when something happens. All are called on the loop's thread, and must not destroy `who`.
     struct Events {
-        std::function<void()> greet;                  ///< it runs: send everything it must know, with `send`
-        std::function<void(control::Message)> heard;  ///< every message but Ready and Pong
-        std::function<void(bool ready)> changed;      ///< it became ready, or was lost
-        std::function<void(pid_t pid)> lives;         ///< a new process; 0 = none
-        /// It ended and is not started again: never ready (`how` says why), or after `finish`.
-        std::function<void(std::string how)> ended;
+        /// It runs: send everything it must know, with `send`.
+        std::function<void(ProxyProcess& who)> greet;
+        /// Every message but Ready and Pong.
+        std::function<void(ProxyProcess& who, control::Message)> heard;
+        std::function<void(ProxyProcess& who, bool ready)> changed;  ///< it became ready, or was lost
+        std::function<void(pid_t pid, bool lives)> lives;            ///< a process was started, or has ended
+        /// It ended and is not started again: never ready (`how` says why), or after `keep_down` or `finish`.
+        std::function<void(ProxyProcess& who, std::string how)> ended;
+    };
+    /// A process that serves, as the next program in the master's process needs it.
+    struct Memory {
+        pid_t pid = -1;
+        int channel = -1;  ///< our end
+        std::uint64_t epoch = 0;
+        TimePoint ready_since{};
+        bool operator==(const Memory&) const = default;
     };
 
-    ProxyProcess(boost::asio::io_context& loop, config::Log& log, ProcessRequest request, Events events);
+    /// `epochs`: so many proxy processes were there before.
+    ProxyProcess(boost::asio::io_context& loop, config::Log& log, ProcessRequest request, Events events,
+                 std::uint64_t epochs);
 
     /// False when the process cannot be started; the reason is logged.
     bool start();
+    /// Instead of `start`: goes on with one that an earlier program had started, and that is ready.
+    void adopt(const Memory& memory);
+    /// Of one that is ready.
+    Memory memory() const;
+    /// Everything that was sent has left this process.
+    bool sent_all() const { return !channel_.wants_write(); }
     /// Queues; a proxy that does not read is killed and replaced. Nothing when there is none.
     void send(control::Message message);
     bool is_ready() const { return ready_since_.has_value(); }
@@ -62,11 +80,17 @@ class ProxyProcess {
 
     /// No more restarts from now on; a death then is an end.
     void keep_down() { keep_down_ = true; }
+    /// From now on it is restarted whenever it dies, even if it has never been ready.
+    void keep_up() {
+        keep_down_ = false;
+        ever_ready_ = true;
+    }
     /// Closes the channel, which lets it exit; KILL after `end_grace`. `ended` follows.
     void finish();
     void kill();
 
  private:
+    void attach();
     void watch();
     void read_all();
     void handle(control::Message message);

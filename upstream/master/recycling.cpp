@@ -6,23 +6,25 @@
 
 namespace edgeproxy::master {
 
-Recycling::Recycling(const config::Recycle& limits, double draw) : most_memory_(limits.memory) {
+Recycling::Recycling(const config::Recycle& limits, double draw) {
+    now_.most_memory = limits.memory;
     const double share = 1.0 - static_cast<double>(limits.jitter) / 100.0 * (draw + 1.0) / 2.0;
     const auto scaled = [share](double whole) { return std::max(1.0, std::round(whole * share)); };
-    if (limits.requests > 0) most_requests_ = static_cast<std::uint64_t>(scaled(static_cast<double>(limits.requests)));
+    if (limits.requests > 0)
+        now_.most_requests = static_cast<std::uint64_t>(scaled(static_cast<double>(limits.requests)));
     if (limits.lifetime.count() > 0)
-        longest_ = config::Duration(std::llround(scaled(static_cast<double>(limits.lifetime.count()))));
+        now_.longest = config::Duration(std::llround(scaled(static_cast<double>(limits.lifetime.count()))));
 }
 
 void Recycling::counted(std::uint64_t requests) {
-    if (requests < latest_) before_ += latest_;
-    latest_ = requests;
+    if (requests < now_.latest) now_.before += now_.latest;
+    now_.latest = requests;
 }
 
 Recycling::Due Recycling::due(io::TimePoint started, io::TimePoint now) const {
-    if (most_requests_ > 0 && requests() >= most_requests_) return Due::requests;
-    if (longest_.count() > 0 && now - started >= longest_) return Due::lifetime;
-    if (most_memory_ > 0 && rss_ >= most_memory_) return Due::memory;
+    if (now_.most_requests > 0 && requests() >= now_.most_requests) return Due::requests;
+    if (now_.longest.count() > 0 && now - started >= now_.longest) return Due::lifetime;
+    if (now_.most_memory > 0 && now_.rss >= now_.most_memory) return Due::memory;
     return Due::no;
 }
 

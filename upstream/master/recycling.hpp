@@ -21,19 +21,27 @@ class Recycling {
 
     /// The proxy's count, once a second. A proxy that was started later counts from nought again.
     void counted(std::uint64_t requests);
-    void measured(std::uint64_t rss_bytes) { rss_ = rss_bytes; }
+    void measured(std::uint64_t rss_bytes) { now_.rss = rss_bytes; }
     Due due(io::TimePoint started, io::TimePoint now) const;
-    std::uint64_t requests() const { return before_ + latest_; }
+    std::uint64_t requests() const { return now_.before + now_.latest; }
 
     /// Of this incarnation, with its jitter; 0 = no limit.
-    std::uint64_t most_requests() const { return most_requests_; }
-    config::Duration longest() const { return longest_; }
+    std::uint64_t most_requests() const { return now_.most_requests; }
+    config::Duration longest() const { return now_.longest; }
+
+    /// Its limits and its counts.
+    struct Memory {
+        std::uint64_t most_requests = 0, most_memory = 0;
+        config::Duration longest{};
+        std::uint64_t before = 0, latest = 0;  ///< counted by earlier proxies, and by this one
+        std::uint64_t rss = 0;
+        bool operator==(const Memory&) const = default;
+    };
+    const Memory& memory() const { return now_; }
+    void recall(const Memory& memory) { now_ = memory; }
 
  private:
-    std::uint64_t most_requests_ = 0, most_memory_ = 0;
-    config::Duration longest_{};
-    std::uint64_t before_ = 0, latest_ = 0;  // counted by earlier proxies, and by this one
-    std::uint64_t rss_ = 0;
+    Memory now_;
 };
 
 /// "it had 10240 requests", "it is as old as it may be", "it holds more memory than it may".

@@ -42,7 +42,17 @@ void Reload::ask(bool roll_all, bool dry_run, std::shared_ptr<Asker> asker, cons
               {{"by", by}, {"dry_run", dry_run}});
     if (asker && phase_ != Phase::idle) asker->note("a reload is under way; this one comes next\n");
     waiting_.push_back({roll_all, dry_run, std::move(asker)});
-    if (phase_ == Phase::idle) begin();
+    if (phase_ != Phase::idle) return;
+    begin();
+    outside_.counted();
+}
+
+void Reload::recall(const Memory& memory) {
+    generation_ = memory.generation;
+    last_tried_ = memory.last_tried;
+    counts_ = memory.counts;
+    last_failure_ = memory.last_failure;
+    last_ok_at_ = memory.last_ok_at;
 }
 
 void Reload::begin() {
@@ -97,7 +107,7 @@ void Reload::prepare() {
         phase_ = Phase::idle;
         timer_.cancel();
         if (!waiting_.empty()) begin();
-        return;
+        return outside_.counted();
     }
     if (!outside_.can_begin()) return refuse("the proxy process ended meanwhile");
     std::string error;

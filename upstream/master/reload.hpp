@@ -56,7 +56,7 @@ class Reload {
         std::function<bool(const std::string& pool, RollTold told)> roll;
         /// `told` comes once when the workers of a new pool are ready, or the first of them did not come up.
         std::function<void(const std::string& pool, RollTold told)> await_start;
-        std::function<void()> counted;  ///< `status` changed
+        std::function<void()> counted;  ///< `counts` or `is_busy` changed
     };
 
     Reload(boost::asio::io_context& loop, config::Log& log, Outside outside);
@@ -81,6 +81,18 @@ class Reload {
     /// Why the last one failed; empty when it did not.
     const std::string& last_failure() const { return last_failure_; }
     std::int64_t last_ok_at() const { return last_ok_at_; }  ///< seconds since 1970; the start's at first
+    bool is_busy() const { return phase_ != Phase::idle; }
+
+    /// What the next program in our process goes on with, while nothing is under way.
+    struct Memory {
+        std::uint64_t generation = 1, last_tried = 1;
+        std::array<std::uint64_t, control::reload_results> counts{};
+        std::string last_failure;
+        std::int64_t last_ok_at = 0;
+        bool operator==(const Memory&) const = default;
+    };
+    Memory memory() const { return {generation_, last_tried_, counts_, last_failure_, last_ok_at_}; }
+    void recall(const Memory& memory);
 
  private:
     enum class Phase : std::uint8_t { idle, waiting, checking, preparing, committing, rolling };

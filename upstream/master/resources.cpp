@@ -89,6 +89,10 @@ bool is_managed(const config::Pool& pool) {
 
 }  // namespace
 
+bool Resources::find_users(const config::Config& config, std::string& error) {
+    return resolve_all(config, *this, error);
+}
+
 std::optional<Resources> Resources::acquire(const config::Config& config, config::Log& log, int& exit_code) {
     Resources out;
     std::string error;

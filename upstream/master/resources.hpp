@@ -41,6 +41,9 @@ struct Resources {
     /// Empty on failure: logged with its remedy, `exit_code` says how to end. Warnings are logged.
     static std::optional<Resources> acquire(const config::Config& config, config::Log& log, int& exit_code);
 
+    /// Fills in `proxy` and `workers`. False with one sentence in `error`.
+    bool find_users(const config::Config& config, std::string& error);
+
     /// What another configuration needs, for a reload: sockets of addresses that we listen on already are copies of
     /// ours with the same id, everything else is made now. `runtime_dir` stays with us. Empty on failure, with one
     /// sentence in `error`; nothing is left behind then.

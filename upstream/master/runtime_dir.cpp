@@ -92,6 +92,10 @@ std::unique_ptr<RuntimeDir> RuntimeDir::take(const std::string& path, bool share
     return std::unique_ptr<RuntimeDir>(new RuntimeDir(run, std::move(lock)));
 }
 
+std::unique_ptr<RuntimeDir> RuntimeDir::adopt(std::string path, io::UniqueFd lock) {
+    return std::unique_ptr<RuntimeDir>(new RuntimeDir(std::move(path), std::move(lock)));
+}
+
 std::string RuntimeDir::control_path() const {
     return path_.substr(0, path_.rfind('/') + 1) + control::control_socket;
 }

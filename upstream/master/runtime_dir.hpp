@@ -24,6 +24,9 @@ class RuntimeDir {
     /// of the master that holds it). `shared`: other users (proxy, workers) must get to their sockets, so they may pass
     /// through.
     static std::unique_ptr<RuntimeDir> take(const std::string& path, bool shared, std::string& error);
+    /// The one that an earlier program in our process had taken.
+    static std::unique_ptr<RuntimeDir> adopt(std::string path, io::UniqueFd lock);
+    int lock() const { return lock_.get(); }
     ~RuntimeDir();
     RuntimeDir(const RuntimeDir&) = delete;
     RuntimeDir& operator=(const RuntimeDir&) = delete;

@@ -17,14 +17,14 @@ RestartPolicy restart_policy(const config::Pool& pool) {
 
 milliseconds Slot::on_end(const Ending& ending, TimePoint now, double jitter) {
     if (ending.end == WorkerEnd::asked || ending.end == WorkerEnd::killed) return {};
-    if (ending.was_ready && ending.ready_for >= policy_.reset_after) in_a_row_ = waits_ = 0;
-    if (!ending.was_ready) ++failed_starts_;
+    if (ending.was_ready && ending.ready_for >= policy_.reset_after) past_.in_a_row = past_.waits = 0;
+    if (!ending.was_ready) ++past_.failed_starts;
 
-    failures_.push_back(now);
-    if (failures_.size() > policy_.loop_failures) failures_.pop_front();
+    past_.failures.push_back(now);
+    if (past_.failures.size() > policy_.loop_failures) past_.failures.erase(past_.failures.begin());
 
-    if (in_a_row_++ == 0 && ending.was_ready) return {};
-    const unsigned doublings = std::min(waits_++, 30u);
+    if (past_.in_a_row++ == 0 && ending.was_ready) return {};
+    const unsigned doublings = std::min(past_.waits++, 30u);
     const double wait = std::min(static_cast<double>(policy_.backoff_min.count()) * std::exp2(doublings),
                                  static_cast<double>(policy_.backoff_max.count()));
     return milliseconds(std::llround(wait * (1.0 + 0.2 * std::clamp(jitter, -1.0, 1.0))));
@@ -48,8 +48,8 @@ std::optional<control::RestartReason> Slot::reason(const Ending& ending) {
 
 bool Slot::is_looping(TimePoint now) const {
     if (policy_.loop_failures == 0) return false;
-    if (failed_starts_ >= policy_.loop_failures) return true;
-    return failures_.size() >= policy_.loop_failures && now - failures_.front() <= policy_.loop_window;
+    if (past_.failed_starts >= policy_.loop_failures) return true;
+    return past_.failures.size() >= policy_.loop_failures && now - past_.failures.front() <= policy_.loop_window;
 }
 
 }  // namespace edgeproxy::master

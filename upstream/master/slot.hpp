@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <deque>
+#include <utility>
+#include <vector>
 
 #include "config/config.hpp"
 #include "upstream/master/worker.hpp"
@@ -38,20 +39,28 @@ class Slot {
     /// start.
     milliseconds on_end(const Ending& ending, TimePoint now, double jitter);
     /// An incarnation became ready.
-    void on_ready() { failed_starts_ = 0; }
+    void on_ready() { past_.failed_starts = 0; }
 
     /// Why the next start is a restart. Empty when the last end was asked for or nothing has ended yet.
     static std::optional<control::RestartReason> reason(const Ending& ending);
     bool is_looping(TimePoint now) const;
     /// Starts in a row that failed before they were ready.
-    unsigned failed_starts() const { return failed_starts_; }
+    unsigned failed_starts() const { return past_.failed_starts; }
+
+    /// What has happened in it.
+    struct Memory {
+        std::vector<TimePoint> failures;  ///< the last `loop_failures` of them
+        unsigned in_a_row = 0;            ///< failures since the last forgiveness
+        unsigned waits = 0;               ///< those of them that cost a wait
+        unsigned failed_starts = 0;       ///< see `failed_starts()`
+        bool operator==(const Memory&) const = default;
+    };
+    const Memory& memory() const { return past_; }
+    void recall(Memory memory) { past_ = std::move(memory); }
 
  private:
     RestartPolicy policy_;
-    std::deque<TimePoint> failures_;  // the last `loop_failures` of them
-    unsigned in_a_row_ = 0;           // failures since the last forgiveness
-    unsigned waits_ = 0;              // those of them that cost a wait
-    unsigned failed_starts_ = 0;
+    Memory past_;
 };
 
 }  // namespace edgeproxy::master

@@ -150,6 +150,8 @@ std::string status_text(const StatusView& view) {
     out += fmt::format("configuration {}: number {}, serving for {}\n", view.config_name, view.generation,
                        age(view.now - view.configured_at));
     if (!view.last_reload.empty()) out += fmt::format("last reload failed: {}\n", view.last_reload);
+    if (view.leaving_proxy_pid > 0) out += fmt::format("old proxy pid {} ends what it has\n", view.leaving_proxy_pid);
+    if (!view.last_upgrade.empty()) out += fmt::format("last upgrade failed: {}\n", view.last_upgrade);
     for (const std::string& listener : view.listeners) out += fmt::format("listen {}\n", listener);
     for (const PoolView& pool : view.pools) out += pool_lines(pool, view.now);
     return out;
@@ -168,6 +170,8 @@ std::string status_json(const StatusView& view) {
     json.number("generation", view.generation);
     json.number("configured_at", view.configured_at);
     json.member("last_reload_error", view.last_reload);
+    json.number("leaving_proxy_pid", view.leaving_proxy_pid);
+    json.member("last_upgrade_error", view.last_upgrade);
     json.list("listeners", view.listeners);
     json.key("pools");
     json.open('[');

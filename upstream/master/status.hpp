@@ -39,6 +39,8 @@ struct StatusView {
     const char* phase = "running";
     std::int64_t now = 0, started_at = 0, configured_at = 0;  ///< seconds since 1970
     std::uint64_t generation = 0;
+    int leaving_proxy_pid = 0;           ///< of before an upgrade, that ends what it has; 0: none
+    std::string last_upgrade;            ///< why the last upgrade failed; empty = it did not
     std::string last_reload;             ///< why the last reload failed; empty = it did not
     std::vector<std::string> listeners;  ///< "https :443"
     std::vector<PoolView> pools;

@@ -3,11 +3,13 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
 #include "config/log.hpp"
+#include "tls/io/fd.hpp"
 #include "upstream/master/check_child.hpp"
 
 namespace edgeproxy::master {
@@ -22,6 +24,9 @@ struct MasterOptions {
     /// The proxy process: this program again, from the running inode. Its channel is descriptor 3.
     std::string proxy_program = "/proc/self/exe";
     std::vector<std::string> proxy_arguments = {"edgeproxy", "--role=proxy", "--channel=3"};
+    /// Where an upgrade finds its program, and what it is called with: our own path and arguments.
+    std::string program;
+    std::vector<std::string> arguments;
     bool banner = true;  ///< print what is served, at the start, where the log is for people
 };
 
@@ -30,12 +35,20 @@ struct MasterOptions {
 /// (signals, core limit, capabilities, subreaper).
 ///
 /// Signals: TERM, INT, QUIT stop in order (a second INT at once); USR1 reopens log files; HUP
-/// replaces the workers of all pools; TTIN and TTOU are one worker more or less in the first one; USR2 is answered with
-/// a warning. Everything that dies below it is reaped, so it may be process 1.
+/// replaces the workers of all pools; TTIN and TTOU are one worker more or less in the first one; USR2 puts another
+/// binary in our place (upgrade.hpp). Everything that dies below it is reaped, so it may be process 1.
 ///
 /// Returns the exit code: 0 an orderly end; 1 failed while starting the proxy; 3 the proxy refuses the configuration; 4
 /// cannot bind, or a right is missing; 5 a required pool did not come up; 8 the end was forced. What is wrong stands in
 /// the log by then.
 int run_master(const MasterOptions& options, std::shared_ptr<const config::Config> config, config::Log& log);
+
+/// Goes on with what the program before us in this process hands over: `state` is its descriptor. Returns the exit code
+/// as `run_master`.
+int resume_master(const MasterOptions& options, io::UniqueFd state, config::Log& log);
+
+/// `--check-state`: whether `resume_master` could, and whether the file is valid. Says so, or why not, in whole lines.
+/// Returns the exit code of the program. Starts nothing, touches none of the descriptors that the state names.
+int check_state(const MasterOptions& options, io::UniqueFd state, std::ostream& out);
 
 }  // namespace edgeproxy::master

@@ -7,24 +7,24 @@
 namespace edgeproxy::master {
 
 void Countdown::start(milliseconds length, TimePoint now, bool running) {
-    left_ = length;
-    since_ = running ? std::optional(now) : std::nullopt;
+    now_.left = length;
+    now_.since = running ? std::optional(now) : std::nullopt;
 }
 
 void Countdown::pause(TimePoint now) {
-    if (!left_ || !since_) return;
-    const auto used = std::chrono::duration_cast<milliseconds>(now - *since_);
-    left_ = std::max(milliseconds(0), *left_ - used);
-    since_.reset();
+    if (!now_.left || !now_.since) return;
+    const auto used = std::chrono::duration_cast<milliseconds>(now - *now_.since);
+    now_.left = std::max(milliseconds(0), *now_.left - used);
+    now_.since.reset();
 }
 
 void Countdown::resume(TimePoint now) {
-    if (left_ && !since_) since_ = now;
+    if (now_.left && !now_.since) now_.since = now;
 }
 
 std::optional<TimePoint> Countdown::due() const {
-    if (!left_ || !since_) return std::nullopt;
-    return *since_ + *left_;
+    if (!now_.left || !now_.since) return std::nullopt;
+    return *now_.since + *now_.left;
 }
 
 const char* word(WorkerState state) {
@@ -34,6 +34,20 @@ const char* word(WorkerState state) {
 
 Worker::Worker(WorkerPolicy policy, TimePoint now, bool clocks_run) : policy_(policy), clocks_run_(clocks_run) {
     clock_.start(policy_.start_timeout, now, clocks_run_);
+}
+
+Worker::Memory Worker::memory() const {
+    return {state_, end_, clocks_run_, unhealthy_, ready_since_, clock_.memory(), health_.memory()};
+}
+
+void Worker::recall(const Memory& memory) {
+    state_ = memory.state;
+    end_ = memory.end;
+    clocks_run_ = memory.clocks_run;
+    unhealthy_ = memory.unhealthy;
+    ready_since_ = memory.ready_since;
+    clock_.recall(memory.clock);
+    health_.recall(memory.health);
 }
 
 std::optional<TimePoint> Worker::due() const {

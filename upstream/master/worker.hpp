@@ -16,15 +16,22 @@ using std::chrono::milliseconds;
 class Countdown {
  public:
     void start(milliseconds length, TimePoint now, bool running);
-    void stop() { left_.reset(); }
+    void stop() { now_.left.reset(); }
     void pause(TimePoint now);
     void resume(TimePoint now);
     /// When it is over; empty when it is stopped or stands still.
     std::optional<TimePoint> due() const;
 
+    struct Memory {
+        std::optional<milliseconds> left;  ///< at `since` if it runs, else as it stands
+        std::optional<TimePoint> since;    ///< running since
+        bool operator==(const Memory&) const = default;
+    };
+    const Memory& memory() const { return now_; }
+    void recall(const Memory& memory) { now_ = memory; }
+
  private:
-    std::optional<milliseconds> left_;  // at `since_` if it runs, else as it stands
-    std::optional<TimePoint> since_;    // running since
+    Memory now_;
 };
 
 enum class WorkerState : std::uint8_t { starting, ready, suspect, draining, stopping, dead };
@@ -91,6 +98,18 @@ class Worker {
  public:
     /// Spawned at `now`. `clocks_run` is false while no proxy is ready.
     Worker(WorkerPolicy policy, TimePoint now, bool clocks_run);
+
+    /// All of it, for the next program that looks after the process.
+    struct Memory {
+        WorkerState state = WorkerState::starting;
+        WorkerEnd end = WorkerEnd::unasked;
+        bool clocks_run = false, unhealthy = false;
+        std::optional<TimePoint> ready_since;
+        Countdown::Memory clock, health;
+        bool operator==(const Memory&) const = default;
+    };
+    Memory memory() const;
+    void recall(const Memory& memory);
 
     WorkerAction on(WorkerEvent event, TimePoint now);
     /// For `drain`: a time other than the policy's, as at shutdown.

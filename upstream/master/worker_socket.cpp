@@ -59,6 +59,17 @@ std::unique_ptr<WorkerSocket> WorkerSocket::make(config::Bind bind, const std::s
     return made ? std::move(socket) : nullptr;
 }
 
+std::unique_ptr<WorkerSocket> WorkerSocket::adopt(const Memory& memory) {
+    std::unique_ptr<WorkerSocket> socket(new WorkerSocket);
+    socket->address_ = memory.address;
+    socket->folder_ = memory.folder;
+    socket->path_ = memory.path;
+    socket->link_ = memory.link;
+    socket->held_ = memory.held;
+    socket->open_ = memory.open;
+    return socket;
+}
+
 bool WorkerSocket::make_folder(const SocketOwners&, std::string& error) {
     if (::mkdir(folder_.c_str(), 0710) != 0 || ::chmod(folder_.c_str(), 0710) != 0)
         return fails("make", folder_, error);

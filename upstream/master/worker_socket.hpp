@@ -34,6 +34,15 @@ class WorkerSocket {
     static std::unique_ptr<WorkerSocket> make(config::Bind bind, const std::string& run_dir,
                                               control::Incarnation incarnation, const SocketOwners& owners,
                                               std::string& error);
+    /// What is left of one, for the next program: addresses, and how far it is.
+    struct Memory {
+        config::Address address;
+        std::string folder, path, link;
+        bool held = false, open = false;
+        bool operator==(const Memory&) const = default;
+    };
+    static std::unique_ptr<WorkerSocket> adopt(const Memory& memory);
+    Memory memory() const { return {address_, folder_, path_, link_, held_, open_}; }
     ~WorkerSocket();
     WorkerSocket(const WorkerSocket&) = delete;
     WorkerSocket& operator=(const WorkerSocket&) = delete;

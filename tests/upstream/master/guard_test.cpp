@@ -46,7 +46,7 @@ pid_t start_master(const Scratch& scratch, const std::string& proxy_script) {
     pids.proxy = start_script(proxy_script);
     guard.add(pids.polite);
     guard.add(pids.stubborn);
-    guard.proxy(pids.proxy);
+    guard.proxy(pids.proxy, true);
     const pid_t gone = start_script("exec sleep 1000");  // taken off the list: it is somebody else's by then
     guard.add(gone);
     guard.remove(gone);
