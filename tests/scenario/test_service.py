@@ -58,6 +58,17 @@ def test_a_pool_that_need_not_be_there_keeps_nobody_from_being_ready(start_edge,
     assert "pool ill is crash_looping" in hear_until(manager, "crash_looping")[-1]
 
 
+def test_reloads_and_upgrades_are_told_while_they_are_under_way(start_edge, manager):
+    edge = start_edge({"pools": {"app": DEMO}}, env={"NOTIFY_SOCKET": manager.address})
+    hear_until(manager, "READY=1")
+    for command in ("reload", "upgrade"):
+        done = edge.command(command)
+        assert done.returncode == 0, done.stderr
+        told = hear_until(manager, "RELOADING=1")
+        assert any(message.startswith("RELOADING=1\nMONOTONIC_USEC=") for message in told), told
+        hear_until(manager, "READY=1")
+
+
 def test_the_watchdog_is_fed_each_half_of_its_time(start_edge, manager):
     start_edge({"pools": {"app": DEMO}}, env={"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"})
     for _ in range(5):

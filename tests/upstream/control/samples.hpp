@@ -48,8 +48,8 @@ inline std::vector<Message> samples() {
     all.emplace_back(Pong{3});
     all.emplace_back(Commit{10});
     all.emplace_back(Forget{10});
-    all.emplace_back(
-        MasterStatus{{1, 2, 3}, false, 1700000001, {1, 2, 3, 4, 5}, {{"app", 3, 1, 8, true, {1, 2, 3, 4, 5}}}, {6, 7, 8}});
+    all.emplace_back(MasterStatus{
+        {1, 2, 3}, false, 1700000001, {1, 2, 3, 4, 5}, {{"app", 3, 1, 8, true, {1, 2, 3, 4, 5}}}, {6, 7, 8}});
     all.emplace_back(EndpointRest{"app", "app-1", true});
     all.emplace_back(Committed{10});
     all.emplace_back(ListenerDrained{3});
