@@ -17,7 +17,7 @@ const char* smallest = "listen: \":8080\"\napp: prog\n";
 
 TEST_CASE("defaults of the server", "[config][defaults]") {
     const Config config = plan(smallest);
-    CHECK(config.server == Server{4, "", "", "/run/edgeproxy", "/var/lib/edgeproxy", 400, {0s, 30s}});
+    CHECK(config.server == Server{4, "", "", "/run/edgeproxy", "/var/lib/edgeproxy", 400, Switch::on, {0s, 30s}});
     CHECK(config.limits == ProcessLimits{700 * 1024 * 1024, 250ms, 256, 0, 1024});
     CHECK(config.client_ip == ClientIp{});
     CHECK(config.headers == Headers{"X-Request-ID", "", "edgeproxy", false, true, false});
