@@ -431,7 +431,8 @@ TEST_CASE("a connect that fails says how", "[upstream][lease]") {
     }
     const auto [endpoint, expected] = GENERATE_COPY(table<config::Endpoint, std::string>(
         {{external("a", "127.0.0.1", free_port), "connect_refused"},
-         {{.name = "a", .address = {config::Address::Kind::unix_path, "/nonexistent/socket", 0}}, "connect_refused"}}));
+         {{.name = "a", .address = {config::Address::Kind::unix_path, "/nonexistent/socket", 0}, .tls = {}},
+          "connect_refused"}}));
     pool.endpoints = {endpoint};
     Workshop shop{pool};
     Requests requests{shop};

@@ -29,7 +29,7 @@ inline config::Pool managed(std::string name = "app", unsigned max_in_flight = 2
 }
 
 inline config::Endpoint external(std::string name, std::string host, std::uint16_t port = 8000) {
-    return {.name = std::move(name), .address = {config::Address::Kind::tcp, std::move(host), port}};
+    return {.name = std::move(name), .address = {config::Address::Kind::tcp, std::move(host), port}, .tls = {}};
 }
 
 /// A proxy's upstream side on one thread: reactors, control queue and clock all moved by hand.
