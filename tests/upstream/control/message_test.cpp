@@ -92,7 +92,7 @@ TEST_CASE("numbers out of range are malformed", "[control]") {
     flag[2 + 8] = 2;
     CHECK(decode(flag, {}).error() == errc::malformed);
     std::string longest = bytes(DrainAll{Milliseconds(1), Milliseconds(1)});
-    longest.back() = 1;  // 2^56 ms
+    longest[longest.size() - 2] = 1;  // 2^56 ms, before the flag
     CHECK(decode(longest, {}).error() == errc::malformed);
 }
 
