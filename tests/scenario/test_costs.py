@@ -38,6 +38,7 @@ class Counted:
             "server": {"threads": 1, "runtime_dir": str(folder / "run")},
             "listeners": {"http": {"address": f"127.0.0.1:{self.ports['http']}"},
                           "https": {"address": f"127.0.0.1:{self.ports['https']}", "tls": True,
+                                    "timeouts": {"handshake": "60s", "first_request": "60s"},
                                     "limits": {"handshakes_per_source": "off"}}},
             "tls": {"cert": str(certificate.cert), "key": str(certificate.key)},
             "metrics": {"listen": f"127.0.0.1:{free_port()}"},
@@ -67,7 +68,10 @@ class Counted:
     def asked(self, scheme, path, options, requests):
         done = subprocess.run(["h2load", "-t1", f"-n{requests}", *options, f"{scheme}://127.0.0.1:{self.ports[scheme]}{path}"],
                               capture_output=True, text=True, timeout=120, check=False)
-        return f" {requests} succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout
+        if f" {requests} succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout:
+            return True
+        print(done.stdout, done.stderr)
+        return False
 
     def counted(self, scheme, path, options, requests):
         """(instructions, system calls) of one load."""

@@ -42,7 +42,7 @@ TEST_CASE("a request that is cut anywhere, longer than itself or says what nobod
         CHECK_FALSE(decode_request(std::span(whole.data(), size)));
     }
     CHECK_FALSE(decode_request(whole + "x"));
-    for (const std::size_t place : {0, 1, 2}) {
+    for (const std::size_t place : {0U, 1U, 2U}) {
         std::string wrong = whole;
         wrong[place] = '\x7f';
         CHECK_FALSE(decode_request(wrong));

@@ -68,7 +68,7 @@ class Scene {
         out.environment = {"PATH=/usr/bin:/bin"};
         out.forbidden = [this] { return forbidden; };
         out.half_done = [this] { return half_done; };
-        out.state = [] { return std::move(*control::make_sealed("state", std::string("the state"))); };
+        out.state = [] { return *control::make_sealed("state", std::string("the state")); };
         out.execute = [this] { ++executed; };
         out.counted = [] {};
         return out;
