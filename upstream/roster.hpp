@@ -152,8 +152,8 @@ class Roster {
     std::map<control::Incarnation, HangWatch> watches_;
     UnreadCensus census_;
     mutable std::mutex shown_;  ///< held to change what `status` and `series` read: members_, cells_
+    std::map<std::string, std::vector<EndpointCells>> cells_;  ///< outlive the members
     std::vector<std::unique_ptr<Member>> members_;
-    std::map<std::string, std::vector<EndpointCells>> cells_;
 };
 
 }  // namespace edgeproxy::upstream

@@ -81,6 +81,7 @@ def test_fifty_connections_do_not_wait_for_a_slow_import(start_edge, tmp_path):
 
 def test_code_that_does_not_import_is_not_taken_and_the_old_code_serves(start_edge, tmp_path):
     edge = start_edge({"pools": {"app": work(tmp_path)}})
+    within(30, lambda: edge.metric("edgeproxy_pool_endpoints", pool="app", state="ready") == 2, "both workers")
     before = edge.workers()
     (tmp_path / "broken").touch()
     with Load(edge, "/wait?s=0.02", clients=20, pause=0.02) as load:
