@@ -189,7 +189,7 @@ constexpr unsigned count_of(PoolState) {
     return 6;
 }
 constexpr unsigned count_of(DrainReason) {
-    return 7;
+    return drain_reasons;
 }
 constexpr unsigned count_of(config::Address::Kind) {
     return 3;
@@ -451,8 +451,8 @@ const char* reason(ScaleDecision decision) {
 }
 
 const char* word(DrainReason reason) {
-    static constexpr std::array<const char*, 7> words{"shutdown", "reload", "recycle", "scale",
-                                                      "request",  "health", "changed"};
+    static constexpr std::array<const char*, drain_reasons> words{"shutdown", "reload", "recycle", "scale",
+                                                                  "request",  "health", "changed"};
     return words[static_cast<std::size_t>(reason)];
 }
 

@@ -108,6 +108,7 @@ enum class RestartReason : std::uint8_t { crash, health, recycle, reload, reques
 constexpr std::size_t restart_reasons = 6;
 /// `changed`: the code on the disk is another, so tunnels close at once and pages come back to the new one.
 enum class DrainReason : std::uint8_t { shutdown, reload, recycle, scale, request, health, changed };
+constexpr std::size_t drain_reasons = 7;
 
 const char* word(PoolState state);
 const char* word(RestartReason reason);

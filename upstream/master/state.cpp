@@ -102,7 +102,7 @@ constexpr unsigned count_of(WorkerEnd) {
     return 6;
 }
 constexpr unsigned count_of(control::DrainReason) {
-    return 6;
+    return control::drain_reasons;
 }
 constexpr unsigned count_of(control::RestartReason) {
     return control::restart_reasons;

@@ -82,6 +82,17 @@ TEST_CASE("what the next program reads of the state is what was written", "[stat
     CHECK(*decode_state(encode(State{})).state == State{});
 }
 
+TEST_CASE("a worker may be draining for any reason", "[state]") {
+    for (std::size_t reason = 0; reason < control::drain_reasons; ++reason) {
+        State state = sample();
+        state.crews[0].seats[1].worker->drain_reason = static_cast<control::DrainReason>(reason);
+        INFO(word(static_cast<control::DrainReason>(reason)));
+        const DecodedState read = decode_state(encode(state));
+        REQUIRE(read.state);
+        CHECK(*read.state == state);
+    }
+}
+
 TEST_CASE("its descriptors are all of those that are there", "[state]") {
     std::vector<int> all = sample().descriptors();
     std::sort(all.begin(), all.end());
