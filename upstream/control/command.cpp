@@ -3,51 +3,18 @@
 
 #include <array>
 
+#include "upstream/control/bytes.hpp"
+
 namespace edgeproxy::control {
 namespace {
 
 constexpr unsigned json_flag = 1, dry_run_flag = 2, now_flag = 4;
 
-void put(std::string& out, std::uint32_t value) {
-    for (unsigned shift = 0; shift < 32; shift += 8) out.push_back(static_cast<char>((value >> shift) & 0xff));
+std::string text(ByteReader& in) {
+    const std::uint32_t size = in.number<std::uint32_t>();
+    if (size > max_operand) in.fail();
+    return std::string(in.take(size));
 }
-
-class Bytes {
- public:
-    explicit Bytes(std::span<const char> rest) : rest_(rest) {}
-
-    std::uint8_t byte() {
-        if (rest_.empty()) failed_ = true;
-        if (failed_) return 0;
-        const auto value = static_cast<std::uint8_t>(rest_.front());
-        rest_ = rest_.subspan(1);
-        return value;
-    }
-    std::uint32_t number() {
-        std::uint32_t value = 0;
-        for (unsigned shift = 0; shift < 32; shift += 8) value |= std::uint32_t{byte()} << shift;
-        return value;
-    }
-    std::string text(std::size_t limit) {
-        const std::size_t size = number();
-        if (size > limit || size > rest_.size()) failed_ = true;
-        if (failed_) return {};
-        std::string value(rest_.data(), size);
-        rest_ = rest_.subspan(size);
-        return value;
-    }
-    std::string all() {
-        std::string value(rest_.data(), rest_.size());
-        rest_ = {};
-        return value;
-    }
-    bool failed() const { return failed_; }
-    bool finished() const { return !failed_ && rest_.empty(); }
-
- private:
-    std::span<const char> rest_;
-    bool failed_ = false;
-};
 
 }  // namespace
 
@@ -75,20 +42,20 @@ std::optional<std::string> encode(const Request& request) {
 
 std::optional<Request> decode_request(std::span<const char> bytes) {
     if (bytes.size() > max_command) return std::nullopt;
-    Bytes in(bytes);
+    ByteReader in(bytes);
     Request request;
-    if (in.byte() != command_version) return std::nullopt;
-    const unsigned verb = in.byte();
+    if (in.number<std::uint8_t>() != command_version) return std::nullopt;
+    const unsigned verb = in.number<std::uint8_t>();
     if (verb >= command_verbs) return std::nullopt;
     request.verb = static_cast<CommandVerb>(verb);
-    const unsigned flags = in.byte();
+    const unsigned flags = in.number<std::uint8_t>();
     if ((flags & ~(json_flag | dry_run_flag | now_flag)) != 0) return std::nullopt;
     request.json = (flags & json_flag) != 0;
     request.dry_run = (flags & dry_run_flag) != 0;
     request.now = (flags & now_flag) != 0;
-    request.count = in.number();
-    request.pool = in.text(max_operand);
-    request.worker = in.text(max_operand);
+    request.count = in.number<std::uint32_t>();
+    request.pool = text(in);
+    request.worker = text(in);
     if (!in.finished()) return std::nullopt;
     return request;
 }
@@ -104,15 +71,15 @@ std::string encode(const Piece& piece) {
 
 std::optional<Piece> decode_piece(std::span<const char> bytes) {
     if (bytes.size() > max_command) return std::nullopt;
-    Bytes in(bytes);
+    ByteReader in(bytes);
     Piece piece;
-    if (in.byte() != command_version) return std::nullopt;
-    const unsigned kind = in.byte();
+    if (in.number<std::uint8_t>() != command_version) return std::nullopt;
+    const unsigned kind = in.number<std::uint8_t>();
     if (kind > static_cast<unsigned>(Piece::Kind::done)) return std::nullopt;
     piece.kind = static_cast<Piece::Kind>(kind);
-    piece.exit_code = in.byte();
+    piece.exit_code = in.number<std::uint8_t>();
     if (in.failed()) return std::nullopt;
-    piece.text = in.all();
+    piece.text = std::string(in.take(in.left()));
     return piece;
 }
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "upstream/control/bytes.hpp"
+
 namespace edgeproxy::control {
 namespace {
 
@@ -248,9 +250,7 @@ class Writer {
 
     template <class U>
     void number(U value) {
-        for (std::size_t i = 0; i < sizeof(U); ++i) {
-            out.bytes.push_back(static_cast<char>(static_cast<std::uint8_t>(value >> (8 * i))));
-        }
+        put(out.bytes, value);
     }
     void text(const std::string& value, std::size_t limit) {
         const std::size_t size = std::min(value.size(), limit);
@@ -261,7 +261,7 @@ class Writer {
 
 class Reader {
  public:
-    Reader(std::span<const char> bytes, std::vector<io::UniqueFd>& fds) : rest_(bytes), fds_(fds) {}
+    Reader(std::span<const char> bytes, std::vector<io::UniqueFd>& fds) : in_(bytes), fds_(fds) {}
 
     template <class... T>
     void operator()(T&... values) {
@@ -275,33 +275,31 @@ class Reader {
     template <class T>
     void list(std::vector<T>& items, std::size_t limit) {
         const std::size_t size = number<std::uint32_t>();
-        if (size > limit || size > rest_.size()) failed = true;  // each item has at least one byte
-        if (failed) return;
+        if (size > limit || size > in_.left()) in_.fail();  // each item has at least one byte
+        if (in_.failed()) return;
         items.resize(size);
         for (T& item : items) fields(*this, item);
     }
     void lines(std::vector<std::string>& items) {
         const std::size_t size = number<std::uint32_t>();
-        if (size > max_lines) failed = true;
-        if (failed) return;
+        if (size > max_lines) in_.fail();
+        if (in_.failed()) return;
         items.resize(size);
         for (std::string& item : items) text(item, max_line);
     }
-    bool finished() const { return !failed && rest_.empty() && next_fd_ == fds_.size(); }
-
-    bool failed = false;
+    bool finished() const { return in_.finished() && next_fd_ == fds_.size(); }
 
  private:
     template <class T>
     void read(T& value) {
         if constexpr (std::is_same_v<T, bool>) {
             const auto byte = number<std::uint8_t>();
-            if (byte > 1) failed = true;
+            if (byte > 1) in_.fail();
             value = byte == 1;
         } else if constexpr (std::is_enum_v<T>) {
             const auto byte = number<std::uint8_t>();
             if (byte >= count_of(T{})) {
-                failed = true;
+                in_.fail();
             } else {
                 value = static_cast<T>(byte);
             }
@@ -316,12 +314,12 @@ class Reader {
         constexpr std::uint64_t longest =
             1000ull * 60 * 60 * 24 * 3650;  // ten years: sums of two stay far from overflow
         const auto count = number<std::uint64_t>();
-        if (count > longest) failed = true;
-        value = Milliseconds(static_cast<std::int64_t>(failed ? 0 : count));
+        if (count > longest) in_.fail();
+        value = Milliseconds(static_cast<std::int64_t>(in_.failed() ? 0 : count));
     }
     void read(io::UniqueFd& fd) {
         if (next_fd_ == fds_.size()) {
-            failed = true;
+            in_.fail();
         } else {
             fd = std::move(fds_[next_fd_++]);
         }
@@ -333,24 +331,15 @@ class Reader {
 
     template <class U>
     U number() {
-        if (rest_.size() < sizeof(U)) failed = true;
-        if (failed) return 0;
-        std::uint64_t value = 0;
-        for (std::size_t i = 0; i < sizeof(U); ++i) {
-            value |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(rest_[i])) << (8 * i);
-        }
-        rest_ = rest_.subspan(sizeof(U));
-        return static_cast<U>(value);
+        return in_.number<U>();
     }
     void text(std::string& value, std::size_t limit) {
         const std::size_t size = number<std::uint32_t>();
-        if (size > limit || size > rest_.size()) failed = true;
-        if (failed) return;
-        value.assign(rest_.data(), size);
-        rest_ = rest_.subspan(size);
+        if (size > limit) in_.fail();
+        value = in_.take(size);
     }
 
-    std::span<const char> rest_;
+    ByteReader in_;
     std::vector<io::UniqueFd>& fds_;
     std::size_t next_fd_ = 0;
 };

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "upstream/control/bytes.hpp"
+
 namespace edgeproxy::master {
 namespace {
 
@@ -122,8 +124,7 @@ class Writer {
         if constexpr (std::is_enum_v<T> || std::is_same_v<T, bool>) {
             out.push_back(static_cast<char>(value));
         } else if constexpr (std::is_integral_v<T>) {
-            const auto number = static_cast<std::uint64_t>(value);
-            for (unsigned shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>((number >> shift) & 0xff));
+            control::put(out, static_cast<std::uint64_t>(value));
         } else {
             fields(*this, value);
         }
@@ -167,55 +168,41 @@ class Writer {
 
 class Reader {
  public:
-    explicit Reader(std::span<const char> bytes) : rest_(bytes) {}
+    explicit Reader(std::span<const char> bytes) : in_(bytes) {}
     template <class... T>
     void operator()(T&... values) {
         (read(values), ...);
     }
-    bool finished() const { return !failed_ && rest_.empty(); }
+    bool finished() const { return in_.finished(); }
 
  private:
-    std::uint8_t byte() {
-        if (rest_.empty()) failed_ = true;
-        if (failed_) return 0;
-        const auto value = static_cast<std::uint8_t>(rest_.front());
-        rest_ = rest_.subspan(1);
-        return value;
-    }
-    std::uint64_t number() {
-        std::uint64_t value = 0;
-        for (unsigned shift = 0; shift < 64; shift += 8) value |= std::uint64_t{byte()} << shift;
-        return value;
-    }
+    std::uint8_t byte() { return in_.number<std::uint8_t>(); }
+    std::uint64_t number() { return in_.number<std::uint64_t>(); }
     // Of things that have at least one byte each.
     std::size_t size() {
         const std::uint64_t value = number();
-        if (value > rest_.size()) failed_ = true;
-        return failed_ ? 0 : static_cast<std::size_t>(value);
+        if (value > in_.left()) in_.fail();
+        return in_.failed() ? 0 : static_cast<std::size_t>(value);
     }
     template <class T>
     void read(T& value) {
         if constexpr (std::is_enum_v<T>) {
             const std::uint8_t one = byte();
-            if (one >= count_of(T{})) failed_ = true;
-            value = static_cast<T>(failed_ ? 0 : one);
+            if (one >= count_of(T{})) in_.fail();
+            value = static_cast<T>(in_.failed() ? 0 : one);
         } else if constexpr (std::is_same_v<T, bool>) {
             const std::uint8_t one = byte();
-            if (one > 1) failed_ = true;
+            if (one > 1) in_.fail();
             value = one == 1;
         } else if constexpr (std::is_integral_v<T>) {
             const std::uint64_t one = number();
             value = static_cast<T>(one);
-            if (static_cast<std::uint64_t>(value) != one) failed_ = true;  // does not fit
+            if (static_cast<std::uint64_t>(value) != one) in_.fail();  // does not fit
         } else {
             fields(*this, value);
         }
     }
-    void read(std::string& value) {
-        const std::size_t length = size();
-        value.assign(rest_.data(), length);
-        rest_ = rest_.subspan(length);
-    }
+    void read(std::string& value) { value = in_.take(size()); }
     void read(TimePoint& value) { value = TimePoint(TimePoint::duration(static_cast<std::int64_t>(number()))); }
     template <class R, class P>
     void read(std::chrono::duration<R, P>& value) {
@@ -230,7 +217,7 @@ class Reader {
     template <class T>
     void read(std::vector<T>& values) {
         const std::size_t count = size();
-        for (std::size_t i = 0; i < count && !failed_; ++i) read(values.emplace_back());
+        for (std::size_t i = 0; i < count && !in_.failed(); ++i) read(values.emplace_back());
     }
     template <class T, std::size_t N>
     void read(std::array<T, N>& values) {
@@ -242,8 +229,7 @@ class Reader {
         read(value.second);
     }
 
-    std::span<const char> rest_;
-    bool failed_ = false;
+    control::ByteReader in_;
 };
 
 }  // namespace
