@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from http2 import CANCEL, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Raw, frame, literal
+from http2 import CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Raw, frame, literal
 from origin import Origin
 from procs import within
 from tunnels import Behind, Tunnels, chosen, open_tunnels, plain
@@ -128,8 +128,9 @@ def test_an_idle_tunnel_is_reset_and_the_connection_stays(edge, behind):
 
 # ours
 
-RAW_HANDSHAKE = frame(HEADERS, END_HEADERS, 1, b"".join(literal(*field) for field in [
-    (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "app.test"), (":path", "/ws")]))
+def raw_handshake(stream):
+    return frame(HEADERS, END_HEADERS, stream, b"".join(literal(*field) for field in [
+        (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "app.test"), (":path", "/ws")]))
 
 
 def test_a_worker_that_drains_closes_its_tunnels_with_1012_and_the_connection_stays(start_edge):
@@ -151,39 +152,49 @@ def test_a_worker_that_drains_closes_its_tunnels_with_1012_and_the_connection_st
 
 
 def test_a_stop_closes_tunnels_with_1001_between_two_frames(start_edge, start_origin):
-    """The frame that is under way is finished, the next one does not follow; both sides are told."""
-    go, heard = threading.Event(), []
+    """The frame that is under way is finished, the next one does not follow; both sides are told. A tunnel at rest beside
+    it, closed in the same turn, shows when."""
+    go, heard, order = threading.Event(), {}, iter((1, 3))
 
     def script(peer):
-        peer.send(b"\x82\x0a12345")
-        assert go.wait(30)
-        peer.send(b"67890\x81\x05after")
+        stream = next(order)
+        if stream == 1:
+            peer.send(b"\x82\x0a12345")
+            assert go.wait(30)
+            peer.send(b"67890\x81\x05after")
+        else:
+            peer.send(b"\x81\x02on")
         peer.wait_end()
-        heard.append(peer.unread)
+        heard[stream] = peer.unread
 
     origin = start_origin(Behind(script))
     edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}}, "server": {"shutdown": {"delay": "0s"}}})
+    goodbye = b"\x88\x02" + struct.pack(">H", 1001)
     with Raw(edge) as client:  # python's h2 takes a GOAWAY for the end of everything
-        client.send(RAW_HANDSHAKE)
-        body, told, asked = b"", [], False
+        client.send(raw_handshake(1))
+        body, ended = {1: b"", 3: b""}, set()
         for kind, flags, stream, payload in client.frames():
-            if kind == DATA and stream == 1:
-                body += payload
-                told.append((kind, bool(flags & END_STREAM)))
-            if body == b"\x82\x0a12345" and not asked:
-                asked = True
-                edge.process.send_signal(signal.SIGTERM)
-            if kind == GOAWAY and not go.is_set():
-                assert body == b"\x82\x0a12345", "nothing is put into the middle of a frame"
-                go.set()
-            if told and told[-1][1]:
-                client.send(frame(DATA, END_STREAM, 1, b"\x88\x82\0\0\0\0" + struct.pack(">H", 1001)))
-                break
             assert kind != RST_STREAM
-        assert body == b"\x82\x0a1234567890\x88\x02" + struct.pack(">H", 1001)
-        within(10, lambda: heard, "the end at the endpoint")
-    close = heard[0]
-    assert close[:2] == b"\x88\x82" and bytes(a ^ b for a, b in zip(close[6:], close[2:4])) == struct.pack(">H", 1001)
+            if kind != DATA:
+                continue
+            before, body[stream] = body[stream], body[stream] + payload
+            if before != body[stream] == b"\x82\x0a12345":
+                client.send(raw_handshake(3))
+            if before != body[stream] == b"\x81\x02on":
+                edge.process.send_signal(signal.SIGTERM)
+            if flags & END_STREAM:
+                ended.add(stream)
+                client.send(frame(DATA, END_STREAM, stream, b"\x88\x82\0\0\0\0" + struct.pack(">H", 1001)))
+                if stream == 3:
+                    assert body == {1: b"\x82\x0a12345", 3: b"\x81\x02on" + goodbye}, "nothing in the middle of a frame"
+                    go.set()
+            if ended == {1, 3}:
+                break
+        assert body[1] == b"\x82\x0a1234567890" + goodbye
+        within(10, lambda: len(heard) == 2, "the end at the endpoint")
+    for close in heard.values():
+        assert close[:2] == b"\x88\x82"
+        assert bytes(a ^ b for a, b in zip(close[6:], close[2:4])) == struct.pack(">H", 1001)
     assert edge.stop() == 0
 
 
@@ -195,7 +206,7 @@ def test_a_tunnel_whose_endpoint_has_said_goodbye_gets_no_second_one(start_edge,
     origin = start_origin(Behind(script))
     edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}}, "server": {"shutdown": {"delay": "0s"}}})
     with Raw(edge) as client:
-        client.send(RAW_HANDSHAKE)
+        client.send(raw_handshake(1))
         body, ended = b"", False
         for kind, flags, stream, payload in client.frames():
             if kind == DATA and stream == 1:
