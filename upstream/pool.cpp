@@ -114,9 +114,12 @@ void Pool::pump(io::TimePoint now) {
 }
 
 void Pool::cut(EndpointId endpoint) {
+    const auto left = std::make_shared<std::atomic<std::size_t>>(reactors_.size());
     for (std::size_t home = 0; home < reactors_.size(); ++home) {
-        reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, endpoint] {
-            if (!alive.expired()) share(home).occupants.cut(endpoint);
+        reactors_[home]->post([this, alive = std::weak_ptr<void>(alive_), home, endpoint, left] {
+            if (alive.expired()) return;
+            share(home).occupants.cut(endpoint);
+            if (left->fetch_sub(1, std::memory_order_acq_rel) == 1 && reports_.was_cut) reports_.was_cut(endpoint);
         });
     }
 }

@@ -29,6 +29,7 @@ struct PoolReports {
     std::function<void(EndpointId)> emptied;  ///< a leaving endpoint has no request and no tunnel any more; once each
     std::function<void(EndpointId)> refused;  ///< a worker refused a connection and is suspect now
     std::function<void(EndpointId)> failing;  ///< as many failures in a row as `outlier.failures`
+    std::function<void(EndpointId)> was_cut;  ///< `cut` has come to every request and tunnel
     /// The endpoint of each request that is unread, in a round of `look_for_unread`; not called when there is none.
     std::function<void(std::uint64_t round, std::vector<EndpointId>)> unread;
 };

@@ -98,6 +98,7 @@ PoolReports Pools::reports_to(const std::string& name) {
     return {.emptied = report(&Roster::emptied),
             .refused = report(&Roster::refused),
             .failing = report(&Roster::failing),
+            .was_cut = report(&Roster::was_cut),
             .unread = unread};
 }
 

@@ -2,6 +2,7 @@
 #include "upstream/roster.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace edgeproxy::upstream {
@@ -60,6 +61,7 @@ struct Roster::Member {
     io::TimePoint warm_at{};  ///< when its slow start ends
     io::TimePoint drain_deadline = io::never;
     bool drain_reported = false;
+    std::optional<std::uint64_t> left_over;  ///< its drain was cut, and so much was left
     std::uint64_t list = 0;  ///< leaving: the first list without it
 
     Member(EndpointIdentity identity, std::uint32_t limit, std::span<io::Reactor* const> reactors,
@@ -199,7 +201,7 @@ void Roster::worker_drain(control::Incarnation incarnation, io::Duration timeout
     publish();
     weigh();
     if (reason == control::DrainReason::changed) pool_.close_tunnels(member->endpoint.id());
-    if (member->endpoint.gate().read().empty()) report_drained(*member, 0);
+    if (member->endpoint.gate().read().empty()) report_drained(*member);
 }
 
 void Roster::worker_gone(control::Incarnation incarnation) {
@@ -281,11 +283,17 @@ void Roster::emptied(EndpointId id) {
     Member* const member = find(id);
     if (member == nullptr || member->life != Member::Life::draining) return;
     if (member->endpoint.is_worker()) {
-        report_drained(*member, 0);
+        report_drained(*member);
     } else {
         leave(*member, EndpointState::down);
     }
     free_departed();
+}
+
+/// Only now may the master hear of it: a worker that is stopped tells its WebSockets so itself, and our word comes first.
+void Roster::was_cut(EndpointId id) {
+    Member* const member = find(id);
+    if (member != nullptr && member->life == Member::Life::draining) report_drained(*member);
 }
 
 void Roster::refused(EndpointId id) {
@@ -316,10 +324,11 @@ void Roster::tick() {
             member->warm_at = member->endpoint.begin_slow_start(now);
         }
         if (member->warm_at <= now && member->endpoint.gate().read().cold()) member->endpoint.gate().set_cold(false);
-        if (member->life == Member::Life::draining && member->drain_deadline <= now && !member->drain_reported) {
+        const bool due = member->life == Member::Life::draining && member->drain_deadline <= now;
+        if (due && !member->drain_reported && !member->left_over) {
             const auto reading = member->endpoint.gate().read();
+            member->left_over = std::uint64_t{reading.in_flight()} + reading.tunnels();
             pool_.cut(member->endpoint.id());
-            report_drained(*member, std::uint64_t{reading.in_flight()} + reading.tunnels());
         }
         if (!member->leaving()) apply(*member);
         // Empty already when its drain began: no release will say so.
@@ -350,10 +359,10 @@ void Roster::leave(Member& member, EndpointState state) {
     if (member.list == 0) member.list = pool_.next_list();
 }
 
-void Roster::report_drained(Member& member, std::uint64_t left_over) {
+void Roster::report_drained(Member& member) {
     if (std::exchange(member.drain_reported, true)) return;
     if (member.endpoint.is_worker() && events_.drained)
-        events_.drained(member.endpoint.identity().incarnation, left_over);
+        events_.drained(member.endpoint.identity().incarnation, member.left_over.value_or(0));
 }
 
 void Roster::apply(Member& member) {

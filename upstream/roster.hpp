@@ -98,6 +98,7 @@ class Roster {
     // ---- from reactors, passed on
     void emptied(EndpointId id);
     void refused(EndpointId id);
+    void was_cut(EndpointId id);
     void failing(EndpointId id);
     /// What a reactor found in this round: the endpoint of each request that is unread.
     void unread(std::uint64_t round, const std::vector<EndpointId>& found);
@@ -126,7 +127,7 @@ class Roster {
     void reconcile();
     void become_ready(Member& member, bool cold);
     void leave(Member& member, EndpointState state);
-    void report_drained(Member& member, std::uint64_t left_over);
+    void report_drained(Member& member);
     void look_for_hangs();
     void judge(const EndpointStatus& status, HangWatch::Verdict verdict);
     Endpoint* endpoint_of(control::Incarnation incarnation);

@@ -149,6 +149,30 @@ TEST_CASE("at its deadline a drain cuts what is left and says how much that was"
     CHECK(shop.told.size() == 1);
 }
 
+TEST_CASE("requests and tunnels are cut before the master hears that the drain is over", "[upstream][roster]") {
+    Workshop shop;
+    Requests requests{shop};
+    shop.up(1, 0), shop.ready(1);
+    struct Listening final : Occupant {
+        explicit Listening(const Told& told) : told(told) {}
+        void cut() override { told_before = told.size(); }
+        const Told& told;
+        std::size_t told_before = 99;
+    } first{shop.told}, second{shop.told};
+    Request& one = requests.ask(0);
+    Request& other = requests.ask(1);
+    (*one.outcome)->occupy(first);
+    (*other.outcome)->occupy(second);
+    shop.drain(1, 5s);
+    shop.pass(5050ms);
+    CHECK(first.told_before == 0);
+    CHECK(second.told_before == 0);
+    CHECK(shop.told == Told{"drained 1 left 2"});
+    one.release();
+    other.release();
+    shop.settle();
+}
+
 TEST_CASE("a worker that dies keeps its endpoint alive until the last of its requests is gone", "[upstream][roster]") {
     Workshop shop;
     Requests requests{shop};
