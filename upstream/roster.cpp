@@ -62,7 +62,7 @@ struct Roster::Member {
     io::TimePoint drain_deadline = io::never;
     bool drain_reported = false;
     std::optional<std::uint64_t> left_over;  ///< its drain was cut, and so much was left
-    std::uint64_t list = 0;  ///< leaving: the first list without it
+    std::uint64_t list = 0;                  ///< leaving: the first list without it
 
     Member(EndpointIdentity identity, std::uint32_t limit, std::span<io::Reactor* const> reactors,
            std::span<EndpointCells> cells)
@@ -290,7 +290,8 @@ void Roster::emptied(EndpointId id) {
     free_departed();
 }
 
-/// Only now may the master hear of it: a worker that is stopped tells its WebSockets so itself, and our word comes first.
+/// Only now may the master hear of it: a worker that is stopped tells its WebSockets so itself, and our word comes
+/// first.
 void Roster::was_cut(EndpointId id) {
     Member* const member = find(id);
     if (member != nullptr && member->life == Member::Life::draining) report_drained(*member);
