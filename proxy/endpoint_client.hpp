@@ -21,8 +21,8 @@ struct OutgoingRequest {
 /// One request at an endpoint and its answer, whatever the version of HTTP: the endpoint's counterpart of Exchange.
 ///
 /// Implemented by http1_client and http2_client. What the endpoint sends is as untrusted as what a client sends. The
-/// order is `send`, `send_body` until `last`, beside it `read_head` until the final one, `read_body` until it is done,
-/// `finish`. Destroyed before `finish` it breaks the request off. Errors are upstream::errc. One reactor thread;
+/// order is `send`, `send_body` until it is done, beside it `read_head` until the final one, `read_body` until it is
+/// done, `finish`. Destroyed before `finish` it breaks the request off. Errors are upstream::errc. One reactor thread;
 /// destroyed only while no operation is pending.
 class EndpointClient {
  public:
@@ -31,9 +31,10 @@ class EndpointClient {
 
     /// Sends the head and the first bytes of the body.
     virtual io::Task<upstream::Result<void>> send(const OutgoingRequest& request) = 0;
-    /// Sends more of the body; `last` ends it.
-    virtual io::Task<upstream::Result<void>> send_body(std::string_view data, bool last,
-                                                       std::span<const http::Field> trailers) = 0;
+    /// Sends more of the body. `trailers` only with the last of it.
+    virtual io::Task<upstream::Result<void>> send_body(BodyPiece piece, std::span<const http::Field> trailers) = 0;
+    /// After `send`: the rest of the body leaves just as it is, so it may come in a pipe.
+    virtual bool takes_pipes() const { return false; }
     /// Until the endpoint has said anything (true), or `deadline`.
     virtual io::Task<upstream::Result<bool>> wait_for_word(io::TimePoint deadline) = 0;
 
@@ -47,6 +48,8 @@ class EndpointClient {
     virtual BodyPiece body_at_hand() = 0;
     /// The next bytes of the body. Only once the head was sent on: its views end here.
     virtual io::Task<upstream::Result<BodyPiece>> read_body() = 0;
+    /// Who gets the pieces of the body takes pipes too.
+    void allow_pipes(bool allowed) { pipes_allowed_ = allowed; }
 
     /// Reads that are pending or begin later end with a timeout then.
     virtual void read_deadline(io::TimePoint deadline) = 0;
@@ -67,8 +70,12 @@ class EndpointClient {
  protected:
     EndpointClient() = default;
     ~EndpointClient() = default;
+    bool pipes_allowed() const { return pipes_allowed_; }
     bool begun_ = false;
     bool reset_ = false;
+
+ private:
+    bool pipes_allowed_ = false;
 };
 
 }  // namespace edgeproxy::proxy

@@ -29,11 +29,18 @@ struct ResponseHead {
     }
 };
 
-/// Bytes of a body, in order. `data` is valid until the next call that reads the same body.
+/// Bytes of a body, in order. Valid until the next call that reads the same body.
 struct BodyPiece {
     std::string_view data;
-    bool done = false;  ///< nothing follows
+    bool done = false;         ///< nothing follows
+    io::Pipe* pipe = nullptr;  ///< the bytes are in it, and `data` is empty
+
+    std::size_t size() const { return pipe != nullptr ? pipe->held() : data.size(); }
 };
+
+/// A body with more than this to go, between two plain connections and with its length known, is spliced: its bytes
+/// go through a pipe and never enter our memory.
+inline constexpr std::uint64_t spliced_from = 64 * 1024;
 
 /// Why nobody took the answer: `error` of the log, `reason` of the metrics.
 namespace loss {
@@ -65,6 +72,8 @@ class Exchange {
     /// too slow
     /// (`io::errc::timed_out`), or its framing is malformed (`body_error` tells).
     virtual io::Task<io::Result<BodyPiece>> read_body() = 0;
+    /// Who gets the pieces of the body takes pipes too.
+    void allow_pipes(bool allowed) { pipes_allowed_ = allowed; }
     /// Nobody wants the rest of the body: a pending `read_body` and every later one ends with `io::errc::cancelled`.
     void cancel_body() {
         body_cancelled_ = true;
@@ -79,9 +88,10 @@ class Exchange {
     virtual io::Task<io::Result<void>> interim(const ResponseHead& head) = 0;
     /// The final head, with the first bytes of the body. `end`: that is all of it.
     virtual io::Task<io::Result<void>> respond(const ResponseHead& head, std::string_view data, bool end) = 0;
-    /// The next bytes of the body. `trailers` only with `end`.
-    virtual io::Task<io::Result<void>> send(std::string_view data, bool end,
-                                            std::span<const http::Field> trailers = {}) = 0;
+    /// The next bytes of the body. `trailers` only with the last ones.
+    virtual io::Task<io::Result<void>> send(BodyPiece piece, std::span<const http::Field> trailers = {}) = 0;
+    /// After `respond`: what `send` gets leaves just as it is, so it may come in a pipe.
+    virtual bool takes_pipes() const { return false; }
     /// After `respond`: breaks the answer off in a way that the client can tell from a clean end.
     virtual void abort() = 0;
     /// The answer has begun.
@@ -114,6 +124,7 @@ class Exchange {
     /// Ends a pending read of the body.
     virtual void stop_reading() = 0;
     bool body_cancelled() const { return body_cancelled_; }
+    bool pipes_allowed() const { return pipes_allowed_; }
     void tell_gone() {
         gone_ = true;
         if (watcher_ != nullptr) watcher_->client_gone();
@@ -124,6 +135,7 @@ class Exchange {
     Watcher* watcher_ = nullptr;
     bool gone_ = false;
     bool body_cancelled_ = false;
+    bool pipes_allowed_ = false;
 };
 
 }  // namespace edgeproxy::proxy

@@ -62,6 +62,7 @@ io::Task<void> Forwarding::relay_body(BodyPiece piece) {
         endpoint_->cancel();
         co_return;
     }
+    endpoint_->allow_pipes(exchange_.takes_pipes());
     while (!piece.done) {
         endpoint_->read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
         const auto next = co_await endpoint_->read_body();
@@ -75,7 +76,7 @@ io::Task<void> Forwarding::relay_body(BodyPiece piece) {
         piece = *next;
         std::span<const http::Field> trailers;
         if (piece.done) trailers = work_.response_trailers.fields();
-        const auto sent = co_await exchange_.send(piece.data, piece.done, trailers);
+        const auto sent = co_await exchange_.send(piece, trailers);
         if (!sent) {
             exchange_.record.error = exchange_.loss();
             endpoint_->cancel();

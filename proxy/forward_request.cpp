@@ -65,6 +65,7 @@ io::Task<Result<void>> Forwarding::send_request() {
     }
     body_started_ = true;
     uploading_ = true;
+    exchange_.allow_pipes(endpoint_->takes_pipes());
     upload_ = upload();
     upload_.start();
     co_return Result<void>();
@@ -85,13 +86,13 @@ io::Task<Result<void>> Forwarding::upload() {
             if (piece.error() != io::errc::cancelled && endpoint_ != nullptr) endpoint_->cancel();
             co_return errc::cancelled;
         }
-        uploaded_ += piece->data.size();
+        uploaded_ += piece->size();
         if (too_large(uploaded_)) {
             too_large_ = true;
             endpoint_->cancel();
             co_return errc::cancelled;
         }
-        const auto sent = co_await endpoint_->send_body(piece->data, piece->done, exchange_.request_trailers());
+        const auto sent = co_await endpoint_->send_body(*piece, exchange_.request_trailers());
         if (!sent) {
             // It reads no more; nor is its answer waited for, which nothing else would end.
             stalled_ = sent.error() == errc::write_timeout && !exchange_.responded();

@@ -48,8 +48,15 @@ io::Task<Result<void>> Http1Client::send(std::string_view first, std::string_vie
     co_return Result<void>();
 }
 
-io::Task<Result<void>> Http1Client::send_body(std::string_view data, bool last, std::span<const http::Field> trailers) {
-    return chunked_ ? send_chunk(data, last, trailers) : send(data, {});
+io::Task<Result<void>> Http1Client::send_body(BodyPiece piece, std::span<const http::Field> trailers) {
+    if (piece.pipe != nullptr) return send_pipe(*piece.pipe);
+    return chunked_ ? send_chunk(piece.data, piece.done, trailers) : send(piece.data, {});
+}
+
+io::Task<Result<void>> Http1Client::send_pipe(io::Pipe& pipe) {
+    const auto put = co_await connection_->socket().splice_all(pipe);
+    if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
+    co_return Result<void>();
 }
 
 io::Task<Result<void>> Http1Client::send_chunk(std::string_view data, bool last,
@@ -114,6 +121,16 @@ io::Task<Result<void>> Http1Client::read_more(upstream::errc timed_out) {
     co_return Result<void>();
 }
 
+/// What comes next of the body, up to the end of its run, into `pipe_`; which stays none where that cannot be.
+io::Task<Result<void>> Http1Client::splice_more() {
+    in_.release();
+    const auto got = co_await connection_->socket().splice_some(pipe_, body_.run());
+    if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);
+    body_.skip(*got);
+    taken_ += *got;
+    co_return Result<void>();
+}
+
 io::Task<Result<void>> Http1Client::read_head(http::Method method) {
     response_.reset();
     if (connection_->answers_at_length() && !in_) {
@@ -174,15 +191,24 @@ BodyPiece Http1Client::body_at_hand() {
 }
 
 io::Task<Result<BodyPiece>> Http1Client::read_body() {
+    pipe_.release();
     for (;;) {
         const BodyPiece piece = body_at_hand();
         if (failed_) co_return upstream::errc::bad_response;
         if (!piece.data.empty() || piece.done) co_return piece;
         if (in_begin_ < in_end_) continue;
-        const bool much = body_.run() > io::BufferPool::small;
-        if (much && in_.size() < io::BufferPool::large && in_end_ == in_.size())
-            in_ = connection_->socket().reactor().buffers().take_large();
+        const bool full = in_end_ == in_.size();
         in_begin_ = in_end_ = 0;
+        if (may_splice()) {
+            const auto more = co_await splice_more();
+            if (!more) co_return more.error();
+            if (pipe_) co_return BodyPiece{{}, body_.done(), &pipe_};
+        }
+        const bool much = body_.run() > io::BufferPool::small;
+        if (!in_ || (much && full && in_.size() < io::BufferPool::large)) {
+            io::BufferPool& pool = connection_->socket().reactor().buffers();
+            in_ = much ? pool.take_large() : pool.take_small();
+        }
         const auto more = co_await read_more(upstream::errc::idle_timeout);
         if (more) continue;
         const bool in_order = !reset_ && !connection_->stream().truncated();

@@ -16,8 +16,8 @@ class Http1Client final : public EndpointClient {
                 http::Trailers& trailers);
 
     io::Task<upstream::Result<void>> send(const OutgoingRequest& request) override;
-    io::Task<upstream::Result<void>> send_body(std::string_view data, bool last,
-                                               std::span<const http::Field> trailers) override;
+    io::Task<upstream::Result<void>> send_body(BodyPiece piece, std::span<const http::Field> trailers) override;
+    bool takes_pipes() const override { return !chunked_ && !connection_->stream().is_tls(); }
     io::Task<upstream::Result<bool>> wait_for_word(io::TimePoint deadline) override;
     io::Task<upstream::Result<void>> read_head(http::Method method) override;
     io::Task<upstream::Result<void>> gather(io::Duration idle) override;
@@ -28,7 +28,7 @@ class Http1Client final : public EndpointClient {
     void write_stall(io::Duration longest) override { connection_->socket().write_stall(longest); }
     void cancel() override { connection_->socket().cancel(); }
     void finish(upstream::Admission& admission) override;
-    std::size_t held() const override { return in_.size(); }
+    std::size_t held() const override { return in_.size() + pipe_.held(); }
 
     upstream::UpstreamConnection& connection() const { return *connection_; }
     /// After a switch of protocols: sends raw bytes.
@@ -43,6 +43,9 @@ class Http1Client final : public EndpointClient {
     upstream::errc failure(const io::error_code& error, upstream::errc timed_out);
     bool make_room();
     io::Task<upstream::Result<void>> read_more(upstream::errc timed_out);
+    bool may_splice() const { return pipes_allowed() && !connection_->stream().is_tls() && body_.run() > spliced_from; }
+    io::Task<upstream::Result<void>> splice_more();
+    io::Task<upstream::Result<void>> send_pipe(io::Pipe& pipe);
     io::Task<upstream::Result<void>> send_chunk(std::string_view data, bool last,
                                                 std::span<const http::Field> trailers);
 
@@ -52,6 +55,7 @@ class Http1Client final : public EndpointClient {
     http::ResponseReader reader_;
     http::BodyReader body_;
     io::Buffer in_;
+    io::Pipe pipe_;  ///< the piece of the body that was given out last, when it was spliced
     std::size_t in_begin_ = 0, in_end_ = 0;
     std::uint64_t taken_ = 0;  ///< bytes of this answer
     bool chunked_ = false;     ///< the request's body

@@ -105,6 +105,14 @@ io::Task<Result<void>> Http1Exchange::read_more() {
         input_.release();
     }
     const bool much = body_.run() > io::BufferPool::small && !tunnel_;
+    if (may_splice()) {
+        input_.release();
+        const auto got = co_await read_in_time(true);
+        if (!got) co_return got.error();
+        body_.skip(*got);
+        record.bytes_in += *got;
+        if (pipe_) co_return Result<void>();
+    }
     if (input_.buffer && much && input_.buffer.size() < io::BufferPool::large) input_.release();
     if (!input_.buffer) {
         io::BufferPool& pool = connection_.lane().reactor.buffers();
@@ -118,21 +126,22 @@ io::Task<Result<void>> Http1Exchange::read_more() {
         input_.end = *got;
         co_return Result<void>();
     }
-    const auto got = co_await read_in_time();
+    const auto got = co_await read_in_time(false);
     if (!got) co_return got.error();
     input_.end = *got;
     co_return Result<void>();
 }
 
 /// More of the body: no gap may be longer than `timeouts.body`, and all in all it must come at `limits.body_rate`.
-io::Task<Result<std::size_t>> Http1Exchange::read_in_time() {
+io::Task<Result<std::size_t>> Http1Exchange::read_in_time(bool splice) {
     const config::Listener& listener = connection_.listener();
     if (!body_rate_) body_rate_.emplace(body_rate(listener.limits.body_rate));
     const io::TimePoint gap = io::deadline_after(connection_.now(), listener.timeouts.body);
     body_rate_->start(connection_.now());
     const io::TimePoint pace = body_rate_->deadline();
     connection_.socket().read_deadline(std::min(gap, pace));
-    const auto got = co_await connection_.stream().read_some(input_.buffer.span());
+    const auto got = splice ? co_await connection_.socket().splice_some(pipe_, body_.run())
+                            : co_await connection_.stream().read_some(input_.buffer.span());
     connection_.socket().read_deadline(io::never);
     if (!got && got.error() == io::errc::timed_out)
         connection_.lane().cells->hit(pace < gap ? admin::Limit::body_rate : admin::Limit::body);
@@ -144,6 +153,7 @@ io::Task<Result<std::size_t>> Http1Exchange::read_in_time() {
 io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
     if (body_cancelled()) co_return io::errc::cancelled;
     if (tunnel_) co_return co_await read_tunnel();
+    pipe_.release();
     for (;;) {
         if (body_error_ != http::errc::ok)
             co_return boost::system::errc::make_error_code(boost::system::errc::bad_message);
@@ -155,6 +165,7 @@ io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
         }
         const auto more = co_await read_more();
         if (!more) co_return more.error();
+        if (pipe_) co_return BodyPiece{{}, body_.done(), &pipe_};
     }
 }
 
@@ -267,11 +278,13 @@ io::Task<Result<void>> Http1Exchange::respond(const ResponseHead& head, std::str
     co_return sent(put);
 }
 
-io::Task<Result<void>> Http1Exchange::send(std::string_view data, bool end, std::span<const http::Field> trailers) {
-    record.bytes_out += data.size();
+io::Task<Result<void>> Http1Exchange::send(BodyPiece piece, std::span<const http::Field> trailers) {
+    const auto [data, end, pipe] = piece;
+    record.bytes_out += piece.size();
     if (framing_ != Framing::chunked || tunnel_) {
-        if (!data.empty()) {
-            const auto put = co_await connection_.stream().write_all(bytes(data));
+        if (piece.size() > 0) {
+            const auto put = pipe != nullptr ? co_await connection_.socket().splice_all(*pipe)
+                                             : co_await connection_.stream().write_all(bytes(data));
             const auto outcome = sent(put);
             if (!outcome) co_return outcome.error();
         }

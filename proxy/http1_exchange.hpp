@@ -54,7 +54,8 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     std::span<const http::Field> request_trailers() const override { return workspace_.request_trailers.fields(); }
     io::Task<io::Result<void>> interim(const ResponseHead& head) override;
     io::Task<io::Result<void>> respond(const ResponseHead& head, std::string_view data, bool end) override;
-    io::Task<io::Result<void>> send(std::string_view data, bool end, std::span<const http::Field> trailers) override;
+    io::Task<io::Result<void>> send(BodyPiece piece, std::span<const http::Field> trailers) override;
+    bool takes_pipes() const override { return framing_ == Framing::length && !connection_.stream().is_tls(); }
     void abort() override;
     void become_tunnel() override;
     std::string_view loss() const override { return connection_.loss(); }
@@ -65,9 +66,10 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     void idle_ended(io::Socket& socket) override;
     void was_cut() override { tell_gone(); }
     std::size_t held() const override {
-        return sizeof(Workspace) + input_.buffer.size() + head_buffer_.size() + watcher_holds();
+        return sizeof(Workspace) + input_.buffer.size() + head_buffer_.size() + pipe_.held() + watcher_holds();
     }
-    io::Task<io::Result<std::size_t>> read_in_time();
+    io::Task<io::Result<std::size_t>> read_in_time(bool splice);
+    bool may_splice() const { return pipes_allowed() && !connection_.stream().is_tls() && body_.run() > spliced_from; }
     void stop_reading() override { connection_.socket().cancel_read(); }
     bool make_room();
     io::Task<io::Result<void>> read_more();
@@ -80,6 +82,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     Connection& connection_;
     Workspace& workspace_;
     Input input_;
+    io::Pipe pipe_;           ///< the piece of the body that was given out last, when it was spliced
     io::Buffer head_buffer_;  ///< once body bytes come through `input_`, what the request's views point into
     http::RequestReader reader_;
     http::BodyReader body_;

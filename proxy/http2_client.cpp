@@ -66,13 +66,13 @@ io::Task<Result<void>> Http2Client::send(const OutgoingRequest& request) {
     co_return co_await wait_taken();
 }
 
-io::Task<Result<void>> Http2Client::send_body(std::string_view data, bool last, std::span<const http::Field> trailers) {
+io::Task<Result<void>> Http2Client::send_body(BodyPiece piece, std::span<const http::Field> trailers) {
     const errc failed = failure();
     if (failed != errc{}) co_return failed;
-    if (output_ended() || (data.empty() && !last)) co_return Result<void>();
+    if (output_ended() || (piece.data.empty() && !piece.done)) co_return Result<void>();
     // The answer is complete and nobody wants the rest.
     if (closed()) co_return errc::closed_early;
-    connection_.session().send(*this, data, last, trailers);
+    connection_.session().send(*this, piece.data, piece.done, trailers);
     connection_.push();
     if (output_taken()) co_return Result<void>();
     co_return co_await wait_taken();

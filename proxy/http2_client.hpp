@@ -17,8 +17,7 @@ class Http2Client final : public EndpointClient, public http::Http2ClientStream 
     ~Http2Client();
 
     io::Task<upstream::Result<void>> send(const OutgoingRequest& request) override;
-    io::Task<upstream::Result<void>> send_body(std::string_view data, bool last,
-                                               std::span<const http::Field> trailers) override;
+    io::Task<upstream::Result<void>> send_body(BodyPiece piece, std::span<const http::Field> trailers) override;
     io::Task<upstream::Result<bool>> wait_for_word(io::TimePoint deadline) override;
     io::Task<upstream::Result<void>> read_head(http::Method method) override;
     bool has_body() const override { return input_ended() || body_.size() >= response_.body.length; }

@@ -162,11 +162,11 @@ io::Task<Result<void>> Http2Exchange::respond(const ResponseHead& answer, std::s
     co_return co_await wait_taken();
 }
 
-io::Task<Result<void>> Http2Exchange::send(std::string_view data, bool end, std::span<const http::Field> trailers) {
+io::Task<Result<void>> Http2Exchange::send(BodyPiece piece, std::span<const http::Field> trailers) {
     if (over()) co_return reset_by_peer();
-    if (output_ended() || (data.empty() && !end)) co_return Result<void>();
-    record.bytes_out += data.size();
-    connection_.session().send(*this, data, end, trailers);
+    if (output_ended() || (piece.data.empty() && !piece.done)) co_return Result<void>();
+    record.bytes_out += piece.data.size();
+    connection_.session().send(*this, piece.data, piece.done, trailers);
     connection_.push();
     if (output_taken() && !over()) co_return Result<void>();
     co_return co_await wait_taken();

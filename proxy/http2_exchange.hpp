@@ -32,7 +32,7 @@ class Http2Exchange final : public Exchange, public http::Http2Stream {
     std::span<const http::Field> request_trailers() const override { return workspace_->request_trailers.fields(); }
     io::Task<io::Result<void>> interim(const ResponseHead& head) override;
     io::Task<io::Result<void>> respond(const ResponseHead& head, std::string_view data, bool end) override;
-    io::Task<io::Result<void>> send(std::string_view data, bool end, std::span<const http::Field> trailers) override;
+    io::Task<io::Result<void>> send(BodyPiece piece, std::span<const http::Field> trailers) override;
     void abort() override;
     void become_tunnel() override { tunnel_ = true; }
     std::string_view loss() const override;

@@ -60,6 +60,7 @@ void Lane::judge(Pressure now, bool lagging) {
     guarded = pressure >= Pressure::refusing || lags || (limits != nullptr && limits->requests().limits());
     if (pressure == Pressure::none) return;
     reactor.buffers().trim();
+    reactor.pipes().trim();
     workspaces.trim();
 }
 

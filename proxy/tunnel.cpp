@@ -63,7 +63,7 @@ io::Task<bool> Tunnel::say_goodbye() {
         const http::WsClose frame = http::ws_close_to_client(closing_);
         std::string_view text = frame.text();
         if (from_endpoint_.close_seen()) text = {};  // nothing may follow the endpoint's own
-        const auto told = co_await client_.send(text, true);
+        const auto told = co_await client_.send({text, true});
         static_cast<void>(told);
     }
     if (from_client_.at_boundary() && !from_client_.close_seen() && !connection_.socket().writing()) {
@@ -115,7 +115,7 @@ io::Task<void> Tunnel::to_client() {
                 from_endpoint_.follow(rest);
             }
             rest.remove_prefix(part.size());
-            const auto sent = co_await client_.send(part, piece->done && rest.empty());
+            const auto sent = co_await client_.send({part, piece->done && rest.empty()});
             if (!sent) {
                 break_off();
                 co_return;

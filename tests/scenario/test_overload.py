@@ -16,7 +16,7 @@ from edge import SANITIZED
 from load import Load
 from origin import answer, pause
 from procs import within
-from wire import Broken, request
+from wire import Broken, chunk, request
 
 LEAST = 16  # the smallest server.max_connections
 
@@ -277,8 +277,10 @@ def test_without_descriptors_for_endpoints_requests_fail_fast_and_nobody_is_blam
 # memory
 
 def large(size):
-    """A script: every answer has so many bytes."""
-    much, little = answer(b"x" * size), answer(b"small")
+    """A script: every answer has so many bytes, in chunks, which edgeproxy has to hold for a slow reader: bytes of known
+    length would wait in the kernel."""
+    much = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"x" * size) + b"0\r\n\r\n"
+    little = answer(b"small")
 
     def script(peer):
         while True:

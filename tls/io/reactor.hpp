@@ -11,6 +11,7 @@
 #include "tls/io/clock.hpp"
 #include "tls/io/error.hpp"
 #include "tls/io/fd.hpp"
+#include "tls/io/pipe_pool.hpp"
 #include "tls/io/task.hpp"
 #include "tls/io/timer_wheel.hpp"
 
@@ -123,6 +124,7 @@ class Reactor {
     /// The time right now, for latencies (a system call's worth of 25 ns).
     TimePoint precise_now() const { return clock_.now(); }
     BufferPool& buffers() { return buffers_; }
+    PipePool& pipes() { return pipes_; }
     /// Connections that we make get no descriptor from this number on: the rest is for what must always work.
     int descriptor_ceiling() const { return descriptor_ceiling_; }
     void descriptor_ceiling(int number) { descriptor_ceiling_ = number; }
@@ -219,6 +221,7 @@ class Reactor {
     UniqueFd wakeup_;
     TimerWheel wheel_;
     BufferPool buffers_;
+    PipePool pipes_;
     std::vector<Slot> slots_;
     std::vector<std::uint32_t> free_slots_;
     std::vector<std::coroutine_handle<>> ready_, resuming_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls/io/socket.hpp"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -43,6 +44,31 @@ bool try_write(Operation& op) noexcept {
             op.error = sent.error;
             return true;
         }
+        if (sent.again) return false;
+    }
+    return true;
+}
+
+bool try_splice_some(Operation& op) noexcept {
+    if (!op.socket->readable()) return false;
+    Pipe& pipe = *static_cast<Pipe*>(op.owner);
+    Reactor& reactor = op.socket->reactor();
+    pipe = reactor.pipes().take(reactor.descriptor_ceiling());
+    if (!pipe) return true;
+    const Socket::Raw got = op.socket->receive(pipe, op.size);
+    op.transferred = got.bytes;
+    op.error = got.error;
+    if (got.bytes == 0) pipe.release();
+    return !got.again;
+}
+
+bool try_splice_all(Operation& op) noexcept {
+    Pipe& pipe = *static_cast<Pipe*>(op.owner);
+    while (pipe.held() > 0) {
+        const Socket::Raw sent = op.socket->send(pipe);
+        op.transferred += sent.bytes;
+        op.error = sent.error;
+        if (sent.error) return true;
         if (sent.again) return false;
     }
     return true;
@@ -119,6 +145,24 @@ Write Socket::write_all(std::span<const char> first, std::span<const char> secon
     return write;
 }
 
+Read Socket::splice_some(Pipe& pipe, std::size_t most) {
+    assert(!pipe);
+    Read read;
+    read.operation.attempt = try_splice_some;
+    read.operation.socket = this;
+    read.operation.owner = &pipe;
+    read.operation.size = most;
+    return read;
+}
+
+Write Socket::splice_all(Pipe& pipe) {
+    Write write;
+    write.operation.attempt = try_splice_all;
+    write.operation.socket = this;
+    write.operation.owner = &pipe;
+    return write;
+}
+
 Write Socket::wait_connected(TimePoint deadline) {
     write_stall(deadline == never ? Duration::zero() : std::max<Duration>(deadline - reactor_.now(), Duration(1)));
     Write write;
@@ -140,6 +184,47 @@ Socket::Raw Socket::receive(std::span<char> into) {
         if (errno == EINTR) continue;
         if (errno == EAGAIN) {
             readable_ = false;
+            return {.again = true};
+        }
+        return {.error = system_error(errno)};
+    }
+}
+
+Socket::Raw Socket::receive(Pipe& into, std::size_t most) {
+    for (;;) {
+        const ssize_t got = ::splice(fd_.get(), nullptr, into.in(), nullptr, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (got > 0) {
+            into.filled(static_cast<std::size_t>(got));
+            return {.bytes = static_cast<std::size_t>(got)};
+        }
+        if (got == 0) return {.error = errc::eof};
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN) {  // the pipe was empty, so it is the socket that has nothing
+            readable_ = false;
+            return {.again = true};
+        }
+        if (errno == EINVAL || errno == ENOSYS || errno == EPERM) {  // not this kind of socket, kernel or sandbox
+            reactor_.pipes().disable();
+            return {};
+        }
+        return {.error = system_error(errno)};
+    }
+}
+
+Socket::Raw Socket::send(Pipe& from) {
+    if (!writable_) return {.again = true};
+    for (;;) {
+        const ssize_t put =
+            ::splice(from.out(), nullptr, fd_.get(), nullptr, from.held(), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (put > 0) {
+            sent_ += static_cast<std::uint64_t>(put);
+            from.drained(static_cast<std::size_t>(put));
+            return {.bytes = static_cast<std::size_t>(put)};
+        }
+        if (put == 0) return {.error = system_error(EIO)};  // it had less than we put in
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN) {
+            writable_ = false;
             return {.again = true};
         }
         return {.error = system_error(errno)};

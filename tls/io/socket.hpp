@@ -22,7 +22,7 @@ struct Operation {
 
     Attempt attempt = nullptr;
     Socket* socket = nullptr;
-    void* owner = nullptr;  ///< what `attempt` needs beside the socket (a TLS stream)
+    void* owner = nullptr;  ///< what `attempt` needs beside the socket (a TLS stream, a pipe)
     std::coroutine_handle<> waiter{};
     error_code error{};
     std::size_t transferred = 0;
@@ -74,6 +74,11 @@ class Socket final : Source, Timer {
     Read read_some(std::span<char> into);
     /// All of the pieces in this order (head and body, or a chunk with its framing, in one call), unless it fails.
     Write write_all(std::span<const char> first, std::span<const char> second = {}, std::span<const char> third = {});
+    /// Up to `most` bytes into `pipe`, which must be empty and gets a pipe of the reactor's only once there is
+    /// something to read. Gives 0, and no pipe, when none is to be had: `read_some` then.
+    Read splice_some(Pipe& pipe, std::size_t most);
+    /// All that is in `pipe`, unless it fails.
+    Write splice_all(Pipe& pipe);
     /// Until something can be read (bytes or the end). Holds no buffer. Gives 0.
     Read wait_readable();
 
@@ -148,7 +153,9 @@ class Socket final : Source, Timer {
         bool again = false;  ///< nothing now: wait
     };
     Raw receive(std::span<char> into);
+    Raw receive(Pipe& into, std::size_t most);
     Raw send(const iovec* pieces, std::size_t count);
+    Raw send(Pipe& from);
     void suspend(Operation& operation, bool writing);
     void forget(Operation& operation);
 
