@@ -314,8 +314,11 @@ void Http1Exchange::abort() {
 }
 
 io::Task<void> Http1Exchange::linger() {
+    if (body_.done() && !connection_.socket().readable()) {
+        connection_.stream().close_notify();
+        co_return;
+    }
     connection_.stream().shutdown_write();
-    if (body_.done() && !connection_.socket().readable()) co_return;
     input_.release();
     const io::Buffer sink = connection_.lane().reactor.buffers().take_small();
     connection_.socket().read_deadline(connection_.now() + linger_time);

@@ -2,8 +2,6 @@
 #include "proxy/listener.hpp"
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -88,10 +86,6 @@ Listener::Accepted Listener::accept_one() {
     const io::Peer peer = io::Peer::from(from);
     Limits::Seat seat{*lane_.limits};
     if (!admit(fd, peer, seat)) return Accepted::one;
-    if (peer.is_ip) {
-        const int on = 1;
-        ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
     lane_.cells->listener(plan_->index).accepted.add();
     if (plan_->context != nullptr && !may_shake_hands(peer)) {
         lane_.cells->listener(plan_->index).refuse(admin::Refusal::handshake_rate);

@@ -146,8 +146,12 @@ bool Stream::truncated() const {
 }
 
 void Stream::shutdown_write() {
-    if (session_) session_->close_notify();
+    close_notify();
     socket_->shutdown_write();
+}
+
+void Stream::close_notify() {
+    if (session_) session_->close_notify();
 }
 
 }  // namespace edgeproxy::tls

@@ -87,6 +87,8 @@ class Stream {
 
     /// Ends our side of the stream: close_notify (TLS), then FIN. Never waits. Reading may go on.
     void shutdown_write();
+    /// The same before the socket is closed at once, which sends the FIN.
+    void close_notify();
 
  private:
     bool has_ssl() const;

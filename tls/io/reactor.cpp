@@ -138,6 +138,10 @@ error_code Reactor::add_listener(Source& source, int fd) {
 
 void Reactor::remove(Source& source, int fd) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    closing(source);
+}
+
+void Reactor::closing(Source& source) {
     Slot& slot = slots_[source.slot_];
     slot.source = nullptr;
     slot.input_ahead = false;

@@ -185,8 +185,10 @@ class Reactor {
     error_code add(Source& source, int fd);
     /// Level-triggered and exclusive, for listening sockets shared by several reactors.
     error_code add_listener(Source& source, int fd);
-    /// Before the descriptor is closed, always.
+    /// Before the descriptor is closed, where it has duplicates or is not closed at all.
     void remove(Source& source, int fd);
+    /// The descriptor, which has no duplicate, is closed right after: the kernel takes it out of the set by itself.
+    void closing(Source& source);
     /// Whether the source that had this slot at that generation is still there.
     bool alive(std::uint32_t slot, std::uint32_t generation) const { return slots_[slot].generation == generation; }
     std::uint32_t slot_of(const Source& source) const { return source.slot_; }

@@ -373,7 +373,7 @@ void Socket::close(bool abort) {
     if (!fd_) return;
     cancel();
     idle_watch_ = nullptr;
-    reactor_.remove(*this, fd_.get());
+    reactor_.closing(*this);
     if (abort) {
         const linger now{.l_onoff = 1, .l_linger = 0};
         ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "upstream/master/environment.hpp"
+#include "upstream/master/listen.hpp"
 
 namespace edgeproxy::master {
 namespace {
@@ -48,6 +49,7 @@ InheritedSockets InheritedSockets::take(const std::vector<std::string>& environm
                             ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) == 0 &&
                             ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) == 0;
         if (usable) {
+            send_at_once(fd.get());
             out.sockets_[passed.name].push_back(std::move(fd));
         } else {
             out.refused_.push_back(passed.name);

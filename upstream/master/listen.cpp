@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -132,6 +133,7 @@ int open_listener(const SocketAddress& address, const std::string& path, unsigne
         return errno;
     }
     if (address.family() == AF_INET6) ::setsockopt(out.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only));
+    send_at_once(out.get());
     if (::bind(out.get(), address.get(), address.size) != 0) return errno;
     if (::listen(out.get(), static_cast<int>(backlog)) != 0) return errno;
     return 0;
@@ -175,6 +177,11 @@ bool has_open(const fs::path& process, const std::set<std::string>& links) {
 }
 
 }  // namespace
+
+void send_at_once(int fd) {
+    const int yes = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+}
 
 std::string holder_of(std::uint16_t port) {
     const std::set<std::string> inodes = listening_inodes(port);

@@ -36,6 +36,9 @@ std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, 
 /// Removes the paths of unix listeners.
 void unlink_paths(const std::vector<ListenSocket>& sockets);
 
+/// TCP_NODELAY for a listening socket, and so for every connection that it accepts.
+void send_at_once(int fd);
+
 /// "nginx (pid 812)": who listens on a TCP port, if we may see that; else empty.
 std::string holder_of(std::uint16_t port);
 

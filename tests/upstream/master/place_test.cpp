@@ -2,6 +2,8 @@
 // Where things are: the runtime directory, worker sockets, listeners.
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -194,6 +196,23 @@ TEST_CASE("every way to write an address is bound, with the port that it got", "
     CHECK(error.find("write an IP address") != std::string::npos);
     CHECK_FALSE(bind_address("web", tcp("192.0.2.1", 8080), 16, error).has_value());
     CHECK(error.find("this machine does not have that address") != std::string::npos);
+}
+
+TEST_CASE("connections that our listening sockets accept send at once", "[master][listen]") {
+    std::string error;
+    const auto sockets = bind_address("web", tcp("127.0.0.1"), 16, error);
+    REQUIRE(sockets);
+    sockaddr_in to{};
+    socklen_t size = sizeof to;
+    REQUIRE(::getsockname(sockets->front().fd.get(), reinterpret_cast<sockaddr*>(&to), &size) == 0);
+    const io::UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), size) == 0);
+    const io::UniqueFd accepted(::accept4(sockets->front().fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    REQUIRE(accepted);
+    int on = 0;
+    size = sizeof on;
+    REQUIRE(::getsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0);
+    CHECK(on != 0);
 }
 
 TEST_CASE("a port in use is told with the process that holds it", "[listen]") {
