@@ -54,6 +54,11 @@ void Lane::cut(std::uint64_t bytes) {
     }
 }
 
+void Lane::settle() {
+    reactor.buffers().settle();
+    workspaces.settle();
+}
+
 void Lane::judge(Pressure now, bool lagging) {
     pressure = now;
     lags = lagging;

@@ -92,6 +92,8 @@ struct Lane {
     /// Resets streams of HTTP/2 and connections until they have given back so many bytes, those that hold most first.
     /// An HTTP/2 connection goes as a whole only when it has no stream.
     void cut(std::uint64_t bytes);
+    /// A while is over: what the pools did not need of late goes back to the heap.
+    void settle();
     /// A new level of memory pressure, or of lag: sets `guarded`.
     void judge(Pressure now, bool lagging);
 };

@@ -13,6 +13,8 @@ namespace {
 
 /// How often a lane looks at itself: its lag, its number of connections.
 constexpr io::Duration tick_interval = std::chrono::milliseconds(100);
+/// How often its pools give back what they did not need, in ticks.
+constexpr unsigned settle_ticks = 20;
 /// While memory is short a connection may be without a request for so long.
 constexpr io::Duration saving_keepalive = std::chrono::seconds(2);
 /// Connections that a tick tells to go, at most.
@@ -28,6 +30,7 @@ struct Lanes::Room {
     Room(unsigned index, io::Clock& clock) : lane(index, clock) {}
     admin::LaneCells cells;
     Lane lane;
+    unsigned ticks = 0;
     std::vector<std::unique_ptr<Listener>> listeners;
     std::size_t told_open = 0;
     Pressure pressure = Pressure::none;
@@ -92,6 +95,7 @@ void Lanes::look_after(Room& room, io::TimePoint now, io::Duration late) {
     lane.reactor.descriptor_ceiling(limits_.endpoint_ceiling());
     if (room.pressure != Pressure::none) lane.evict_older(saving_keepalive, most_evicted, admin::Limit::memory_saving);
     if (lane.draining) lane.close_idle();
+    if (++room.ticks % settle_ticks == 0) lane.settle();
     // The limit was lowered, or another lane has no room and nobody who is idle.
     const std::size_t open = limits_.open(), most = limits_.most();
     std::size_t surplus = open > most ? open - most : 0;

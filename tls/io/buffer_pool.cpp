@@ -4,32 +4,50 @@
 #include <new>
 
 namespace edgeproxy::io {
+namespace {
+
+/// Bytes behind each block, so that neighbours, of which only the beginning is used, do not share the same few sets of
+/// the processor's caches.
+constexpr std::size_t stagger = 320;
+
+}  // namespace
 
 BufferPool::~BufferPool() {
     trim();
 }
 
-void BufferPool::trim() {
-    for (char* block : small_) ::operator delete(block);
-    for (char* block : large_) ::operator delete(block);
-    small_.clear();
-    large_.clear();
+void BufferPool::Blocks::shrink(std::size_t to) {
+    while (free.size() > to) {
+        ::operator delete(free.back());
+        free.pop_back();
+    }
 }
 
-Buffer BufferPool::take(std::vector<char*>& from, std::size_t size) {
-    if (from.empty()) return {*this, static_cast<char*>(::operator new(size)), size};
-    char* block = from.back();
-    from.pop_back();
+void BufferPool::trim() {
+    small_.shrink(0);
+    large_.shrink(0);
+}
+
+void BufferPool::settle() {
+    small_.shrink(small_.water.pass());
+    large_.shrink(large_.water.pass());
+}
+
+Buffer BufferPool::take(Blocks& from, std::size_t size) {
+    from.water.lent();
+    if (from.free.empty()) return {*this, static_cast<char*>(::operator new(size + stagger)), size};
+    char* block = from.free.back();
+    from.free.pop_back();
     return {*this, block, size};
 }
 
 void BufferPool::give_back(char* data, std::size_t size) {
-    auto& list = size == small ? small_ : large_;
-    if (list.size() >= (size == small ? kept_small : kept_large)) {
+    Blocks& blocks = size == small ? small_ : large_;
+    if (blocks.water.returned(blocks.free.size())) {
+        blocks.free.push_back(data);
+    } else {
         ::operator delete(data);
-        return;
     }
-    list.push_back(data);
 }
 
 }  // namespace edgeproxy::io

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "tls/io/high_water.hpp"
+
 namespace edgeproxy::io {
 
 class BufferPool;
@@ -53,7 +55,7 @@ class BufferPool {
  public:
     static constexpr std::size_t small = 16 * 1024;
     static constexpr std::size_t large = 128 * 1024;
-    static constexpr std::size_t kept_small = 256;  ///< free blocks kept; more go back to the heap
+    static constexpr std::size_t kept_small = 256;  ///< free blocks kept, more while as many were lent lately
     static constexpr std::size_t kept_large = 16;
 
     BufferPool() = default;
@@ -65,14 +67,22 @@ class BufferPool {
     Buffer take_large() { return take(large_, large); }
     /// Gives the free blocks back to the heap.
     void trim();
+    /// A while is over: what was not needed in the last two goes back to the heap.
+    void settle();
 
  private:
     friend class Buffer;
-    Buffer take(std::vector<char*>& from, std::size_t size);
+    struct Blocks {
+        explicit Blocks(std::size_t kept) : water(kept) {}
+        std::vector<char*> free;
+        HighWater water;
+        void shrink(std::size_t to);
+    };
+    Buffer take(Blocks& from, std::size_t size);
     void give_back(char* data, std::size_t size);
 
-    std::vector<char*> small_;
-    std::vector<char*> large_;
+    Blocks small_{kept_small};
+    Blocks large_{kept_large};
 };
 
 inline void Buffer::release() {
