@@ -98,13 +98,16 @@ BodyPiece Http1Exchange::body_at_hand() {
     return {step.data, body_.done()};
 }
 
+/// The first time that more than the head is read: what the head's views point into stays where it is.
+void Http1Exchange::set_head_apart() {
+    if (head_buffer_) return;
+    head_buffer_ = std::move(input_.buffer);
+    input_.release();
+}
+
 io::Task<Result<void>> Http1Exchange::read_more() {
-    if (!head_buffer_) {
-        // The first time: what the head's views point into stays where it is.
-        head_buffer_ = std::move(input_.buffer);
-        input_.release();
-    }
-    const bool much = body_.run() > io::BufferPool::small && !tunnel_;
+    set_head_apart();
+    const bool much = body_.run() > io::BufferPool::small;
     if (may_splice()) {
         input_.release();
         const auto got = co_await read_in_time(true);
@@ -119,13 +122,6 @@ io::Task<Result<void>> Http1Exchange::read_more() {
         input_.buffer = much ? pool.take_large() : pool.take_small();
     }
     input_.begin = input_.end = 0;
-    if (tunnel_) {
-        connection_.socket().read_deadline(io::never);
-        const auto got = co_await connection_.stream().read_some(input_.buffer.span());
-        if (!got) co_return got.error();
-        input_.end = *got;
-        co_return Result<void>();
-    }
     const auto got = co_await read_in_time(false);
     if (!got) co_return got.error();
     input_.end = *got;
@@ -176,9 +172,13 @@ io::Task<Result<BodyPiece>> Http1Exchange::read_tunnel() {
         connection_.socket().read_deadline(io::never);
         const auto readable = co_await connection_.stream().wait_readable();
         if (!readable) co_return readable.error();
-        const auto more = co_await read_more();
-        if (!more && more.error() == io::errc::eof) co_return BodyPiece{{}, true};
-        if (!more) co_return more.error();
+        set_head_apart();
+        if (!input_.buffer) input_.buffer = connection_.lane().reactor.buffers().take_small();
+        input_.begin = input_.end = 0;
+        const auto got = co_await connection_.stream().read_some(input_.buffer.span());
+        if (!got && got.error() == io::errc::eof) co_return BodyPiece{{}, true};
+        if (!got) co_return got.error();
+        input_.end = *got;
     }
     const BodyPiece piece{input_.text(), false};
     input_.begin = input_.end;

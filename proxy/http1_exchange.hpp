@@ -72,6 +72,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     bool may_splice() const { return pipes_allowed() && !connection_.stream().is_tls() && body_.run() > spliced_from; }
     void stop_reading() override { connection_.socket().cancel_read(); }
     bool make_room();
+    void set_head_apart();
     io::Task<io::Result<void>> read_more();
     io::Task<io::Result<BodyPiece>> read_tunnel();
     void choose_framing(const ResponseHead& head);

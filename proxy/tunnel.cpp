@@ -58,7 +58,7 @@ void Tunnel::side_ended(io::Duration longest) {
 
 /// Sends both sides a close frame if the endpoint's stream is between two frames. True: it was time.
 io::Task<bool> Tunnel::say_goodbye() {
-    if (closing_ == 0 || !(from_endpoint_.at_boundary() || from_endpoint_.broken())) co_return false;
+    if (!from_endpoint_.at_boundary() && !from_endpoint_.broken()) co_return false;
     if (from_endpoint_.at_boundary()) {
         const http::WsClose frame = http::ws_close_to_client(closing_);
         std::string_view text = frame.text();
@@ -99,8 +99,10 @@ io::Task<void> Tunnel::to_endpoint() {
 
 io::Task<void> Tunnel::to_client() {
     for (;;) {
-        const bool over = co_await say_goodbye();
-        if (over) co_return;
+        if (closing_ != 0) {
+            const bool over = co_await say_goodbye();
+            if (over) co_return;
+        }
         const auto piece = co_await endpoint_.read_raw();
         if (!piece && closing_ != 0 && piece.error() == upstream::errc::cancelled && !connection_.socket().cancelled())
             continue;

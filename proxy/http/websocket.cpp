@@ -50,6 +50,16 @@ bool opens_tunnel(const Response& response, std::string_view key) {
 }
 
 std::size_t WsFrameTracker::next(std::string_view in) {
+    // Most frames are short and come whole.
+    if (at_boundary() && in.size() >= 2) {
+        const auto first = static_cast<unsigned char>(in[0]), second = static_cast<unsigned char>(in[1]);
+        const std::size_t length = second & length_bits;
+        const std::size_t whole = 2 + ((second & mask_bit) != 0 ? 4 : 0) + length;
+        if (length < length_in_2 && whole <= in.size()) {
+            close_seen_ = close_seen_ || (first & opcode_bits) == opcode_close;
+            return whole;
+        }
+    }
     std::size_t at = 0;
     while (at < in.size()) {
         if (broken_) return in.size();

@@ -164,3 +164,15 @@ def test_a_drained_endpoint_gets_nothing_new_until_it_is_undrained(edge):
     assert answers == set(edge.workers()) - {rested}
     assert edge.command("undrain", "app/app-1").returncode == 0
     within(20, lambda: int(edge.get("/pid").text) == rested)
+
+
+def test_a_drain_ends_at_the_next_reload_and_only_at_one_that_is_taken(edge):
+    assert edge.command("drain", "app/app-1").returncode == 0
+    within(10, lambda: edge.metric("edgeproxy_pool_endpoints", pool="app", state="draining") == 1)
+    good = edge.stack.read_text()
+    edge.stack.write_text("nonsense: 1\n")
+    assert edge.command("reload").returncode != 0
+    edge.stack.write_text(good)
+    assert edge.metric("edgeproxy_pool_endpoints", pool="app", state="draining") == 1
+    assert edge.command("reload").returncode == 0
+    within(10, lambda: edge.metric("edgeproxy_pool_endpoints", pool="app", state="draining") == 0)

@@ -78,6 +78,7 @@ class House {
     Reload::Outside reload_outside();
     Reload::Adopted adopt(std::shared_ptr<const config::Config> config, Resources resources);
     Reload::Adopted adopt_pools();
+    void wake_all();
     void follow_logging();
     void follow_keys();
     void listener_drained(std::uint64_t id);

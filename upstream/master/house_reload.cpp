@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Another part of House: taking over another configuration.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -64,6 +65,7 @@ Reload::Adopted House::adopt(std::shared_ptr<const config::Config> config, Resou
     follow_logging();
     follow_keys();
     Reload::Adopted pools = adopt_pools();
+    wake_all();
     if (!watched_alike) start_watches();
     tell_master_status();
     return pools;
@@ -101,6 +103,16 @@ Reload::Adopted House::adopt_pools() {
         }
     }
     return out;
+}
+
+// What was drained by a command: run-time changes end at a reload, the file is the only truth.
+void House::wake_all() {
+    for (const auto& [pool, endpoint] : std::exchange(resting_, {})) {
+        log_.info("endpoint_undrained",
+                  fmt::format("{}/{} gets requests again: the drain ends at the reload", pool, endpoint),
+                  {{"pool", pool}, {"endpoint", endpoint}});
+        proxy_.tell_all(control::EndpointRest{pool, endpoint, false});
+    }
 }
 
 // The proxy has closed its copy of a socket that we do not want any more.
