@@ -2,6 +2,7 @@
 #include "proxy/router.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "proxy/http/target.hpp"
 #include "proxy/http/text.hpp"
@@ -57,6 +58,15 @@ bool PathPattern::matches(std::string_view path) const {
     return path.starts_with(text_) && (path.size() == text_.size() || path[text_.size()] == '/');
 }
 
+std::optional<std::string_view> PathPattern::first_segment() const {
+    if (text_ == "/" && !exact_) return std::nullopt;
+    if (!text_.starts_with('/')) return std::nullopt;
+    std::string_view rest = text_;
+    const std::string_view segment = next_segment(rest);
+    if (segment.find('*') != std::string_view::npos) return std::nullopt;
+    return segment;
+}
+
 bool host_matches(std::string_view pattern, std::string_view host) {
     if (!pattern.starts_with("*.")) return http::iequals(pattern, host);
     const std::string_view suffix = pattern.substr(1);  // with its dot
@@ -71,17 +81,42 @@ Router::Router(const std::vector<config::Route>& routes) {
         for (const std::string& path : route.paths) rule.paths.emplace_back(path);
         rules_.push_back(std::move(rule));
     }
+    for (std::size_t i = 0; rules_.size() > few && i < rules_.size(); ++i) index(i);
+}
+
+/// Once for each host and pattern; a host with a star, or none, is any host.
+void Router::index(std::size_t rule) {
+    using Key = std::optional<std::string_view>;
+    const Rule& one = rules_[rule];
+    std::set<Key> hosts, segments;
+    for (const std::string& host : one.hosts) hosts.insert(host.starts_with("*.") ? Key() : Key(host));
+    for (const PathPattern& path : one.paths) segments.insert(path.first_segment());
+    if (hosts.empty() || hosts.contains(Key())) hosts = {Key()};
+    if (segments.empty() || segments.contains(Key())) segments = {Key()};
+    for (const Key& host : hosts) {
+        for (const Key& segment : segments) index_.add(static_cast<std::uint32_t>(rule), host, segment);
+    }
+}
+
+bool Router::takes(const Rule& rule, std::string_view host, std::string_view method, std::string_view path) const {
+    const auto takes_host = [&](const std::string& pattern) { return host_matches(pattern, host); };
+    if (!rule.hosts.empty() && std::none_of(rule.hosts.begin(), rule.hosts.end(), takes_host)) return false;
+    const auto takes_path = [&](const PathPattern& pattern) { return pattern.matches(path); };
+    if (!rule.paths.empty() && std::none_of(rule.paths.begin(), rule.paths.end(), takes_path)) return false;
+    return rule.methods.empty() || contains(rule.methods, method);
 }
 
 std::size_t Router::find(std::string_view host, std::string_view method, std::string_view path) const {
+    if (rules_.size() > few) {
+        std::string_view rest = path;
+        RouteIndex::Candidates candidates = index_.candidates(host, rest.empty() ? rest : next_segment(rest));
+        while (const auto candidate = candidates.next()) {
+            if (takes(rules_[*candidate], host, method, path)) return *candidate;
+        }
+        return nowhere;
+    }
     for (std::size_t i = 0; i < rules_.size(); ++i) {
-        const Rule& rule = rules_[i];
-        const auto takes_host = [&](const std::string& pattern) { return host_matches(pattern, host); };
-        if (!rule.hosts.empty() && std::none_of(rule.hosts.begin(), rule.hosts.end(), takes_host)) continue;
-        const auto takes_path = [&](const PathPattern& pattern) { return pattern.matches(path); };
-        if (!rule.paths.empty() && std::none_of(rule.paths.begin(), rule.paths.end(), takes_path)) continue;
-        if (!rule.methods.empty() && !contains(rule.methods, method)) continue;
-        return i;
+        if (takes(rules_[i], host, method, path)) return i;
     }
     return nowhere;
 }

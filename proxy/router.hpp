@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include "config/config.hpp"
 #include "proxy/http/message.hpp"
+#include "proxy/route_index.hpp"
 
 namespace edgeproxy::proxy {
 
@@ -19,6 +21,8 @@ class PathPattern {
  public:
     explicit PathPattern(std::string_view text);
     bool matches(std::string_view path) const;
+    /// The first segment of every path that it matches; none: there is no such one.
+    std::optional<std::string_view> first_segment() const;
 
  private:
     bool matches_segments(std::string_view path) const;
@@ -59,8 +63,13 @@ class Router {
         std::vector<std::string> methods;
     };
     static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+    /// So few are tried one after the other.
+    static constexpr std::size_t few = 8;
+    void index(std::size_t rule);
+    bool takes(const Rule& rule, std::string_view host, std::string_view method, std::string_view path) const;
     std::size_t find(std::string_view host, std::string_view method, std::string_view path) const;
     std::vector<Rule> rules_;
+    RouteIndex index_;  ///< of the rules, when there are more than a few
 };
 
 }  // namespace edgeproxy::proxy

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import load
+import setups
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -61,28 +62,28 @@ def private_dirty_kib(pid):
     return total
 
 
-def pinned(core):
-    """What a child does before exec: keep to one core (None: any) and take all the descriptors that it may."""
+def pinned(cores):
+    """What a child does before exec: keep to these cores (None: ours) and take all the descriptors that it may."""
     def prepare():
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        if core is not None:
-            os.sched_setaffinity(0, {core})
+        if cores is not None:
+            os.sched_setaffinity(0, cores)
     return prepare
 
 
 class Program:
     """One child process with a log file; stopped with TERM, and killed with its descendants if that does not help."""
 
-    def __init__(self, name, words, directory, core):
-        self.name, self.words, self.core = name, words, core
+    def __init__(self, name, words, directory, cores):
+        self.name, self.words, self.cores = name, words, cores
         self.log = pathlib.Path(directory) / f"{name}.log"
         self.process, self.folder = None, None  # it runs in: None = ours
 
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                                            preexec_fn=pinned(self.core))
+                                            preexec_fn=pinned(self.cores))
 
     def stop(self):
         if self.process is None:
@@ -121,8 +122,8 @@ class Program:
 class Origin(Program):
     """What stands behind all of them."""
 
-    def __init__(self, binary, directory, core):
-        super().__init__("origin", [str(binary), str(ORIGIN_PORT)], directory, core)
+    def __init__(self, binary, directory, cores):
+        super().__init__("origin", [str(binary), str(ORIGIN_PORT)], directory, cores)
 
     def start(self):
         super().start()
@@ -132,12 +133,12 @@ class Origin(Program):
 class Contender(Program):
     """A proxy that answers on `plain` and `tls` (ports) with what the origin says."""
 
-    def __init__(self, name, words, template, directory, core, plain):
-        super().__init__(name, words, directory, core)
+    def __init__(self, name, words, template, directory, cores, plain, setup):
+        super().__init__(name, words, directory, cores)
         self.plain, self.tls = plain, plain + 1
         text = (HERE / template).read_text(encoding="utf-8")
         for key, value in {"DIR": directory, "ORIGIN": ORIGIN_PORT, "PLAIN": plain, "TLS": plain + 1,
-                           "METRICS": plain + 2}.items():
+                           "METRICS": plain + 2, **getattr(setups, name)(setup, directory)}.items():
             text = text.replace(f"@{key}@", str(value))
         (pathlib.Path(directory) / template.removesuffix(".in")).write_text(text, encoding="utf-8")
 
@@ -170,12 +171,18 @@ def tool(name):
     return str(unpacked) if unpacked.exists() else name
 
 
-def make(name, directory, core, edgeproxy):
+def make(name, directory, cores, edgeproxy, setup=setups.PLAIN):
+    """A contender in a folder of its own below `directory`, on ports of its own."""
+    folder = pathlib.Path(directory) / setup.name
+    if not folder.exists():
+        folder.mkdir()
+        certificate(folder)
+    port = 18101 + 30 * setups.SETUPS.index(setup)
     if name == "edgeproxy":
-        return Contender(name, [str(edgeproxy), "-c", f"{directory}/edgeproxy.yaml"], "edgeproxy.yaml.in", directory,
-                         core, 18101)
+        return Contender(name, [str(edgeproxy), "-c", f"{folder}/edgeproxy.yaml"], "edgeproxy.yaml.in", folder, cores, port,
+                         setup)
     if name == "nginx":
-        return Contender(name, [tool("nginx"), "-e", f"{directory}/nginx-error.log", "-p", directory, "-c",
-                                f"{directory}/nginx.conf"], "nginx.conf.in", directory, core, 18111)
-    return Contender(name, [tool("haproxy"), "-db", "-f", f"{directory}/haproxy.cfg"], "haproxy.cfg.in", directory, core,
-                     18121)
+        return Contender(name, [tool("nginx"), "-e", f"{folder}/nginx-error.log", "-p", folder, "-c", f"{folder}/nginx.conf"],
+                         "nginx.conf.in", folder, cores, port + 10, setup)
+    return Contender(name, [tool("haproxy"), "-db", "-f", f"{folder}/haproxy.cfg"], "haproxy.cfg.in", folder, cores, port + 20,
+                     setup)

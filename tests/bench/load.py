@@ -29,6 +29,7 @@ class Scenario:
     streams: int = 1
     unit: str = "request"
     closes: bool = False  # a new connection for every request
+    setup: str = "plain"  # how the proxies are set up (setups.py)
 
 
 GIB, PIECE = 1 << 30, 1 << 20
@@ -36,6 +37,11 @@ SCENARIOS = [
     Scenario("h1", "HTTP/1.1, 128 B, 64 connections", "wrk", False, "/128", 128, 64),
     Scenario("h1-low", "HTTP/1.1, 128 B, 4 connections", "wrk", False, "/128", 128, 4),
     Scenario("h1-many", "HTTP/1.1, 128 B, 1,000 connections", "wrk", False, "/128", 128, 1000),
+    Scenario("h1-routes", "HTTP/1.1, 128 B, 64 connections, the last of 1,000 routes", "wrk", False, "/128", 128, 64,
+             setup="routes"),
+    Scenario("h1-log", "HTTP/1.1, 128 B, 64 connections, with an access log", "wrk", False, "/128", 128, 64, setup="log"),
+    Scenario("h1-threads", "HTTP/1.1, 128 B, 64 connections, two threads on two cores", "wrk", False, "/128", 128, 64,
+             setup="threads"),
     Scenario("h1-16k", "HTTP/1.1, 16 KiB, 64 connections", "wrk", False, "/16k", 16384, 64),
     Scenario("h1-new", "HTTP/1.1, 128 B, a new connection for every request", "wrk", False, "/128", 128, 64, closes=True),
     Scenario("tls", "HTTP/1.1 over TLS 1.3, 128 B, 64 connections", "wrk", True, "/128", 128, 64),

@@ -23,6 +23,7 @@ import tempfile
 import contenders
 import load
 import memory
+import setups
 
 NAMES = ["edgeproxy", "nginx", "haproxy"]
 WARM_UP_SECONDS = 1
@@ -39,6 +40,7 @@ def arguments():
     parser.add_argument("--edgeproxy", type=pathlib.Path, help="the binary (default: build/release/edgeproxy, built)")
     parser.add_argument("--rounds", type=int, help="instead of 5, or 3 with --quick")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures there as well")
+    parser.add_argument("--markdown", action="store_true", help="the table of README.md as well")
     chosen = parser.parse_args()
     chosen.scenario = chosen.scenario or [s.name for s in load.SCENARIOS] + ["memory"]
     chosen.contender = chosen.contender or NAMES
@@ -74,35 +76,43 @@ def measure_once(contender, scenario, answer_bytes, seconds, requests, source):
 
 
 def measure(scenario, running, size, source):
-    """Loads every running contender in turn. Returns name -> list of rounds, or a string: why there is no figure."""
+    """Loads every running contender in turn. Returns contender -> list of rounds, or a string: why there is no figure."""
     rounds, seconds, requests = size
     found, answers = {}, {}
     for contender in running:
         path, length = (scenario.path, scenario.length) if scenario.unit == "request" else ("/128", 128)
-        answers[contender.name], fault = load.probe(contender.port(scenario.tls), scenario.tls, path, length,
+        answers[contender], fault = load.probe(contender.port(scenario.tls), scenario.tls, path, length,
                                                     scenario.closes)
-        found[contender.name] = fault or []
+        found[contender] = fault or []
     for turn in range(-1, rounds):  # turn -1 warms up
         for contender in running:
-            if isinstance(found[contender.name], str):
+            if isinstance(found[contender], str):
                 continue
             try:
-                figures = measure_once(contender, scenario, answers[contender.name],
+                figures = measure_once(contender, scenario, answers[contender],
                                        WARM_UP_SECONDS if turn < 0 else seconds, requests // 4 if turn < 0 else requests,
                                        source)
             except (RuntimeError, OSError) as error:
-                found[contender.name] = str(error)
+                found[contender] = str(error)
                 continue
             if turn >= 0:
-                found[contender.name].append(figures)
+                found[contender].append(figures)
     return found
 
 
-def report(scenario, found):
-    """Prints one table and returns it as a value for --json."""
-    print(f"\n{scenario.title}\n  {'':10} {'us CPU/' + scenario.unit:>14} {'(min - max)':>15} {scenario.unit + 's/s':>11} {'x nginx':>8}")
+def ratio(own, other):
+    """The median of the rounds' ratios, or None."""
+    if not isinstance(own, list) or not isinstance(other, list):
+        return None
+    return statistics.median(mine[0] / its[0] for mine, its in zip(own, other))
+
+
+def report(scenario, found, plain):
+    """Prints one table and returns it as a value for --json. `plain`: the rounds of each contender that was set up plainly
+    beside."""
+    print(f"\n{scenario.title}\n  {'':10} {'us CPU/' + scenario.unit:>14} {'(min - max)':>15} {scenario.unit + 's/s':>11} {'x nginx':>8}"
+          + (f" {'x plain':>8}" if plain else ""))
     figures = {}
-    nginx = found.get("nginx")
     for name, rounds in found.items():
         if isinstance(rounds, str):
             print(f"  {name:10} no figure: {rounds}")
@@ -110,47 +120,86 @@ def report(scenario, found):
             continue
         cpu = [spent for spent, _ in rounds]
         rate = statistics.median(rate for _, rate in rounds)
-        ratio = None
-        if isinstance(nginx, list):
-            ratio = statistics.median(own[0] / peer[0] for own, peer in zip(rounds, nginx))
-        figures[name] = {"unit": scenario.unit, "cpu_us": statistics.median(cpu), "per_second": rate, "ratio_to_nginx": ratio}
+        ratios = {"ratio_to_nginx": ratio(rounds, found.get("nginx"))}
+        if plain:
+            ratios["ratio_to_plain"] = ratio(rounds, plain.get(name))
+        figures[name] = {"unit": scenario.unit, "cpu_us": statistics.median(cpu), "per_second": rate, **ratios}
         spread = f"({min(cpu):.1f} - {max(cpu):.1f})"
-        print(f"  {name:10} {statistics.median(cpu):14.1f} {spread:>15} {rate:11.0f}"
-              f" {'-' if ratio is None else format(ratio, '.2f'):>8}", flush=True)
+        words = ["-" if value is None else format(value, ".2f") for value in ratios.values()]
+        print(f"  {name:10} {statistics.median(cpu):14.1f} {spread:>15} {rate:11.0f}" + "".join(f" {word:>8}" for word in words),
+              flush=True)
     return figures
 
 
 def measure_memory(field):
-    print(f"\nIdle keep-alive connections ({memory.CONNECTIONS}), KiB of private memory each\n"
-          f"  {'':10} {'plain':>8} {'TLS':>8}")
+    print(f"\n{memory.CONNECTIONS} idle connections, KiB of private memory each\n"
+          f"  {'':10}" + "".join(f" {kind:>10}" for kind in memory.KINDS))
     figures = {}
     for contender in field:
         try:
-            plain, tls = (memory.per_connection(contender, secure) for secure in (False, True))
+            kib = {kind: memory.per_connection(contender, kind) for kind in memory.KINDS}
         except (RuntimeError, OSError) as error:
             print(f"  {contender.name:10} no figure: {error}")
             figures[contender.name] = {"fault": str(error)}
             continue
-        print(f"  {contender.name:10} {plain:8.1f} {tls:8.1f}", flush=True)
-        figures[contender.name] = {"plain_kib": plain, "tls_kib": tls}
+        print(f"  {contender.name:10}" + "".join(f" {value:10.1f}" for value in kib.values()), flush=True)
+        figures[contender.name] = {f"{kind} KiB": value for kind, value in kib.items()}
     return figures
 
 
-def measure_speed(field, scenarios, size, source):
-    running, absent, figures = [], {}, {}
-    try:
-        for contender in field:
-            try:
-                contender.start()
-                running.append(contender)
-            except RuntimeError as error:
-                absent[contender.name] = str(error)
-        for scenario in scenarios:
-            figures[scenario.name] = report(scenario, {**absent, **measure(scenario, running, size, source)})
-    finally:
-        for contender in running:
-            contender.stop()
+def started(field, running):
+    """Starts each, into `running`. Returns name -> why it did not."""
+    absent = {}
+    for contender in field:
+        try:
+            contender.start()
+            running.append(contender)
+        except RuntimeError as error:
+            absent[contender.name] = str(error)
+    return absent
+
+
+def measure_speed(make, scenarios, size, source):
+    """`make(setup)` gives the contenders that are set up so."""
+    figures = {}
+    for setup in setups.SETUPS:
+        of_setup = [scenario for scenario in scenarios if scenario.setup == setup.name]
+        if not of_setup:
+            continue
+        running, beside = [], []
+        try:
+            absent = started(make(setup), running)
+            if setup.compared:
+                started(make(setups.PLAIN), beside)
+            for scenario in of_setup:
+                found = measure(scenario, running + beside, size, source)
+                figures[scenario.name] = report(scenario, {**absent, **{one.name: found[one] for one in running}},
+                                                {one.name: found[one] for one in beside})
+        finally:
+            for contender in running + beside:
+                contender.stop()
     return figures
+
+
+def markdown(figures):
+    """The table of README.md."""
+    def cell(row, key):
+        value = row.get(key)
+        return "-" if value is None else format(value, ".2f" if key == "ratio_to_nginx" else ".1f")
+
+    peers = [name for name in NAMES if name != "nginx"]
+    lines = ["| CPU, nginx = 1 | " + " | ".join(peers) + " |", "|---|" + "---|" * len(peers)]
+    for scenario in load.SCENARIOS:
+        rows = figures.get(scenario.name, {})
+        if rows:
+            unit = "" if scenario.unit == "request" else f", a {scenario.unit}"
+            lines.append(f"| {scenario.title}{unit} | " + " | ".join(cell(rows.get(name, {}), "ratio_to_nginx") for name in peers) + " |")
+    rows = figures.get("memory", {})
+    if rows:
+        lines += ["", "| an idle connection, KiB | " + " | ".join(NAMES) + " |", "|---|" + "---|" * len(NAMES)]
+        for kind in memory.KINDS:
+            lines.append(f"| {kind} | " + " | ".join(cell(rows.get(name, {}), f"{kind} KiB") for name in NAMES) + " |")
+    return "\n".join(lines)
 
 
 def main():
@@ -170,25 +219,30 @@ def main():
 
     directory = tempfile.mkdtemp(prefix="edgeproxy-bench-")
     os.chmod(directory, 0o755)
-    contenders.certificate(directory)
     source = pathlib.Path(directory) / "source"
     with open(source, "wb") as file:
         file.truncate(load.GIB)
-    origin = contenders.Origin(origin_path, directory, load_core)
-    field = [contenders.make(name, directory, proxy_core, edgeproxy) for name in NAMES if name in chosen.contender]
+    origin = contenders.Origin(origin_path, directory, None if load_core is None else {load_core})
     figures = {}
+
+    def make(setup):
+        cores = None if load_core is None else {proxy_core} if setup.threads == 1 else {proxy_core, load_core}
+        return [contenders.make(name, directory, cores, edgeproxy, setup) for name in NAMES if name in chosen.contender]
+
     try:
         origin.start()
         if "memory" in chosen.scenario:
-            figures["memory"] = measure_memory(field)
+            figures["memory"] = measure_memory(make(setups.PLAIN))
         scenarios = [s for s in load.SCENARIOS if s.name in chosen.scenario]
         if scenarios:
-            figures.update(measure_speed(field, scenarios, size, str(source)))
+            figures.update(measure_speed(make, scenarios, size, str(source)))
     except RuntimeError as error:
         print(f"nothing can be measured: {error}")
     finally:
         origin.stop()
         shutil.rmtree(directory, ignore_errors=True)
+    if chosen.markdown:
+        print("\n" + markdown(figures))
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     complete = all("fault" not in row for table in figures.values() for row in table.values())

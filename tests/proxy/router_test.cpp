@@ -2,6 +2,7 @@
 #include "proxy/router.hpp"
 
 #include <array>
+#include <random>
 
 #include "tests/proxy/requests.hpp"
 
@@ -88,5 +89,46 @@ TEST_CASE("a path is judged in the form that an application gives it", "[proxy][
     SECTION("the same spelling below one route is nobody's business") {
         CHECK(choose(router, get("/files/a%2fb")).verdict == Verdict::found);
         CHECK(choose(router, get("/files//a;v=1/b")).verdict == Verdict::found);
+    }
+}
+
+TEST_CASE("many routes choose as if each was tried in order", "[proxy][router]") {
+    // Hosts and paths of few words, so that routes overlap in every way.
+    std::mt19937 random{7};
+    const auto one_of = [&](const std::vector<std::string>& words) { return words[random() % words.size()]; };
+    const std::vector<std::string> hosts{"a.example", "b.example", "*.example", "*.b.example"};
+    const std::vector<std::string> patterns{"/",   "=/",   "/a",     "/a/b",     "=/a/b", "/b",
+                                            "/*",  "/a/*", "/**/z",  "/a*/b",    "/b/a",  "/**/b/c",
+                                            "=/b", "/c/a", "/a/c/b", "=/a/**/b", "//",    "/c"};
+    const std::vector<std::string> asked_hosts{"a.example",   "A.Example", "b.example",
+                                               "x.b.example", "other",     "example"};
+    const std::vector<std::string> asked{"/",    "/a",    "/a/b",  "/a/b/c", "/b",    "/b/a/x", "/c",   "/c/a",
+                                         "/d/z", "/a*/b", "/ab/c", "/z",     "/a/b/", "/b/b/c", "/aa/b"};
+    for (int round = 0; round < 200; ++round) {
+        std::vector<config::Route> routes;
+        for (std::size_t i = 0; i < 9 + random() % 12; ++i) {
+            std::vector<std::string> of_hosts, of_paths;
+            for (std::size_t n = random() % 3; n > 0; --n) of_hosts.push_back(one_of(hosts));
+            for (std::size_t n = random() % 3; n > 0; --n) of_paths.push_back(one_of(patterns));
+            routes.push_back(route(of_hosts, of_paths,
+                                   random() % 4 == 0 ? std::vector<std::string>{"POST"} : std::vector<std::string>{}));
+        }
+        const Router router{routes};
+        for (const std::string& host : asked_hosts) {
+            for (const std::string& path : asked) {
+                const auto takes = [&](const config::Route& one) {
+                    const auto of_host = [&](const std::string& pattern) { return host_matches(pattern, host); };
+                    const auto of_path = [&](const std::string& text) { return PathPattern{text}.matches(path); };
+                    return (one.hosts.empty() || std::any_of(one.hosts.begin(), one.hosts.end(), of_host)) &&
+                           (one.paths.empty() || std::any_of(one.paths.begin(), one.paths.end(), of_path)) &&
+                           one.methods.empty();
+                };
+                const auto found = std::find_if(routes.begin(), routes.end(), takes);
+                const RouteChoice choice = choose(router, get(path, host));
+                CAPTURE(round, host, path);
+                REQUIRE((choice.verdict == Verdict::found) == (found != routes.end()));
+                if (found != routes.end()) REQUIRE(choice.index == static_cast<std::size_t>(found - routes.begin()));
+            }
+        }
     }
 }
