@@ -54,7 +54,7 @@ void end(Connection& connection, Exchange& exchange, Workspace& work, io::TimePo
         lane.cells->count_malformed(exchange.body_error());
     lane.cells->count(exchange.record);
     if (logged && lane.access_log != nullptr) lane.access_log->write(lane.reactor.index(), exchange.record);
-    work.snapshot.reset();
+    if (!exchange.is_shed()) work.snapshot.reset();
 }
 
 io::Task<void> answer_locally(Connection& connection, Exchange& exchange, Workspace& work, const Reason& why) {
@@ -239,7 +239,7 @@ io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& w
             co_await answer_locally(connection, exchange, work, *why);
         }
     }
-    if (work.request_trailers.dropped() != 0)
+    if (!exchange.is_shed() && work.request_trailers.dropped() != 0)
         lane.cells->count_dropped(admin::FieldDrop::trailer, work.request_trailers.dropped());
     end(connection, exchange, work, began, logged);
 }

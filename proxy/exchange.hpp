@@ -98,6 +98,10 @@ class Exchange {
     bool responded() const { return responded_; }
     /// A tunnel, once a WebSocket handshake was answered by 101: `read_body` and `send` carry raw bytes from now on.
     virtual void become_tunnel() = 0;
+    /// Of a tunnel, once it was answered: the request has done its service, what it takes may go. If it did
+    /// (`is_shed`), nobody may ask for it, or for the Workspace it was served with; `record` has its texts.
+    virtual void shed_request() {}
+    bool is_shed() const { return shed_; }
 
     /// Who wants to know that the client has gone away while nobody reads or writes (to stop work for it).
     struct Watcher {
@@ -130,6 +134,7 @@ class Exchange {
         if (watcher_ != nullptr) watcher_->client_gone();
     }
     bool responded_ = false;
+    bool shed_ = false;
 
  private:
     Watcher* watcher_ = nullptr;

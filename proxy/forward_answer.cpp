@@ -102,7 +102,8 @@ io::Task<void> Forwarding::open_tunnel() {
     cells.opened.add();
     Tunnel tunnel{lane_, exchange_, *http1_, http1_->connection(), idle};
     tunnel_ = &tunnel;
-    work_.snapshot.reset();  // it may last for days: `plan_` is not to be touched behind it
+    work_.snapshot.reset();  // it may last for days: neither `plan_` nor `work_` is to be touched behind this
+    exchange_.shed_request();
     co_await tunnel.run();
     tunnel_ = nullptr;
     cells.closed.add();

@@ -23,8 +23,12 @@ std::span<const char> bytes(std::string_view text) {
 
 }  // namespace
 
-Http1Exchange::Http1Exchange(Connection& connection, Workspace& workspace, Input input)
-    : connection_(connection), workspace_(workspace), input_(std::move(input)), reader_(connection.plan().limits) {
+Http1Exchange::Http1Exchange(Connection& connection, Input input)
+    : connection_(connection),
+      workspace_(connection.lane().workspaces.take()),
+      input_(std::move(input)),
+      reader_(connection.plan().limits) {
+    workspace_->request.reset();
     connection_.served_by(this);
 }
 
@@ -54,7 +58,7 @@ io::Task<Http1Exchange::Head> Http1Exchange::read_head() {
     socket.read_deadline(io::deadline_after(connection_.now(), connection_.listener().timeouts.header));
     for (;;) {
         if (!input_.empty()) {
-            const http::ReadResult read = reader_.read(input_.text(), workspace_.request);
+            const http::ReadResult read = reader_.read(input_.text(), workspace_->request);
             if (read.status == http::ReadResult::Status::complete) {
                 input_.begin += read.head_size;
                 break;
@@ -75,9 +79,9 @@ io::Task<Http1Exchange::Head> Http1Exchange::read_head() {
         }
         input_.end += *got;
     }
-    const http::Request& request = workspace_.request;
+    const http::Request& request = workspace_->request;
     keep_alive_ = request.keep_alive;
-    body_.start(request.body, &workspace_.request_trailers);
+    body_.start(request.body, &workspace_->request_trailers);
     socket.read_deadline(io::never);
     socket.watch_idle(this);
     co_return Head::complete;
@@ -167,14 +171,11 @@ io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
 
 io::Task<Result<BodyPiece>> Http1Exchange::read_tunnel() {
     if (input_.empty()) {
-        // The head's views point into the buffer that it came in; of those behind it an idle tunnel holds none.
-        if (head_buffer_) input_.release();
+        input_.release();
         connection_.socket().read_deadline(io::never);
         const auto readable = co_await connection_.stream().wait_readable();
         if (!readable) co_return readable.error();
-        set_head_apart();
-        if (!input_.buffer) input_.buffer = connection_.lane().reactor.buffers().take_small();
-        input_.begin = input_.end = 0;
+        input_.buffer = connection_.lane().reactor.buffers().take_small();
         const auto got = co_await connection_.stream().read_some(input_.buffer.span());
         if (!got && got.error() == io::errc::eof) co_return BodyPiece{{}, true};
         if (!got) co_return got.error();
@@ -189,6 +190,14 @@ io::Task<Result<BodyPiece>> Http1Exchange::read_tunnel() {
 void Http1Exchange::become_tunnel() {
     tunnel_ = true;
     keep_alive_ = false;
+}
+
+void Http1Exchange::shed_request() {
+    admin::keep_texts(record, kept_texts_);
+    shed_ = true;
+    workspace_.reset();
+    head_buffer_.release();
+    if (input_.empty()) input_.release();
 }
 
 Result<void> Http1Exchange::sent(Result<std::size_t> outcome) {

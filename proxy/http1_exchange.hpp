@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <optional>
+#include <string>
 
 #include "proxy/connection.hpp"
 #include "proxy/exchange.hpp"
@@ -32,7 +33,7 @@ struct Input {
 class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::Server {
  public:
     /// `input`: what the connection has read already.
-    Http1Exchange(Connection& connection, Workspace& workspace, Input input);
+    Http1Exchange(Connection& connection, Input input);
     ~Http1Exchange();
 
     enum class Head : std::uint8_t { complete, malformed, slow, closed };
@@ -47,17 +48,19 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     io::Task<bool> finish();
     Input take_input() { return std::move(input_); }
 
-    const http::Request& request() const override { return workspace_.request; }
+    Workspace& workspace() { return *workspace_; }
+    const http::Request& request() const override { return workspace_->request; }
     BodyPiece body_at_hand() override;
     io::Task<io::Result<BodyPiece>> read_body() override;
     http::errc body_error() const override { return body_error_; }
-    std::span<const http::Field> request_trailers() const override { return workspace_.request_trailers.fields(); }
+    std::span<const http::Field> request_trailers() const override { return workspace_->request_trailers.fields(); }
     io::Task<io::Result<void>> interim(const ResponseHead& head) override;
     io::Task<io::Result<void>> respond(const ResponseHead& head, std::string_view data, bool end) override;
     io::Task<io::Result<void>> send(BodyPiece piece, std::span<const http::Field> trailers) override;
     bool takes_pipes() const override { return framing_ == Framing::length && !connection_.stream().is_tls(); }
     void abort() override;
     void become_tunnel() override;
+    void shed_request() override;
     std::string_view loss() const override { return connection_.loss(); }
 
  private:
@@ -66,7 +69,8 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     void idle_ended(io::Socket& socket) override;
     void was_cut() override { tell_gone(); }
     std::size_t held() const override {
-        return sizeof(Workspace) + input_.buffer.size() + head_buffer_.size() + pipe_.held() + watcher_holds();
+        return (workspace_ ? sizeof(Workspace) : 0) + input_.buffer.size() + head_buffer_.size() + pipe_.held() +
+               watcher_holds();
     }
     io::Task<io::Result<std::size_t>> read_in_time(bool splice);
     bool may_splice() const { return pipes_allowed() && !connection_.stream().is_tls() && body_.run() > spliced_from; }
@@ -81,7 +85,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     io::Result<void> sent(io::Result<std::size_t> outcome);
 
     Connection& connection_;
-    Workspace& workspace_;
+    ObjectPool<Workspace>::Loan workspace_;  ///< none once it was shed
     Input input_;
     io::Pipe pipe_;           ///< the piece of the body that was given out last, when it was spliced
     io::Buffer head_buffer_;  ///< once body bytes come through `input_`, what the request's views point into
@@ -94,6 +98,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     bool keep_alive_ = true;
     bool aborted_ = false;
     bool tunnel_ = false;
+    std::string kept_texts_;  ///< of the record, once the request was shed
 };
 
 }  // namespace edgeproxy::proxy

@@ -10,9 +10,7 @@ namespace {
 
 /// One request and its answer. True: the connection goes on, with `input` as what was read too much.
 io::Task<bool> serve_one(Connection& connection, Input& input, bool last) {
-    const auto workspace = connection.lane().workspaces.take();
-    workspace->request.reset();
-    Http1Exchange exchange{connection, *workspace, std::move(input)};
+    Http1Exchange exchange{connection, std::move(input)};
     const Http1Exchange::Head head = co_await exchange.read_head();
     if (head == Http1Exchange::Head::closed) co_return false;
     if (last || head != Http1Exchange::Head::complete) exchange.keep_no_more();
@@ -20,14 +18,14 @@ io::Task<bool> serve_one(Connection& connection, Input& input, bool last) {
         case Http1Exchange::Head::closed:
             break;
         case Http1Exchange::Head::malformed:
-            co_await refuse(connection, exchange, *workspace, exchange.head_error());
+            co_await refuse(connection, exchange, exchange.workspace(), exchange.head_error());
             break;
         case Http1Exchange::Head::slow:
             connection.lane().cells->hit(admin::Limit::header);
-            co_await refuse(connection, exchange, *workspace, reason(Refusal::request_timeout));
+            co_await refuse(connection, exchange, exchange.workspace(), reason(Refusal::request_timeout));
             break;
         case Http1Exchange::Head::complete:
-            co_await dispatch(connection, exchange, *workspace);
+            co_await dispatch(connection, exchange, exchange.workspace());
             break;
     }
     const bool again = co_await exchange.finish();
@@ -66,11 +64,9 @@ namespace {
 
 /// The answer to a connection that has brought no request.
 io::Task<void> refuse_connection(Connection& connection, Refusal why) {
-    const auto workspace = connection.lane().workspaces.take();
-    workspace->request.reset();
-    Http1Exchange exchange{connection, *workspace, {}};
+    Http1Exchange exchange{connection, {}};
     exchange.keep_no_more();
-    co_await refuse(connection, exchange, *workspace, reason(why));
+    co_await refuse(connection, exchange, exchange.workspace(), reason(why));
     co_await exchange.finish();
 }
 

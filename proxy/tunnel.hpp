@@ -12,9 +12,10 @@ struct Lane;
 /// have ended, one breaks, or no byte went either way for `idle`. The end of one side is passed on to the other
 /// (half-close).
 ///
-/// While nobody says anything it holds no buffer of its own, only what its exchange needs: a Workspace and the head of
-/// the request (16 KiB at most as a rule), some 36 KiB resident over HTTP/2. While one side does not read, at most a
-/// small buffer of the other's bytes waits here, and over HTTP/2 a stream's window (64 KiB) of the client's.
+/// While nobody says anything it holds no buffer. Over HTTP/1.1 the request it began with is gone, over HTTP/2 its
+/// exchange has it still: a Workspace and the head (16 KiB at most as a rule), some 36 KiB resident. While one side
+/// does not read, at most a small buffer of the other's bytes waits here, and over HTTP/2 a stream's window (64 KiB) of
+/// the client's.
 ///
 /// It can be asked to close: the client then gets a WebSocket close frame between two frames of the endpoint's, so that
 /// pages know why and come back. In the lane's list while it runs. One reactor thread; all references outlive `run`.

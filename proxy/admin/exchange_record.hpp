@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "proxy/http/message.hpp"
@@ -70,5 +71,9 @@ struct ExchangeRecord {
         return rest.count() > 0 ? rest : Nanoseconds::zero();
     }
 };
+
+/// Copies the texts of `record` that do not live as long as the program into `memory`, and lets it look there: for what
+/// goes on when the request it came with is gone. `memory` must stay where it is as long as the record is used.
+void keep_texts(ExchangeRecord& record, std::string& memory);
 
 }  // namespace edgeproxy::admin

@@ -98,9 +98,7 @@ struct Served {
 
 /// Reads a request with its body to the end; how that ended.
 io::Task<void> take_body(std::unique_ptr<Connection> connection, io::error_code& end, std::size_t& size) {
-    const auto workspace = connection->lane().workspaces.take();
-    workspace->request.reset();
-    Http1Exchange exchange{*connection, *workspace, {}};
+    Http1Exchange exchange{*connection, {}};
     const auto head = co_await exchange.read_head();
     if (head != Http1Exchange::Head::complete) co_return;
     for (bool done = false; !done && !end;) {

@@ -9,6 +9,8 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
+import procs
+from edge import SANITIZED
 from origin import Origin, answer
 from procs import within
 from wire import Wire, request
@@ -380,3 +382,36 @@ def test_the_tunnel_client_of_these_tests_is_honest(start_origin):
     with Wire(("127.0.0.1", origin.port)) as wire:
         assert wire.ask(request("/ws", fields=UPGRADE)).status == 101
         assert wire.send(b"abc").exactly(3) == b"abc"
+
+
+def test_an_idle_tunnel_takes_little_and_its_log_line_has_everything(start_edge, start_origin):
+    """The request that it began with is gone long before its line is written."""
+    origin = start_origin(echo_tunnel)
+    edge = start_edge({"pools": {"app": {"endpoints": [origin.address], "max_in_flight": 2000}}, "server": {"threads": 1},
+                       "limits": {"connections_per_source": "off"}})
+    fields = [*UPGRADE, ("User-Agent", "agent/1.0"), ("Referer", "http://here.test/"), ("X-Request-ID", "id-of-the-tunnel")]
+
+    def opened(number):
+        wire = edge.wire()
+        wire.send(request(f"/ws/{number}?q={number}", fields=fields))
+        assert wire.head().status == 101
+        wire.send(b"ping")
+        assert wire.exactly(4) == b"ping"
+        return wire
+
+    first = [opened(number) for number in range(50)]
+    before = procs.resident_bytes(edge.proxy)
+    more = [opened(number) for number in range(50, 350)]
+    each = (procs.resident_bytes(edge.proxy) - before) / len(more)
+    if not SANITIZED:
+        assert each < 20 * 1024, f"{each:.0f} bytes"
+    for wire in first + more:
+        wire.send(b"still")
+        assert wire.exactly(5) == b"still"
+        wire.close()
+    lines = within(20, lambda: (found := edge.access()) if len(edge.access()) >= 350 else None, "every line")
+    assert sorted(line["query"] for line in lines) == sorted(f"q={number}" for number in range(350))
+    for line in lines:
+        assert line["path"] == "/ws/" + line["query"][2:] and line["status"] == 101
+        assert (line["user_agent"], line["referer"], line["host"]) == ("agent/1.0", "http://here.test/", "app.test")
+        assert line["client_ip"] == "127.0.0.1" and line["endpoint"] == origin.address
