@@ -47,7 +47,7 @@ bool Forwarding::is_unread(io::TimePoint now, io::Duration patience) const {
 }
 
 void Forwarding::go_elsewhere(bool stopped) {
-    if (!http::is_idempotent(request().method) || !is_pending()) return;
+    if (!is_pending() || !http::is_idempotent(request().method)) return;  // a tunnel has no request any more
     if (!stopped && !is_unread(precise_now(), {})) return;
     moved_ = true;
     endpoint_->cancel();

@@ -4,13 +4,6 @@
 #include <new>
 
 namespace edgeproxy::io {
-namespace {
-
-/// Bytes behind each block, so that neighbours, of which only the beginning is used, do not share the same few sets of
-/// the processor's caches.
-constexpr std::size_t stagger = 320;
-
-}  // namespace
 
 BufferPool::~BufferPool() {
     trim();
@@ -35,7 +28,7 @@ void BufferPool::settle() {
 
 Buffer BufferPool::take(Blocks& from, std::size_t size) {
     from.water.lent();
-    if (from.free.empty()) return {*this, static_cast<char*>(::operator new(size + stagger)), size};
+    if (from.free.empty()) return {*this, static_cast<char*>(::operator new(size)), size};
     char* block = from.free.back();
     from.free.pop_back();
     return {*this, block, size};

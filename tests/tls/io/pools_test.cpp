@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How much the pools of a reactor keep.
 #include <catch2/catch.hpp>
-#include <cstdint>
 #include <set>
 #include <vector>
 
@@ -56,16 +55,4 @@ TEST_CASE("a steady load of any size allocates no buffer", "[io][pools]") {
         pool.settle();
     }
     CHECK(seen.size() == 1000);
-}
-
-TEST_CASE("neighbours in a pool do not begin at the same place of a cache", "[io][pools]") {
-    constexpr std::uintptr_t line = 64, sets = 64;
-    BufferPool pool;
-    std::vector<Buffer> lent;
-    std::set<std::uintptr_t> places;
-    for (int i = 0; i < 64; ++i) {
-        lent.push_back(pool.take_small());
-        places.insert(reinterpret_cast<std::uintptr_t>(lent.back().data()) / line % sets);
-    }
-    CHECK(places.size() > 8);
 }
