@@ -37,7 +37,9 @@ http {
         location / {
             proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";
             proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Request-ID $request_id;
+            proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-Port $server_port; proxy_set_header X-Request-ID $request_id;
+            add_header X-Request-ID $request_id;
         }
     }
 }
@@ -84,13 +86,14 @@ def chains(directory, edgeproxy):
         path.write_text(text, encoding="utf-8")
         return path
 
-    def gunicorn(name, bind):
+    def gunicorn(name, bind, *more):
         return program(name, VENV / "gunicorn", "-k", "uvicorn_worker.UvicornWorker", "-w", "2", "-b", bind,
-                       "--keep-alive", "60", "main:app")
+                       "--keep-alive", "60", *more, "main:app")
+    # The application is to see the scheme and the address of the client, as behind edgeproxy.
     yield Chain("nginx+gunicorn", 18131,
                 [program("nginx-chain", contenders.tool("nginx"), "-p", directory, "-e", f"{directory}/chain-error.log", "-c",
                          written("chain.conf", NGINX, 18131)),
-                 gunicorn("gunicorn-behind", f"unix:{directory}/gunicorn.sock")])
+                 gunicorn("gunicorn-behind", f"unix:{directory}/gunicorn.sock", "--forwarded-allow-ips", "*")])
     yield Chain("gunicorn", 18132, [gunicorn("gunicorn", "127.0.0.1:18132")])
     yield Chain("uvicorn", 18133, [program("uvicorn", VENV / "uvicorn", "main:app", "--workers", "2", "--port", "18133",
                                            "--no-access-log", "--timeout-keep-alive", "60")])
