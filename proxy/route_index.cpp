@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/route_index.hpp"
 
-#include <functional>
-
 #include "proxy/http/text.hpp"
 
 namespace edgeproxy::proxy {
 
 std::size_t RouteIndex::Hash::operator()(std::string_view text) const {
     return std::hash<std::string_view>{}(text);
-}
-
-bool RouteIndex::Equal::operator()(std::string_view a, std::string_view b) const {
-    return a == b;
 }
 
 /// FNV-1a. Whoever sends hosts that collide only finds the few that are configured.

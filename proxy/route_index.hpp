@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,10 +39,6 @@ class RouteIndex {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const;
     };
-    struct Equal {
-        using is_transparent = void;
-        bool operator()(std::string_view a, std::string_view b) const;
-    };
     struct IgnoresCase {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const;
@@ -52,7 +49,7 @@ class RouteIndex {
     };
     using List = std::vector<std::uint32_t>;
     struct Paths {
-        std::unordered_map<std::string, List, Hash, Equal> by_segment;
+        std::unordered_map<std::string, List, Hash, std::equal_to<>> by_segment;
         List any;
     };
     static void add(const Paths& paths, std::string_view segment, Candidates& to);

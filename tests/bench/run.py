@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares edgeproxy with nginx and HAProxy on this machine: CPU per request, and memory per idle connection.
 
-Each proxy has one thread, pinned to core 0; load and origin share core 1. All run at the same time and are loaded in turn,
+Each proxy has one thread, pinned to core 0, unless the scenario says otherwise (setups.py); load and origin share core 1. All run at the same time and are loaded in turn,
 round after round, so that whatever else the machine does hits all of them. CPU is user plus system time of the proxy's
 processes. The ratio to nginx is the median of the rounds' ratios. Only ratios mean something beyond this machine.
 

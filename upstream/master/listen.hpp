@@ -36,7 +36,8 @@ std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, 
 /// Removes the paths of unix listeners.
 void unlink_paths(const std::vector<ListenSocket>& sockets);
 
-/// TCP_NODELAY for a listening socket, and so for every connection that it accepts.
+/// TCP_NODELAY for a listening socket, and so for every connection made to it from then on. (Those that wait already in
+/// the backlog of a socket that a service manager passed go without.)
 void send_at_once(int fd);
 
 /// "nginx (pid 812)": who listens on a TCP port, if we may see that; else empty.
