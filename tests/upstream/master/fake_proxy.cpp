@@ -12,7 +12,7 @@
 //   cuts          says that three requests were cut when it has drained
 //   never-drained does not answer DrainAll, and goes on
 //   ill           says once that the first worker is unhealthy
-//   hang          says once that the first worker hangs
+//   hang          says once that the first worker hangs, when there is a file JOURNAL.hang
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -37,7 +37,10 @@ using namespace edgeproxy;
 class FakeProxy {
  public:
     FakeProxy(const std::string& journal, std::vector<std::string> words)
-        : channel_(io::UniqueFd(3)), journal_(journal, std::ios::app), words_(std::move(words)) {}
+        : channel_(io::UniqueFd(3)),
+          journal_(journal, std::ios::app),
+          words_(std::move(words)),
+          hang_(has("hang") ? journal + ".hang" : "") {}
 
     int run() {
         note("proxy " + std::to_string(::getpid()));
@@ -56,6 +59,7 @@ class FakeProxy {
             }
             for (auto& [id, up] : probing_) has("settled") ? settle(up) : probe(up);
             std::erase_if(probing_, [&](const auto& pair) { return pair.second.incarnation == 0; });
+            look_for_hang();
         }
     }
 
@@ -129,8 +133,13 @@ class FakeProxy {
         note("ready " + std::to_string(incarnation) + " " + std::to_string(status));
         say(control::WorkerReady{incarnation, status});
         if (has("ill") && incarnation == 1) say(control::Unhealthy{incarnation, "timeout"});
-        if (has("hang") && incarnation == 1) say(control::Hung{incarnation});
         if (has("busy")) say(control::Stats{{{incarnation, 1000, 0}}});
+    }
+
+    void look_for_hang() {
+        if (hang_.empty() || ::access(hang_.c_str(), F_OK) != 0) return;
+        hang_.clear();
+        say(control::Hung{1});
     }
 
     void settle(Probe& probe) {
@@ -171,6 +180,7 @@ class FakeProxy {
     control::Channel channel_;
     std::ofstream journal_;
     std::vector<std::string> words_;
+    std::string hang_;  // the file that is waited for; empty when it was there
     std::vector<io::UniqueFd> listeners_;
     std::map<control::Incarnation, Probe> probing_;
 };

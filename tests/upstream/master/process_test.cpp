@@ -46,13 +46,13 @@ std::string output_of(ProcessRequest request) {
 
 TEST_CASE("a started program has its own session, /dev/null for input and what was passed, nothing else", "[process]") {
     const io::UniqueFd first(::open("/dev/zero", O_RDONLY | O_CLOEXEC)), leaked(::open("/dev/full", O_WRONLY));
-    ProcessRequest request = shell("for i in 0 3 4; do readlink /proc/$$/fd/$i; done; ls /proc/$$/fd | tr '\\n' ' '");
+    ProcessRequest request = shell("for i in 0 3 4; do readlink /proc/$$/fd/$i; done; ls -m /proc/$$/fd");
     request.argv[0] = "/bin/sh";
     request.pass = {first.get()};
     const std::string out = output_of(request);
     CHECK(out.starts_with("/dev/null\n/dev/zero\n"));
     CHECK(out.find("/dev/full") == std::string::npos);
-    CHECK(out.find("0 1 2 3 ") != std::string::npos);
+    CHECK(out.find("0, 1, 2, 3\n") != std::string::npos);
     CHECK(out.find("4") == std::string::npos);
 
     const std::string ids = output_of(shell("echo $$ $(ps -o pgid=,sid= -p $$)"));
