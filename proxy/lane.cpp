@@ -6,6 +6,7 @@
 
 #include "proxy/connection.hpp"
 #include "proxy/tunnel.hpp"
+#include "tls/io/frame_pool.hpp"
 
 namespace edgeproxy::proxy {
 
@@ -57,6 +58,7 @@ void Lane::cut(std::uint64_t bytes) {
 void Lane::settle() {
     reactor.buffers().settle();
     workspaces.settle();
+    io::FramePool::settle();
 }
 
 void Lane::judge(Pressure now, bool lagging) {

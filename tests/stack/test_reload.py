@@ -306,7 +306,9 @@ def test_a_proxy_that_died_gets_the_configuration_that_was_committed_last(edge):
     os.kill(proxy, signal.SIGKILL)
     within(20, lambda: edge.proxy not in (None, proxy) and edge.status("/readyz") == 200)
     assert edge.get("/extra").text == "here" and edge.get("/never").status_code == 404
-    os.kill(edge.proxy, signal.SIGKILL)
+    proxy = edge.proxy
+    os.kill(proxy, signal.SIGKILL)
+    edge.wait_log(f"proxy process {proxy} ended")
     done = edge.command("reload")  # waits for the next one
     assert done.returncode == 0, done.stderr
     assert edge.get("/never").text == "asked for"

@@ -1,73 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls/io/frame_pool.hpp"
 
-#include <array>
-#include <new>
+#include <utility>
 
 namespace edgeproxy::io {
-namespace {
 
-struct Node {
-    Node* next;
-};
-
-struct Lists {
-    std::array<Node*, FramePool::largest / FramePool::step + 1> head;
-    std::array<unsigned, FramePool::largest / FramePool::step + 1> count;
-    bool swept_at_end;  ///< the thread has its Sweeper
-};
-
-// Without a constructor and a destructor, so that looking at it needs no check whether it is initialised.
-constinit thread_local Lists lists{};
-
-/// Empties the lists when the thread ends; made when the thread first frees a frame.
-struct Sweeper {
-    Sweeper() = default;
+/// Begins the lists of its thread, and empties them when the thread ends.
+class FramePool::Sweeper {
+ public:
+    Sweeper() {
+        for (List& list : lists_) list.count = 0;
+    }
     Sweeper(const Sweeper&) = delete;
     Sweeper& operator=(const Sweeper&) = delete;
     ~Sweeper() {
-        for (Node* node : lists.head) {
-            while (node != nullptr) {
-                Node* next = node->next;
-                ::operator delete(node);
-                node = next;
-            }
+        for (List& list : lists_) {
+            free_all(list.head);
+            list = {};  // full: frames that outlive the thread's lists go straight to the heap
         }
-        lists.head.fill(nullptr);
-        lists.count.fill(FramePool::kept_per_class);  // frames that outlive the thread's lists go straight to the heap
+        state_ = State::ended;
     }
-    void begin() { lists.swept_at_end = true; }
+
+    /// False if the thread is about to end.
+    static bool begin() {
+        if (state_ == State::none) {
+            thread_local Sweeper sweeper;
+            state_ = State::begun;
+            return true;
+        }
+        return false;
+    }
+    static bool is_begun() { return state_ == State::begun; }
+    static void free_all(Node* node) {
+        while (node != nullptr) ::operator delete(std::exchange(node, node->next));
+    }
+
+ private:
+    enum class State { none, begun, ended };
+    static constinit thread_local State state_;
 };
 
-thread_local Sweeper sweeper;
+constinit thread_local FramePool::Sweeper::State FramePool::Sweeper::state_ = State::none;
 
-std::size_t size_class(std::size_t size) {
-    return (size + FramePool::step - 1) / FramePool::step;
+void FramePool::release_to_full(void* frame, List& list) noexcept {
+    if (!Sweeper::begin()) return ::operator delete(frame);
+    list.head = ::new (frame) Node{nullptr};
+    list.count = 1;
 }
 
-}  // namespace
-
-void* FramePool::allocate(std::size_t size) {
-    if (size > largest) return ::operator new(size);
-    const std::size_t at = size_class(size);
-    if (Node* node = lists.head[at]; node != nullptr) {
-        lists.head[at] = node->next;
-        --lists.count[at];
-        return node;
+void FramePool::settle() noexcept {
+    if (!Sweeper::is_begun()) return;
+    for (List& list : lists_) {
+        const unsigned kept = std::max(list.count - list.least, always_kept);
+        if (list.count > kept) {
+            // The end of the list is what was freed longest ago.
+            Node* last = list.head;
+            for (unsigned i = 1; i < kept; ++i) last = last->next;
+            Sweeper::free_all(std::exchange(last->next, nullptr));
+            list.count = kept;
+        }
+        list.least = list.count;
     }
-    return ::operator new(at* step);
 }
 
-void FramePool::release(void* frame, std::size_t size) noexcept {
-    const std::size_t at = size_class(size);
-    if (size > largest || lists.count[at] >= kept_per_class) {
-        ::operator delete(frame);
-        return;
-    }
-    if (!lists.swept_at_end) sweeper.begin();
-    Node* node = ::new (frame) Node{lists.head[at]};
-    lists.head[at] = node;
-    ++lists.count[at];
+unsigned FramePool::waiting(std::size_t size) noexcept {
+    return Sweeper::is_begun() && size <= largest ? lists_[size_class(size)].count : 0;
 }
 
 }  // namespace edgeproxy::io
