@@ -4,8 +4,20 @@
 #include <sys/random.h>
 
 #include <bit>
+#include <cstring>
 
 namespace edgeproxy::proxy {
+namespace {
+
+/// Both digits of each byte.
+constexpr std::array<std::array<char, 2>, 256> hex_pairs = [] {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::array<std::array<char, 2>, 256> out{};
+    for (std::size_t byte = 0; byte < out.size(); ++byte) out[byte] = {digits[byte >> 4], digits[byte & 15]};
+    return out;
+}();
+
+}  // namespace
 
 RequestIds::RequestIds() : state_{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9} {
     std::array<std::uint64_t, 2> seed;
@@ -24,22 +36,24 @@ std::uint64_t RequestIds::random() {
 }
 
 std::string_view RequestIds::next(std::uint64_t unix_ms, std::array<char, size>& out) {
-    constexpr std::string_view digits = "0123456789abcdef";
     const std::uint64_t high = (unix_ms << 16) | 0x7000 | (random() >> 52);
     const std::uint64_t low = 0x8000000000000000 | (random() >> 2);
-    std::size_t at = 0;
-    const auto write = [&](std::uint64_t word, int from, int to) {
-        for (int shift = from; shift >= to; shift -= 4) out[at++] = digits[(word >> shift) & 15];
+    char* at = out.data();
+    const auto write = [&](std::uint64_t word, int first, int last) {
+        for (int byte = first; byte >= last; --byte) {
+            std::memcpy(at, &hex_pairs[(word >> (8 * byte)) & 255], 2);
+            at += 2;
+        }
     };
-    write(high, 60, 32);
-    out[at++] = '-';
-    write(high, 28, 16);
-    out[at++] = '-';
-    write(high, 12, 0);
-    out[at++] = '-';
-    write(low, 60, 48);
-    out[at++] = '-';
-    write(low, 44, 0);
+    write(high, 7, 4);
+    *at++ = '-';
+    write(high, 3, 2);
+    *at++ = '-';
+    write(high, 1, 0);
+    *at++ = '-';
+    write(low, 7, 6);
+    *at++ = '-';
+    write(low, 5, 0);
     return {out.data(), out.size()};
 }
 
