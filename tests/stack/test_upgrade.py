@@ -253,6 +253,29 @@ def test_proxies_and_workers_that_die_while_two_proxies_live(edge, program):
         pass
 
 
+def test_the_old_proxy_may_die_before_the_new_one_is_ready(edge, program):
+    workers = edge.workers()
+    for _ in range(20):  # until the new one was stopped in time
+        old = edge.proxy
+        replace(program)
+        with asked(edge, "upgrade") as done:
+            new = within(20, lambda past=old: set(proxies(edge)) - {past}).pop()
+            with stopped(new):
+                early = f"proxy process {new} accepts" not in edge.log()
+                if early:
+                    os.kill(old, signal.SIGKILL)
+                    edge.wait_log("the old proxy process ended: signal 9")
+        if early:
+            break
+        within(20, lambda gone=old: gone not in proxies(edge))
+    assert early
+    assert done[0].returncode == 7 and "the old proxy process ended before the new one was ready" in done[0].stderr, done[0].stderr
+    within(20, lambda: proxies(edge) not in ([], [old], [new], [old, new]) and edge.status("/readyz") == 200)
+    assert edge.get("/pid").status_code == 200 and edge.workers() == workers
+    assert edge.command("upgrade").returncode == 0, "the next one is not refused for it"
+    assert edge.get("/pid").status_code == 200 and edge.workers() == workers
+
+
 def test_a_stop_while_the_old_proxy_ends_its_tunnels(edge, program):
     with connect(edge.url("/ws", "http").replace("http", "ws", 1), compression=None):
         replace(program)
