@@ -311,8 +311,8 @@ void Roster::failing(EndpointId id) {
     if (member == nullptr || member->life != Member::Life::ready || member->ejection.ejected()) return;
     if (!may_eject(census())) return;
     member->ejection.begin(clock_.now(), config_.outlier);
-    log(config::LogLevel::warn, "endpoint_ejected", "failed too many requests in a row", *member);
     weigh();
+    log(config::LogLevel::warn, "endpoint_ejected", "failed too many requests in a row", *member);
 }
 
 // ---- time
