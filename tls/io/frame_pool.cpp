@@ -15,13 +15,13 @@ class FramePool::Sweeper {
     Sweeper& operator=(const Sweeper&) = delete;
     ~Sweeper() {
         for (List& list : lists_) {
-            free_all(list.head);
+            while (list.head != nullptr) ::operator delete(std::exchange(list.head, list.head->next));
             list = {};  // full: frames that outlive the thread's lists go straight to the heap
         }
         state_ = State::ended;
     }
 
-    /// False if the thread is about to end.
+    /// False if they have begun already, or the thread is about to end.
     static bool begin() {
         if (state_ == State::none) {
             thread_local Sweeper sweeper;
@@ -31,9 +31,6 @@ class FramePool::Sweeper {
         return false;
     }
     static bool is_begun() { return state_ == State::begun; }
-    static void free_all(Node* node) {
-        while (node != nullptr) ::operator delete(std::exchange(node, node->next));
-    }
 
  private:
     enum class State { none, begun, ended };
@@ -51,13 +48,10 @@ void FramePool::release_to_full(void* frame, List& list) noexcept {
 void FramePool::settle() noexcept {
     if (!Sweeper::is_begun()) return;
     for (List& list : lists_) {
-        const unsigned kept = std::max(list.count - list.least, always_kept);
-        if (list.count > kept) {
-            // The end of the list is what was freed longest ago.
-            Node* last = list.head;
-            for (unsigned i = 1; i < kept; ++i) last = last->next;
-            Sweeper::free_all(std::exchange(last->next, nullptr));
-            list.count = kept;
+        const unsigned spare = list.count - std::min(list.count, always_kept);
+        for (unsigned left = std::min({list.least, spare, most_freed}); left > 0; --left) {
+            ::operator delete(std::exchange(list.head, list.head->next));
+            --list.count;
         }
         list.least = list.count;
     }

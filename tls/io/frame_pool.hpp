@@ -19,10 +19,11 @@ class FramePool {
     static constexpr std::size_t largest = 2048;
     static constexpr unsigned most_kept = 16384;  ///< in one list
     static constexpr unsigned always_kept = 256;  ///< in one list, however quiet it is
+    static constexpr unsigned most_freed = 1024;  ///< of one list by one `settle`, so that nobody waits for it
 
     static void* allocate(std::size_t size);
     static void release(void* frame, std::size_t size) noexcept;
-    /// A while is over on this thread: frees what lay in the lists all the while, but for `always_kept`.
+    /// A while is over on this thread: as many as lay in a list all the while go back, as far as the bounds let them.
     static void settle() noexcept;
     /// Frames that wait in this thread's list for `size`.
     static unsigned waiting(std::size_t size) noexcept;
