@@ -273,7 +273,9 @@ class Edge:
         return self.process.returncode
 
     def leftovers(self):
-        left = {pid for pid, _ in filter(procs.alive, self.seen)} | set(procs.marked(self.mark))
+        """What still runs. Whoever has ended and waits to be reaped by process 1 does not: not every one is quick at it."""
+        left = {pid for pid, _ in filter(procs.alive, self.seen) if (procs.stat(pid) or "Z")[0] != "Z"}
+        left |= set(procs.marked(self.mark))
         return {pid: procs.command_line(pid) or str(procs.stat(pid)) for pid in left}
 
     def finish(self):
