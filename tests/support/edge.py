@@ -273,8 +273,8 @@ class Edge:
         return self.process.returncode
 
     def leftovers(self):
-        """What still runs. Whoever has ended and waits to be reaped by process 1 does not: not every one is quick at it."""
-        left = {pid for pid, _ in filter(procs.alive, self.seen) if (procs.stat(pid) or "Z")[0] != "Z"}
+        """What is still there, zombies as well, but for those that have ended and that process 1 has to reap."""
+        left = {pid for pid, _ in filter(procs.alive, self.seen) if (procs.stat(pid) or ())[:2] != ("Z", 1)}
         left |= set(procs.marked(self.mark))
         return {pid: procs.command_line(pid) or str(procs.stat(pid)) for pid in left}
 
