@@ -69,6 +69,7 @@ void Lane::judge(Pressure now, bool lagging) {
     reactor.buffers().trim();
     reactor.pipes().trim();
     workspaces.trim();
+    io::FramePool::trim();
 }
 
 }  // namespace edgeproxy::proxy

@@ -15,7 +15,7 @@ class FramePool::Sweeper {
     Sweeper& operator=(const Sweeper&) = delete;
     ~Sweeper() {
         for (List& list : lists_) {
-            while (list.head != nullptr) ::operator delete(std::exchange(list.head, list.head->next));
+            empty(list);
             list = {};  // full: frames that outlive the thread's lists go straight to the heap
         }
         state_ = State::ended;
@@ -31,6 +31,10 @@ class FramePool::Sweeper {
         return false;
     }
     static bool is_begun() { return state_ == State::begun; }
+    static void empty(List& list) {
+        while (list.head != nullptr) ::operator delete(std::exchange(list.head, list.head->next));
+        list.count = list.least = 0;
+    }
 
  private:
     enum class State { none, begun, ended };
@@ -55,6 +59,11 @@ void FramePool::settle() noexcept {
         }
         list.least = list.count;
     }
+}
+
+void FramePool::trim() noexcept {
+    if (!Sweeper::is_begun()) return;
+    for (List& list : lists_) Sweeper::empty(list);
 }
 
 unsigned FramePool::waiting(std::size_t size) noexcept {

@@ -25,6 +25,8 @@ class FramePool {
     static void release(void* frame, std::size_t size) noexcept;
     /// A while is over on this thread: as many as lay in a list all the while go back, as far as the bounds let them.
     static void settle() noexcept;
+    /// Gives everything in this thread's lists back to the heap: memory is short.
+    static void trim() noexcept;
     /// Frames that wait in this thread's list for `size`.
     static unsigned waiting(std::size_t size) noexcept;
 

@@ -61,6 +61,16 @@ TEST_CASE("what nobody needed for a while goes back to the heap, but for a few",
     });
 }
 
+TEST_CASE("when memory is short no frame waits", "[io][frames]") {
+    on_thread([] {
+        give(take(1000));
+        FramePool::trim();
+        CHECK(FramePool::waiting(size) == 0);
+        give(take(10));
+        CHECK(FramePool::waiting(size) == 10);
+    });
+}
+
 TEST_CASE("frames of one class share a list, larger ones none", "[io][frames]") {
     on_thread([] {
         void* frame = FramePool::allocate(257);
