@@ -132,20 +132,6 @@ io::Task<void> respond_fixed(Connection& connection, Exchange& exchange, Workspa
     if (!sent) exchange.record.error = exchange.loss();
 }
 
-/// Not a coroutine itself: one frame less on the way of every request.
-io::Task<void> act(Connection& connection, Exchange& exchange, Workspace& work, const RoutePlan& plan) {
-    if (plan.route->redirect) {
-        std::string location = expand(plan.route->redirect->to, work.request, work.identity);
-        return redirect(connection, exchange, work, std::move(location), plan.route->redirect->status);
-    }
-    if (plan.route->respond) return respond_fixed(connection, exchange, work, *plan.route->respond);
-    if (work.request.websocket && !plan.route->websocket)
-        return answer_locally(connection, exchange, work, reason(Refusal::websocket_off));
-    if (work.request.websocket && !may_open_websocket(work.request, plan.route->allowed_origins))
-        return answer_locally(connection, exchange, work, reason(Refusal::bad_origin));
-    return forward(connection, exchange, plan, work);
-}
-
 /// The name in the request belongs to a certificate with other rules about clients than those that this connection was
 /// made under (RFC 9110, section 7.4).
 bool is_misdirected(Connection& connection, const http::Request& request) {
@@ -202,6 +188,50 @@ bool is_excluded(const config::AccessLog& log, std::string_view path) {
     return false;
 }
 
+/// OPTIONS * asks about the server as a whole, and a request that may not go further about us.
+io::Task<void> answer_options(Connection& connection, Exchange& exchange, Workspace& work) {
+    prepare(work.head, 204, 0, connection.lane());
+    work.head.body = {};
+    work.head.fields.push("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+    const auto sent = co_await exchange.respond(work.head, {}, true);
+    static_cast<void>(sent);
+}
+
+/// What the route does. Not a coroutine itself: one frame less on the way of every request.
+io::Task<void> act(Connection& connection, Exchange& exchange, Workspace& work, const RoutePlan& plan) {
+    if (plan.route->redirect) {
+        std::string location = expand(plan.route->redirect->to, work.request, work.identity);
+        return redirect(connection, exchange, work, std::move(location), plan.route->redirect->status);
+    }
+    if (plan.route->respond) return respond_fixed(connection, exchange, work, *plan.route->respond);
+    if (work.request.websocket && !plan.route->websocket)
+        return answer_locally(connection, exchange, work, reason(Refusal::websocket_off));
+    if (work.request.websocket && !may_open_websocket(work.request, plan.route->allowed_origins))
+        return answer_locally(connection, exchange, work, reason(Refusal::bad_origin));
+    return forward(connection, exchange, plan, work);
+}
+
+/// What is done with the request, not begun yet. `logged`: it is to be.
+io::Task<void> choose(Connection& connection, Exchange& exchange, Workspace& work, bool& logged) {
+    Lane& lane = connection.lane();
+    const Reason* why = lane.guarded ? guard(connection, work) : nullptr;
+    if (why != nullptr) return answer_locally(connection, exchange, work, *why);
+    if (is_misdirected(connection, work.request))
+        return answer_locally(connection, exchange, work, reason(Refusal::misdirected));
+    if (connection.listener().redirect_https) return redirect_to_https(connection, exchange, work);
+    if (work.request.path == "*" || max_forwards(work.request) == 0u) return answer_options(connection, exchange, work);
+    const RoutePlan* const plan = choose_route(connection, work, why);
+    if (plan == nullptr) return answer_locally(connection, exchange, work, *why);
+    exchange.record.route_index = plan->index;
+    exchange.record.route = plan->name;
+    exchange.record.pool_index = plan->pool_index;
+    exchange.record.pool = plan->pool_name;
+    exchange.record.begun = true;
+    lane.cells->began(plan->index);
+    logged = plan->route->access_log && !is_excluded(work.snapshot->config->logging.access, work.request.path);
+    return act(connection, exchange, work, *plan);
+}
+
 }  // namespace
 
 io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& work) {
@@ -209,36 +239,7 @@ io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& w
     const io::TimePoint began = lane.reactor.precise_now();
     begin(connection, exchange, work);
     bool logged = true;
-    const Reason* const refused = lane.guarded ? guard(connection, work) : nullptr;
-    if (refused != nullptr) {
-        co_await answer_locally(connection, exchange, work, *refused);
-    } else if (is_misdirected(connection, work.request)) {
-        co_await answer_locally(connection, exchange, work, reason(Refusal::misdirected));
-    } else if (connection.listener().redirect_https) {
-        co_await redirect_to_https(connection, exchange, work);
-    } else if (work.request.path == "*" || max_forwards(work.request) == 0u) {
-        // OPTIONS * asks about the server as a whole, and one that may not go further about us.
-        prepare(work.head, 204, 0, lane);
-        work.head.body = {};
-        work.head.fields.push("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
-        const auto sent = co_await exchange.respond(work.head, {}, true);
-        static_cast<void>(sent);
-    } else {
-        const Reason* why = nullptr;
-        const RoutePlan* plan = choose_route(connection, work, why);
-        if (plan != nullptr) {
-            exchange.record.route_index = plan->index;
-            exchange.record.route = plan->name;
-            exchange.record.pool_index = plan->pool_index;
-            exchange.record.pool = plan->pool_name;
-            exchange.record.begun = true;
-            lane.cells->began(plan->index);
-            logged = plan->route->access_log && !is_excluded(work.snapshot->config->logging.access, work.request.path);
-            co_await act(connection, exchange, work, *plan);
-        } else {
-            co_await answer_locally(connection, exchange, work, *why);
-        }
-    }
+    co_await choose(connection, exchange, work, logged);
     if (!exchange.is_shed() && work.request_trailers.dropped() != 0)
         lane.cells->count_dropped(admin::FieldDrop::trailer, work.request_trailers.dropped());
     end(connection, exchange, work, began, logged);

@@ -100,48 +100,38 @@ FailedAttempt Forwarding::describe(errc error) const {
     return failed;
 }
 
-io::Task<void> Forwarding::run() {
-    if (request().websocket && !place_.take(*plan_.tunnels, plan_.route->max_tunnels)) {
-        co_await answer_locally(reason(Refusal::tunnel_limit));
-        co_return;
-    }
+const Reason* Forwarding::begin() {
+    if (request().websocket && !place_.take(*plan_.tunnels, plan_.route->max_tunnels))
+        return &reason(Refusal::tunnel_limit);
     body_ = request().body;
-    if (body_.kind == http::Body::Kind::length && too_large(body_.length)) {
-        co_await answer_locally(reason(Refusal::body_too_large));
-        co_return;
-    }
+    if (body_.kind == http::Body::Kind::length && too_large(body_.length)) return &reason(Refusal::body_too_large);
     at_hand_ = exchange_.body_at_hand();
     too_large_ = too_large(at_hand_.data.size());
-    if (too_large_ || exchange_.body_error() != http::errc::ok) {
-        co_await answer_locally(reason(Refusal::body_too_large));
-        co_return;
-    }
-    for (;;) {
-        const auto outcome = co_await attempt();
-        if (outcome) break;
-        const errc error = judge(static_cast<errc>(outcome.error().value()));
-        const FailedAttempt failed = describe(error);
-        const Verdict verdict =
-            exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_ || no_descriptor_
-                ? Verdict::give_up
-                : decide(failed);
-        const bool moved = std::exchange(moved_, false);
-        if (failed.worker_hung) ++hangs_;
-        give_up_connection(stalled_ ? errc::write_timeout : error);
-        if (verdict == Verdict::give_up) {
-            co_await answer_locally(no_descriptor_ ? reason(Refusal::no_descriptor)
-                                                   : reason(failed.worker_hung ? errc::response_timeout : error));
-            co_return;
-        }
-        if (verdict == Verdict::replay && !upstream::nothing_sent(error)) ++replays_;
-        // A place without a process behind it was no attempt at anything.
-        if (verdict == Verdict::replay && upstream::nothing_sent(error)) --exchange_.record.attempts;
-        ++tries_;
-        pool_cells().count_retry(moved                           ? upstream::RetryReason::worker_suspect
-                                 : verdict == Verdict::replay    ? upstream::RetryReason::worker_gone
-                                 : upstream::nothing_sent(error) ? upstream::RetryReason::connect_failure
-                                                                 : upstream::RetryReason::stale_connection);
-    }
+    return too_large_ || exchange_.body_error() != http::errc::ok ? &reason(Refusal::body_too_large) : nullptr;
+}
+
+const Reason* Forwarding::give_up(errc why) {
+    const errc error = judge(why);
+    const FailedAttempt failed = describe(error);
+    const Verdict verdict =
+        exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_ || no_descriptor_
+            ? Verdict::give_up
+            : decide(failed);
+    const bool moved = std::exchange(moved_, false);
+    if (failed.worker_hung) ++hangs_;
+    give_up_connection(stalled_ ? errc::write_timeout : error);
+    if (verdict == Verdict::give_up)
+        return no_descriptor_ ? &reason(Refusal::no_descriptor)
+                              : &reason(failed.worker_hung ? errc::response_timeout : error);
+    if (verdict == Verdict::replay && !upstream::nothing_sent(error)) ++replays_;
+    // A place without a process behind it was no attempt at anything.
+    if (verdict == Verdict::replay && upstream::nothing_sent(error)) --exchange_.record.attempts;
+    ++tries_;
+    pool_cells().count_retry(moved                           ? upstream::RetryReason::worker_suspect
+                             : verdict == Verdict::replay    ? upstream::RetryReason::worker_gone
+                             : upstream::nothing_sent(error) ? upstream::RetryReason::connect_failure
+                                                             : upstream::RetryReason::stale_connection);
+    return nullptr;
 }
 
 /// Before the same request meets a worker again that may be dying: the master hears of a death within milliseconds.
@@ -161,14 +151,10 @@ upstream::AdmitHints Forwarding::hints() {
 
 /// A place for a request that met a worker's death, in `admission_`.
 io::Task<Result<void>> Forwarding::admit_again() {
-    const io::TimePoint asked = lane_.reactor.now();
     if (replays_ > 1) co_await back_off();
     for (bool again = true; again;) {
         auto admitted = co_await plan_.pool->admit(lane_.reactor, hints());
-        if (!admitted) {
-            exchange_.record.queue += lane_.reactor.now() - asked;
-            co_return admitted.error();
-        }
+        if (!admitted) co_return admitted.error();
         admission_ = std::move(*admitted);
         again = admission_.endpoint().id() == avoid_;
         if (!again) break;
@@ -176,32 +162,54 @@ io::Task<Result<void>> Forwarding::admit_again() {
         again = admission_.endpoint().gone();
         if (again) admission_ = {};
     }
-    exchange_.record.queue += lane_.reactor.now() - asked;
     co_return Result<void>();
+}
+
+Result<void> Forwarding::enter(Result<upstream::Admission>& admitted) {
+    if (!admitted) return admitted.error();
+    admission_ = std::move(*admitted);
+    return {};
 }
 
 io::Task<Result<void>> Forwarding::attempt() {
     admin::ExchangeRecord& record = exchange_.record;
+    Result<void> outcome;
+    const io::TimePoint asked = lane_.reactor.now();
     if (replays_ > 0) {
-        const auto admitted = co_await admit_again();
-        if (!admitted) co_return admitted.error();
+        outcome = co_await admit_again();
     } else {
-        const io::TimePoint asked = lane_.reactor.now();
         auto admitted = co_await plan_.pool->admit(lane_.reactor, hints());
-        record.queue += lane_.reactor.now() - asked;
-        if (!admitted) co_return admitted.error();
-        admission_ = std::move(*admitted);
+        outcome = enter(admitted);
     }
+    record.queue += lane_.reactor.now() - asked;
+    if (!outcome) co_return outcome;
     ++record.attempts;
     record.endpoint = admission_.endpoint().name();
     admission_.occupy(*this);
+    if (may_share() || !take_kept()) outcome = co_await open();
+    if (!outcome) co_return outcome;
 
-    if (may_share() || !take_kept()) {
-        const auto opened = co_await open();
-        if (!opened) co_return opened.error();
-    }
+    // Request out, answer back.
     sent_at_ = precise_now();
-    auto outcome = co_await converse();
+    const bool waits = request().expect_continue && !at_hand_.done;
+    if (!write_head(waits)) outcome = errc::bad_response;
+    if (outcome) outcome = co_await endpoint_->send(outgoing());
+    if (outcome && goes_on()) {
+        outcome = co_await start_upload(waits);
+    } else if (outcome) {
+        start_response_clock();
+    }
+    if (outcome) outcome = co_await endpoint_->read_head(request().method);
+    while (outcome && work_.response.interim()) outcome = co_await pass_interim();
+    if (outcome) outcome = judge_answer();
+    if (outcome && is_small_answer() && !endpoint_->has_body())
+        outcome = co_await endpoint_->gather(plan_.pool_config->timeouts.idle);
+    if (outcome) {
+        record.upstream_status = work_.response.status;
+        // Not awaited as a conditional expression, of which g++ 12 makes wrong code.
+        io::Task<void> rest = work_.response.switching ? open_tunnel() : relay();
+        co_await rest;
+    }
     if (upload_) co_await stop_upload();
     record.upstream_whole += precise_now() - sent_at_;
     co_return outcome;
@@ -277,21 +285,6 @@ void Forwarding::drop_endpoint() {
     http2_.reset();
 }
 
-/// Request out, answer back. An error means that nothing of an answer reached the client.
-io::Task<Result<void>> Forwarding::converse() {
-    const auto sent = co_await send_request();
-    if (!sent) co_return sent.error();
-    const auto answered = co_await await_answer();
-    if (!answered) co_return answered.error();
-    exchange_.record.upstream_status = work_.response.status;
-    if (work_.response.switching) {
-        co_await open_tunnel();
-    } else {
-        co_await relay();
-    }
-    co_return Result<void>();
-}
-
 void Forwarding::give_up_connection(errc error) {
     if (admission_) {
         avoid_ = admission_.endpoint().id();
@@ -303,7 +296,13 @@ void Forwarding::give_up_connection(errc error) {
 
 io::Task<void> forward(Connection& client, Exchange& exchange, const RoutePlan& plan, Workspace& workspace) {
     Forwarding forwarding{client, exchange, plan, workspace};
-    co_await forwarding.run();
+    const Reason* refused = forwarding.begin();
+    while (refused == nullptr) {
+        const auto outcome = co_await forwarding.attempt();
+        if (outcome) co_return;
+        refused = forwarding.give_up(static_cast<errc>(outcome.error().value()));
+    }
+    co_await forwarding.answer_locally(*refused);
 }
 
 }  // namespace edgeproxy::proxy

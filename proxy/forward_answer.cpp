@@ -15,27 +15,22 @@ constexpr unsigned most_interim = 8;
 
 }  // namespace
 
-/// Reads heads until the final one; interim ones go on to the client.
-io::Task<Result<void>> Forwarding::await_answer() {
-    for (;;) {
-        const auto read = co_await endpoint_->read_head(request().method);
-        if (!read) co_return read.error();
-        if (work_.response.switching) break;
-        if (!work_.response.interim()) break;
-        if (++interim_ > most_interim) co_return errc::bad_response;
-        if (!filter_response(work_.response, plan_.rules, extras(), work_.head)) co_return errc::bad_response;
-        const auto told = co_await exchange_.interim(work_.head);
-        if (!told) co_return errc::cancelled;
-    }
+/// The interim answer that is here goes on to the client, and the next head is read.
+io::Task<Result<void>> Forwarding::pass_interim() {
+    if (++interim_ > most_interim) co_return errc::bad_response;
+    if (!filter_response(work_.response, plan_.rules, extras(), work_.head)) co_return errc::bad_response;
+    const auto told = co_await exchange_.interim(work_.head);
+    if (!told) co_return errc::cancelled;
+    co_return co_await endpoint_->read_head(request().method);
+}
+
+/// The final head is here.
+Result<void> Forwarding::judge_answer() {
     exchange_.record.upstream = precise_now() - sent_at_;
-    if (is_small_answer() && !endpoint_->has_body()) {
-        const auto gathered = co_await endpoint_->gather(plan_.pool_config->timeouts.idle);
-        if (!gathered) co_return gathered.error();
-    }
     if (work_.response.switching &&
         !(request().websocket && http::opens_tunnel(work_.response, request().websocket_key)))
-        co_return errc::bad_response;
-    co_return Result<void>();
+        return errc::bad_response;
+    return {};
 }
 
 /// The answer goes to the client; the connection is kept if all of it was read and nothing is left to send.
@@ -46,44 +41,34 @@ io::Task<void> Forwarding::relay() {
         co_await answer_locally(reason(Refusal::head_overflow));
         co_return;
     }
-    endpoint_->read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
-    const BodyPiece first = endpoint_->body_at_hand();
-    co_await relay_body(first);
-    if (uploading_) co_return;
-    endpoint_->finish(admission_);
-    drop_endpoint();
-}
-
-io::Task<void> Forwarding::relay_body(BodyPiece piece) {
+    set_idle_deadline();
+    BodyPiece piece = endpoint_->body_at_hand();
     if (piece.done && !work_.response_trailers.empty()) piece.done = false;  // they follow in a piece of their own
-    const auto began = co_await exchange_.respond(work_.head, piece.data, piece.done);
-    if (!began) {
-        exchange_.record.error = exchange_.loss();
-        endpoint_->cancel();
-        co_return;
-    }
+    auto taken = co_await exchange_.respond(work_.head, piece.data, piece.done);
     endpoint_->allow_pipes(exchange_.takes_pipes());
-    while (!piece.done) {
-        endpoint_->read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
+    while (taken && !piece.done) {
+        set_idle_deadline();
         const auto next = co_await endpoint_->read_body();
         if (!next) {
             const auto error = static_cast<errc>(next.error().value());
             admission_.failed(error);
             exchange_.record.error = exchange_.client_gone() ? exchange_.loss() : reason(error).word;
             exchange_.abort();
-            co_return;
+            break;
         }
         piece = *next;
         std::span<const http::Field> trailers;
         if (piece.done) trailers = work_.response_trailers.fields();
-        const auto sent = co_await exchange_.send(piece, trailers);
-        if (!sent) {
-            exchange_.record.error = exchange_.loss();
-            endpoint_->cancel();
-            co_return;
-        }
-        if (!piece.done) co_await lane_.reactor.yield();
+        taken = co_await exchange_.send(piece, trailers);
+        if (taken && !piece.done) co_await lane_.reactor.yield();
     }
+    if (!taken) {
+        exchange_.record.error = exchange_.loss();
+        endpoint_->cancel();
+    }
+    if (uploading_) co_return;
+    endpoint_->finish(admission_);
+    drop_endpoint();
 }
 
 io::Task<void> Forwarding::open_tunnel() {

@@ -17,52 +17,50 @@ constexpr io::Duration continue_timeout = std::chrono::seconds(1);
 
 }  // namespace
 
-io::Task<Result<void>> Forwarding::send_request() {
+/// The head as it leaves, in `head_`, and the endpoint ready to take it. `waits`: for the word on `Expect`. False: it
+/// does not fit.
+bool Forwarding::write_head(bool waits) {
+    endpoint_->read_deadline(io::never);
+    endpoint_->write_stall(plan_.pool_config->timeouts.write);
     // Bodies of unknown length travel chunked; a body that is complete already has a length.
     const bool unknown = body_.kind == Body::Kind::chunked;
     if (unknown && at_hand_.done && !body_started_ && exchange_.request_trailers().empty())
         body_ = {Body::Kind::length, at_hand_.data.size()};
-    const bool waits = request().expect_continue && !at_hand_.done;
-    if (head_.empty() || plan_.rules.host_header == config::HostHeader::endpoint) {
-        const std::string authority = plan_.rules.host_header == config::HostHeader::endpoint
-                                          ? admission_.endpoint().identity().authority
-                                          : std::string("localhost");
-        const UpstreamBody framing{body_, waits};
-        head_buffer_ = request().fields.size() > 40 || request().target.size() > 2048
-                           ? lane_.reactor.buffers().take_large()
-                           : lane_.reactor.buffers().take_small();
-        io::Buffer scratch;
-        if (!plan_.rules.strip_prefix.empty() || !plan_.rules.add_prefix.empty())
-            scratch = lane_.reactor.buffers().take_large();
-        http::HeadWriter out{head_buffer_.span()};
-        const admin::FieldDrops drops = write_request_head(out, request(), plan_.rules, work_.identity,
-                                                           work_.request_id, authority, framing, scratch.span());
-        for (std::size_t i = 0; i < drops.size(); ++i) {
-            if (drops[i] != 0) lane_.cells->count_dropped(static_cast<admin::FieldDrop>(i), drops[i]);
-        }
-        if (out.overflowed()) {
-            head_buffer_ = lane_.reactor.buffers().take_large();
-            out = http::HeadWriter{head_buffer_.span()};
-            write_request_head(out, request(), plan_.rules, work_.identity, work_.request_id, authority, framing,
-                               scratch.span());
-        }
-        if (out.overflowed()) co_return errc::bad_response;
-        head_ = out.text();
+    if (!head_.empty() && plan_.rules.host_header != config::HostHeader::endpoint) return true;
+    const std::string_view authority = plan_.rules.host_header == config::HostHeader::endpoint
+                                           ? std::string_view(admission_.endpoint().identity().authority)
+                                           : std::string_view("localhost");
+    const UpstreamBody framing{body_, waits};
+    head_buffer_ = request().fields.size() > 40 || request().target.size() > 2048
+                       ? lane_.reactor.buffers().take_large()
+                       : lane_.reactor.buffers().take_small();
+    io::Buffer scratch;
+    if (!plan_.rules.strip_prefix.empty() || !plan_.rules.add_prefix.empty())
+        scratch = lane_.reactor.buffers().take_large();
+    http::HeadWriter out{head_buffer_.span()};
+    const admin::FieldDrops drops = write_request_head(out, request(), plan_.rules, work_.identity, work_.request_id,
+                                                       authority, framing, scratch.span());
+    for (std::size_t i = 0; i < drops.size(); ++i) {
+        if (drops[i] != 0) lane_.cells->count_dropped(static_cast<admin::FieldDrop>(i), drops[i]);
     }
-    endpoint_->read_deadline(io::never);
-    endpoint_->write_stall(plan_.pool_config->timeouts.write);
-    const OutgoingRequest outgoing{head_, body_, at_hand_.data, at_hand_.done, exchange_.request_trailers()};
-    const auto sent = co_await endpoint_->send(outgoing);
-    if (!sent) co_return sent.error();
-    uploaded_ = at_hand_.data.size();
-    if (at_hand_.done || body_.kind == Body::Kind::none) {
-        start_response_clock();
-        co_return Result<void>();
+    if (out.overflowed()) {
+        head_buffer_ = lane_.reactor.buffers().take_large();
+        out = http::HeadWriter{head_buffer_.span()};
+        write_request_head(out, request(), plan_.rules, work_.identity, work_.request_id, authority, framing,
+                           scratch.span());
     }
+    if (out.overflowed()) return false;
+    head_ = out.text();
+    return true;
+}
+
+/// What has gone out so far was not all of the request.
+io::Task<Result<void>> Forwarding::start_upload(bool waits) {
     if (waits) {
         const auto continued = co_await wait_for_continue();
         if (!continued) co_return continued.error();
     }
+    uploaded_ = at_hand_.data.size();
     body_started_ = true;
     uploading_ = true;
     exchange_.allow_pipes(endpoint_->takes_pipes());

@@ -29,15 +29,21 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     }
     ~Forwarding() { exchange_.watch(nullptr); }
 
-    io::Task<void> run();
+    /// Before the first attempt. Why there is none; null = there is.
+    const Reason* begin();
+    /// One attempt, from a place at an endpoint to the end of the answer or of the tunnel. An error means that nothing
+    /// of an answer reached the client.
+    io::Task<upstream::Result<void>> attempt();
+    /// After an attempt that failed. Why it was the last; null = there is another.
+    const Reason* give_up(upstream::errc why);
+    io::Task<void> answer_locally(const Reason& why);
 
  private:
     const http::Request& request() const { return work_.request; }
-    io::Task<upstream::Result<void>> attempt();
     upstream::AdmitHints hints();
     io::Task<upstream::Result<void>> admit_again();
     io::Task<void> back_off();
-    io::Task<upstream::Result<void>> converse();
+    upstream::Result<void> enter(upstream::Result<upstream::Admission>& admitted);
     io::Task<upstream::Result<void>> open();
     io::Task<upstream::Result<void>> open_shared(upstream::SharedConnections::Turn& turn, io::TimePoint deadline);
     io::Task<upstream::Result<void>> connect(io::TimePoint deadline);
@@ -51,18 +57,22 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
         endpoint_ = &http1_.emplace(std::move(connection), work_.response, work_.response_trailers);
     }
     void use(Http2Upstream& connection) {
-        endpoint_ = &http2_.emplace(connection, work_.response, work_.response_trailers);
+        http2_ = std::make_unique<Http2Client>(connection, work_.response, work_.response_trailers);
+        endpoint_ = http2_.get();
     }
     void drop_endpoint();
-    io::Task<upstream::Result<void>> send_request();
-    io::Task<upstream::Result<void>> await_answer();
+    bool write_head(bool waits);
+    /// More of the body follows than was here with the head.
+    bool goes_on() const { return !at_hand_.done && body_.kind != http::Body::Kind::none; }
+    OutgoingRequest outgoing() { return {head_, body_, at_hand_.data, at_hand_.done, exchange_.request_trailers()}; }
+    io::Task<upstream::Result<void>> start_upload(bool waits);
     io::Task<upstream::Result<void>> upload();
+    io::Task<upstream::Result<void>> pass_interim();
+    upstream::Result<void> judge_answer();
     io::Task<upstream::Result<void>> wait_for_continue();
     io::Task<void> stop_upload();
     io::Task<void> relay();
-    io::Task<void> relay_body(BodyPiece piece);
     io::Task<void> open_tunnel();
-    io::Task<void> answer_locally(const Reason& why);
     bool is_small_answer() const {
         const http::Body& body = work_.response.body;
         return body.kind == http::Body::Kind::length && body.length > 0 && body.length <= gathered_answer &&
@@ -72,6 +82,10 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     upstream::errc judge(upstream::errc error) const;
     bool too_large(std::uint64_t size) const { return plan_.route->max_body > 0 && size > plan_.route->max_body; }
     void start_response_clock();
+    /// Of an answer that has begun: the longest gap between two pieces.
+    void set_idle_deadline() {
+        endpoint_->read_deadline(io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.idle));
+    }
     void give_up_connection(upstream::errc error);
     upstream::PoolCells& pool_cells() const { return plan_.pool->cells(lane_.reactor.index()); }
     io::TimePoint precise_now() const { return lane_.reactor.precise_now(); }
@@ -95,7 +109,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     upstream::AdmitCancel admit_cancel_;
     upstream::Admission admission_;
     std::optional<Http1Client> http1_;
-    std::optional<Http2Client> http2_;
+    std::unique_ptr<Http2Client> http2_;
     EndpointClient* endpoint_ = nullptr;  ///< one of the two, while there is one
     io::Event* turn_ = nullptr;           ///< while somebody else's connect is waited for
     io::Task<upstream::Result<void>> upload_;

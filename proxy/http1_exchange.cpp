@@ -322,7 +322,18 @@ void Http1Exchange::abort() {
     keep_alive_ = false;
 }
 
-io::Task<void> Http1Exchange::linger() {
+bool Http1Exchange::finish() {
+    connection_.socket().watch_idle(nullptr);
+    if (tunnel_ || aborted_ || !keep_alive_ || !responded_ || !body_.done()) return false;
+    if (input_.empty()) input_.release();
+    return true;
+}
+
+io::Task<void> Http1Exchange::end() {
+    if (tunnel_) co_return;
+    // A client that reads until the close can tell a broken answer only by a reset.
+    if (aborted_) connection_.socket().close(framing_ == Framing::until_close);
+    if (aborted_ || !responded_ || client_gone()) co_return;
     if (body_.done() && !connection_.socket().readable()) {
         connection_.stream().close_notify();
         co_return;
@@ -336,22 +347,6 @@ io::Task<void> Http1Exchange::linger() {
         if (!got) co_return;
         taken += *got;
     }
-}
-
-io::Task<bool> Http1Exchange::finish() {
-    connection_.socket().watch_idle(nullptr);
-    if (tunnel_) co_return false;
-    if (aborted_) {
-        // A client that reads until the close can tell a broken answer only by a reset.
-        connection_.socket().close(framing_ == Framing::until_close);
-        co_return false;
-    }
-    if (keep_alive_ && responded_ && body_.done()) {
-        if (input_.empty()) input_.release();
-        co_return true;
-    }
-    if (responded_ && !client_gone()) co_await linger();
-    co_return false;
 }
 
 }  // namespace edgeproxy::proxy

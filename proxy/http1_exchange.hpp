@@ -43,10 +43,11 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     /// The request is to be answered and the connection closed, whatever else happens.
     void keep_no_more() { keep_alive_ = false; }
 
-    /// After the answer: discards what is left of the request, closes properly, or gives back what belongs to the next
-    /// request. Empty buffer and `false`: the connection is over.
-    io::Task<bool> finish();
+    /// After the answer: true if the connection goes on, with `take_input` of the next request. Else `end`.
+    bool finish();
     Input take_input() { return std::move(input_); }
+    /// Discards what is left of the request and closes properly.
+    io::Task<void> end();
 
     Workspace& workspace() { return *workspace_; }
     const http::Request& request() const override { return workspace_->request; }
@@ -81,7 +82,6 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     io::Task<io::Result<BodyPiece>> read_tunnel();
     void choose_framing(const ResponseHead& head);
     void write_head(http::HeadWriter& out, const ResponseHead& head) const;
-    io::Task<void> linger();
     io::Result<void> sent(io::Result<std::size_t> outcome);
 
     Connection& connection_;

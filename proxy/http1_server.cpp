@@ -28,9 +28,12 @@ io::Task<bool> serve_one(Connection& connection, Input& input, bool last) {
             co_await dispatch(connection, exchange, exchange.workspace());
             break;
     }
-    const bool again = co_await exchange.finish();
-    if (again) input = exchange.take_input();
-    co_return again;
+    if (exchange.finish()) {
+        input = exchange.take_input();
+        co_return true;
+    }
+    co_await exchange.end();
+    co_return false;
 }
 
 }  // namespace
@@ -67,7 +70,8 @@ io::Task<void> refuse_connection(Connection& connection, Refusal why) {
     Http1Exchange exchange{connection, {}};
     exchange.keep_no_more();
     co_await refuse(connection, exchange, exchange.workspace(), reason(why));
-    co_await exchange.finish();
+    exchange.finish();
+    co_await exchange.end();
 }
 
 }  // namespace

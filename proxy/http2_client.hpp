@@ -11,7 +11,7 @@ namespace edgeproxy::proxy {
 /// The heads of the answer lie in a pooled buffer, its body comes through a queue whose bytes give their window back
 /// when they are used; what is sent is taken straight out of the caller's memory once the endpoint's window has room.
 /// Breaking it off resets the stream and leaves the connection to the others. `response` and `trailers` outlive it.
-class Http2Client final : public EndpointClient, public http::Http2ClientStream {
+class Http2Client final : public EndpointClient, public http::Http2ClientStream, public io::Pooled {
  public:
     Http2Client(Http2Upstream& connection, http::Response& response, http::Trailers& trailers);
     ~Http2Client();

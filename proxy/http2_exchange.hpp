@@ -16,14 +16,11 @@ class Http2Connection;
 /// Its head lies in a pooled buffer, its body comes through a queue whose bytes give their window back when they are
 /// used; what is sent is taken straight out of the caller's memory once the client's window has room. A stream that
 /// dies while its coroutine waits only sets a flag and wakes it. One reactor thread; destroyed by its coroutine.
-class Http2Exchange final : public Exchange, public http::Http2Stream {
+class Http2Exchange final : public Exchange, public http::Http2Stream, public io::Pooled {
  public:
     Http2Exchange(Http2Connection& connection, std::int32_t id);
     /// Resets the stream unless its answer is complete.
     ~Http2Exchange();
-
-    static void* operator new(std::size_t size) { return io::FramePool::allocate(size); }
-    static void operator delete(void* memory, std::size_t size) noexcept { io::FramePool::release(memory, size); }
 
     const http::Request& request() const override { return workspace_->request; }
     BodyPiece body_at_hand() override;

@@ -212,7 +212,7 @@ bool Session::has_input() const {
     return !input_.empty() || read_end_ || (ssl_ && SSL_pending(ssl_.get()) > 0);
 }
 
-bool Session::read(io::Operation& op) noexcept {
+bool Session::read(io::ReadOperation& op) noexcept {
     if (has_tail() && !socket_.writing()) {
         // Something that reading had to answer (KeyUpdate); nobody else would send it. An error shows in the next
         // write.
@@ -226,7 +226,7 @@ bool Session::read(io::Operation& op) noexcept {
 }
 
 /// Reads records while there are received ones; receives (at most what `op` has room for) only while it has nothing.
-std::size_t Session::decrypt(io::Operation& op) {
+std::size_t Session::decrypt(io::ReadOperation& op) {
     const Windows::Claim claim{windows_};
     receive_size_ = window_for(op.size);
     std::size_t got = 0;
@@ -248,7 +248,7 @@ std::size_t Session::decrypt(io::Operation& op) {
     return got;
 }
 
-bool Session::write(io::Operation& op) noexcept {
+bool Session::write(io::WriteOperation& op) noexcept {
     op.error = write_end_;
     while (!op.error) {
         if (!flush_tail(op.error)) break;
@@ -264,7 +264,7 @@ bool Session::write(io::Operation& op) noexcept {
 }
 
 /// Fills the batch with records of what `op` has left.
-void Session::encrypt(io::Operation& op) {
+void Session::encrypt(io::WriteOperation& op) {
     const io::TimePoint now = socket_.reactor().now();
     if (now - last_write_ > idle) in_small_records_ = 0;
     last_write_ = now;
@@ -285,7 +285,7 @@ void Session::encrypt(io::Operation& op) {
 
 /// The bytes of the next record: of one piece as they lie, or the end of one and what follows together in the scratch,
 /// because a record costs far more than a copy.
-std::span<const char> Session::next_record(const io::Operation& op) {
+std::span<const char> Session::next_record(const io::WriteOperation& op) {
     const std::size_t limit = in_small_records_ < small_records ? small_record : Windows::record;
     const iovec& piece = op.pieces[op.first];
     const std::size_t whole = std::min(limit, op.remaining());

@@ -54,8 +54,8 @@ class Session {
     void fail(const io::error_code& error) { read_end_ = write_end_ = error; }
 
     /// Attempts of a Stream's operations (see io::Operation): true when finished.
-    bool read(io::Operation& op) noexcept;
-    bool write(io::Operation& op) noexcept;
+    bool read(io::ReadOperation& op) noexcept;
+    bool write(io::WriteOperation& op) noexcept;
     /// Bytes or the end have been taken from the socket and not been read.
     bool has_input() const;
     /// Bytes of memory: OpenSSL's own, about, and the buffers.
@@ -93,9 +93,9 @@ class Session {
     bool flush_tail(io::error_code& error);
     bool keep_tail(std::span<const char> left);
     void drop_tail();
-    std::span<const char> next_record(const io::Operation& op);
-    void encrypt(io::Operation& op);
-    std::size_t decrypt(io::Operation& op);
+    std::span<const char> next_record(const io::WriteOperation& op);
+    void encrypt(io::WriteOperation& op);
+    std::size_t decrypt(io::ReadOperation& op);
     void glitch();
     io::error_code failure(int result);
 

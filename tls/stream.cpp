@@ -9,11 +9,11 @@ namespace edgeproxy::tls {
 namespace {
 
 bool try_read(io::Operation& op) noexcept {
-    return static_cast<Session*>(op.owner)->read(op);
+    return static_cast<Session*>(op.owner)->read(static_cast<io::ReadOperation&>(op));
 }
 
 bool try_write(io::Operation& op) noexcept {
-    return static_cast<Session*>(op.owner)->write(op);
+    return static_cast<Session*>(op.owner)->write(static_cast<io::WriteOperation&>(op));
 }
 
 bool try_readable(io::Operation& op) noexcept {

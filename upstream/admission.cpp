@@ -211,7 +211,7 @@ bool AdmitOperation::await_ready() {
 }
 
 bool AdmitOperation::await_suspend(std::coroutine_handle<> handle) {
-    wait_.emplace(pool_, reactor_, hints_);
+    wait_ = std::make_unique<AdmitWait>(pool_, reactor_, hints_);
     if (!wait_->join(handle)) return false;
     share_.cells.waited.add();
     return true;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "tls/io/reactor.hpp"
@@ -114,7 +113,7 @@ struct AdmitHints {
 
 /// The slow half of an AdmitOperation: a stand in the pool's line. Destroyed while it waits it leaves the line; a place
 /// that was on its way to it is passed on.
-class AdmitWait final : io::Wait, io::Timer, Waiter {
+class AdmitWait final : io::Wait, io::Timer, Waiter, public io::Pooled {
  public:
     AdmitWait(Pool& pool, io::Reactor& reactor, const AdmitHints& hints);
     ~AdmitWait();
@@ -166,7 +165,7 @@ class [[nodiscard]] AdmitOperation {
     const AdmitHints hints_;
     Endpoint* endpoint_ = nullptr;
     errc error_{};
-    std::optional<AdmitWait> wait_;  ///< made only when it has to wait
+    std::unique_ptr<AdmitWait> wait_;  ///< made only when it has to wait
 };
 
 }  // namespace edgeproxy::upstream

@@ -22,7 +22,8 @@ error_code system_error(int number) {
     return {number, boost::system::system_category()};
 }
 
-bool try_read(Operation& op) noexcept {
+bool try_read(Operation& operation) noexcept {
+    auto& op = static_cast<ReadOperation&>(operation);
     if (!op.socket->readable()) return false;
     const Socket::Raw got = op.socket->receive({op.data, op.size});
     op.transferred = got.bytes;
@@ -34,7 +35,8 @@ bool try_readable(Operation& op) noexcept {
     return op.socket->readable();
 }
 
-bool try_write(Operation& op) noexcept {
+bool try_write(Operation& operation) noexcept {
+    auto& op = static_cast<WriteOperation&>(operation);
     while (op.first < op.pieces.size()) {
         std::size_t last = op.pieces.size();
         while (last > op.first + 1 && op.pieces[last - 1].iov_len == 0) --last;
@@ -49,7 +51,8 @@ bool try_write(Operation& op) noexcept {
     return true;
 }
 
-bool try_splice_some(Operation& op) noexcept {
+bool try_splice_some(Operation& operation) noexcept {
+    auto& op = static_cast<ReadOperation&>(operation);
     if (!op.socket->readable()) return false;
     Pipe& pipe = *static_cast<Pipe*>(op.owner);
     Reactor& reactor = op.socket->reactor();
@@ -85,13 +88,13 @@ bool try_connected(Operation& op) noexcept {
 
 }  // namespace
 
-std::size_t Operation::remaining() const {
+std::size_t WriteOperation::remaining() const {
     std::size_t sum = 0;
     for (std::size_t i = first; i < pieces.size(); ++i) sum += pieces[i].iov_len;
     return sum;
 }
 
-void Operation::consume(std::size_t count) {
+void WriteOperation::consume(std::size_t count) {
     transferred += count;
     while (first < pieces.size()) {
         iovec& piece = pieces[first];

@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include "tls/io/ip.hpp"
@@ -14,9 +15,9 @@ namespace edgeproxy::io {
 
 class Socket;
 
-/// One pending read or write. Lives in the awaiting coroutine's frame. `attempt` tries to finish it without blocking;
-/// the socket calls it again whenever it became readable or writable, and resumes `waiter` once it is finished, so a
-/// resumed coroutine always has its result.
+/// One pending read or write. Lives in the awaiting coroutine's frame, so each kind has only what it needs. `attempt`
+/// tries to finish it without blocking; the socket calls it again whenever it became readable or writable, and resumes
+/// `waiter` once it is finished, so a resumed coroutine always has its result.
 struct Operation {
     using Attempt = bool (*)(Operation&) noexcept;
 
@@ -26,9 +27,15 @@ struct Operation {
     std::coroutine_handle<> waiter{};
     error_code error{};
     std::size_t transferred = 0;
-    char* data = nullptr;  ///< reads: where to
+};
+
+struct ReadOperation : Operation {
+    char* data = nullptr;  ///< where to
     std::size_t size = 0;
-    std::array<iovec, 3> pieces{};  ///< writes: what is left to send
+};
+
+struct WriteOperation : Operation {
+    std::array<iovec, 3> pieces{};  ///< what is left to send
     std::size_t first = 0;          ///< the first piece that is not finished
 
     std::size_t remaining() const;
@@ -40,7 +47,7 @@ struct Operation {
 template <bool writing>
 class [[nodiscard]] Transfer {
  public:
-    Operation operation;
+    std::conditional_t<writing, WriteOperation, ReadOperation> operation;
 
     bool await_ready() noexcept;
     void await_suspend(std::coroutine_handle<> waiter);

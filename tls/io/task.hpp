@@ -19,7 +19,7 @@ namespace detail {
 /// No symmetric transfer: awaiting starts the child at once and suspends the parent only if the child is not finished.
 /// g++ 12 overflows the stack after some hundred thousand awaits that finish at once otherwise, and with "try the
 /// system call first" those are normal.
-struct PromiseBase {
+struct PromiseBase : Pooled {
     struct Final {
         bool await_ready() const noexcept { return false; }
         template <class Promise>
@@ -36,9 +36,6 @@ struct PromiseBase {
     std::suspend_always initial_suspend() const noexcept { return {}; }
     Final final_suspend() const noexcept { return {}; }
     void unhandled_exception() noexcept { failure = std::current_exception(); }
-
-    static void* operator new(std::size_t size) { return FramePool::allocate(size); }
-    static void operator delete(void* frame, std::size_t size) noexcept { FramePool::release(frame, size); }
 };
 
 template <class T>
