@@ -7,7 +7,12 @@
 #include "proxy/admin/exchange_record.hpp"
 #include "proxy/http/body_reader.hpp"
 #include "proxy/http/message.hpp"
+#include "proxy/input.hpp"
 #include "tls/io/socket.hpp"
+
+namespace edgeproxy::tls {
+class Stream;
+}
 
 namespace edgeproxy::proxy {
 
@@ -36,6 +41,12 @@ struct BodyPiece {
     io::Pipe* pipe = nullptr;  ///< the bytes are in it, and `data` is empty
 
     std::size_t size() const { return pipe != nullptr ? pipe->held() : data.size(); }
+};
+
+/// A connection whose bytes are a tunnel's from now on.
+struct TunnelEnd {
+    tls::Stream* stream = nullptr;  ///< null = none
+    Input input;                    ///< what was read of it already
 };
 
 /// A body with more than this to go, between two plain connections and with its length known, is spliced: its bytes
@@ -96,8 +107,11 @@ class Exchange {
     virtual void abort() = 0;
     /// The answer has begun.
     bool responded() const { return responded_; }
-    /// A tunnel, once a WebSocket handshake was answered by 101: `read_body` and `send` carry raw bytes from now on.
+    /// A tunnel, before a WebSocket handshake is answered by 101.
     virtual void become_tunnel() = 0;
+    /// After that answer: the connection, where all of it is the tunnel's. Else (a stream of HTTP/2) there is none, and
+    /// `read_body` and `send` carry the tunnel's bytes.
+    virtual TunnelEnd tunnel_end() { return {}; }
     /// Of a tunnel, once it was answered: the request has done its service, what it takes may go. If it did
     /// (`is_shed`), nobody may ask for it, or for the Workspace it was served with; `record` has its texts.
     virtual void shed_request() {}

@@ -82,7 +82,7 @@ FailedAttempt Forwarding::describe(errc error) const {
     failed.client_answered = exchange_.responded() || interim_ > 0;
     failed.whole_retained = !body_started_;
     failed.sent_at_once = !body_started_ && at_hand_.done;
-    failed.sent_bytes = head_.size() + at_hand_.data.size();
+    failed.sent_bytes = head_size_ + at_hand_.data.size();
     failed.peer_reset = endpoint_ != nullptr && endpoint_->was_reset();
     failed.attempts = tries_;
     failed.replays = replays_;
@@ -194,6 +194,7 @@ io::Task<Result<void>> Forwarding::attempt() {
     const bool waits = request().expect_continue && !at_hand_.done;
     if (!write_head(waits)) outcome = errc::bad_response;
     if (outcome) outcome = co_await endpoint_->send(outgoing());
+    head_buffer_.release();
     if (outcome && goes_on()) {
         outcome = co_await start_upload(waits);
     } else if (outcome) {

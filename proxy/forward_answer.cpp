@@ -78,14 +78,12 @@ io::Task<void> Forwarding::open_tunnel() {
     endpoint_->read_deadline(io::never);
     const auto began = co_await exchange_.respond(work_.head, {}, false);
     if (!began) co_return;
-    head_ = {};
-    head_buffer_.release();
     const upstream::Tunnel stay = admission_.to_tunnel();
     const config::Duration configured = plan_.route->websocket_idle;
     const io::Duration idle = configured.count() > 0 ? configured : client_.listener().timeouts.tunnel_idle;
     admin::TunnelCells& cells = lane_.cells->tunnels(exchange_.record.pool_index);
     cells.opened.add();
-    Tunnel tunnel{lane_, exchange_, *http1_, http1_->connection(), idle};
+    Tunnel tunnel{lane_, exchange_, http1_->tunnel_end(), idle};
     tunnel_ = &tunnel;
     work_.snapshot.reset();  // it may last for days: neither `plan_` nor `work_` is to be touched behind this
     exchange_.shed_request();

@@ -17,8 +17,8 @@ constexpr io::Duration continue_timeout = std::chrono::seconds(1);
 
 }  // namespace
 
-/// The head as it leaves, in `head_`, and the endpoint ready to take it. `waits`: for the word on `Expect`. False: it
-/// does not fit.
+/// The head as it leaves, in `head_buffer_`, and the endpoint ready to take it. `waits`: for the word on `Expect`.
+/// False: it does not fit.
 bool Forwarding::write_head(bool waits) {
     endpoint_->read_deadline(io::never);
     endpoint_->write_stall(plan_.pool_config->timeouts.write);
@@ -26,7 +26,6 @@ bool Forwarding::write_head(bool waits) {
     const bool unknown = body_.kind == Body::Kind::chunked;
     if (unknown && at_hand_.done && !body_started_ && exchange_.request_trailers().empty())
         body_ = {Body::Kind::length, at_hand_.data.size()};
-    if (!head_.empty() && plan_.rules.host_header != config::HostHeader::endpoint) return true;
     const std::string_view authority = plan_.rules.host_header == config::HostHeader::endpoint
                                            ? std::string_view(admission_.endpoint().identity().authority)
                                            : std::string_view("localhost");
@@ -40,7 +39,7 @@ bool Forwarding::write_head(bool waits) {
     http::HeadWriter out{head_buffer_.span()};
     const admin::FieldDrops drops = write_request_head(out, request(), plan_.rules, work_.identity, work_.request_id,
                                                        authority, framing, scratch.span());
-    for (std::size_t i = 0; i < drops.size(); ++i) {
+    for (std::size_t i = 0; tries_ == 1 && i < drops.size(); ++i) {
         if (drops[i] != 0) lane_.cells->count_dropped(static_cast<admin::FieldDrop>(i), drops[i]);
     }
     if (out.overflowed()) {
@@ -49,9 +48,8 @@ bool Forwarding::write_head(bool waits) {
         write_request_head(out, request(), plan_.rules, work_.identity, work_.request_id, authority, framing,
                            scratch.span());
     }
-    if (out.overflowed()) return false;
-    head_ = out.text();
-    return true;
+    head_size_ = out.size();
+    return !out.overflowed();
 }
 
 /// What has gone out so far was not all of the request.

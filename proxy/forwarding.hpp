@@ -64,7 +64,9 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool write_head(bool waits);
     /// More of the body follows than was here with the head.
     bool goes_on() const { return !at_hand_.done && body_.kind != http::Body::Kind::none; }
-    OutgoingRequest outgoing() { return {head_, body_, at_hand_.data, at_hand_.done, exchange_.request_trailers()}; }
+    OutgoingRequest outgoing() {
+        return {{head_buffer_.data(), head_size_}, body_, at_hand_.data, at_hand_.done, exchange_.request_trailers()};
+    }
     io::Task<upstream::Result<void>> start_upload(bool waits);
     io::Task<upstream::Result<void>> upload();
     io::Task<upstream::Result<void>> pass_interim();
@@ -93,7 +95,9 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
 
     bool is_pending() const;
     void client_gone() override;
-    std::size_t held() const override { return head_buffer_.size() + (endpoint_ ? endpoint_->held() : 0); }
+    std::size_t held() const override {
+        return head_buffer_.size() + (endpoint_ ? endpoint_->held() : 0) + (tunnel_ ? tunnel_->held() : 0);
+    }
     void cut() override;
     bool is_unread(io::TimePoint now, io::Duration patience) const override;
     void go_elsewhere(bool stopped) override;
@@ -113,8 +117,8 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     EndpointClient* endpoint_ = nullptr;  ///< one of the two, while there is one
     io::Event* turn_ = nullptr;           ///< while somebody else's connect is waited for
     io::Task<upstream::Result<void>> upload_;
-    io::Buffer head_buffer_;
-    std::string_view head_;
+    io::Buffer head_buffer_;  ///< until the head has been sent: another attempt writes its own
+    std::size_t head_size_ = 0;
     BodyPiece at_hand_;
     http::Body body_;
     std::uint64_t uploaded_ = 0;

@@ -2,7 +2,6 @@
 #include "proxy/http1_client.hpp"
 
 #include <array>
-#include <cstring>
 
 #include "proxy/http/http1_writer.hpp"
 
@@ -42,15 +41,15 @@ io::Task<Result<void>> Http1Client::send(const OutgoingRequest& request) {
     co_return Result<void>();
 }
 
-io::Task<Result<void>> Http1Client::send(std::string_view first, std::string_view second) {
-    const auto put = co_await connection_->stream().write_all(bytes(first), bytes(second));
+io::Task<Result<void>> Http1Client::send_raw(std::string_view data) {
+    const auto put = co_await connection_->stream().write_all(bytes(data));
     if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
     co_return Result<void>();
 }
 
 io::Task<Result<void>> Http1Client::send_body(BodyPiece piece, std::span<const http::Field> trailers) {
     if (piece.pipe != nullptr) return send_pipe(*piece.pipe);
-    return chunked_ ? send_chunk(piece.data, piece.done, trailers) : send(piece.data, {});
+    return chunked_ ? send_chunk(piece.data, piece.done, trailers) : send_raw(piece.data);
 }
 
 io::Task<Result<void>> Http1Client::send_pipe(io::Pipe& pipe) {
@@ -91,39 +90,23 @@ io::Task<Result<bool>> Http1Client::wait_for_word(io::TimePoint deadline) {
 void Http1Client::finish(upstream::Admission& admission) {
     if (!reusable()) return;
     connection_->answers_at_length(taken_ > io::BufferPool::small);
-    in_.release();
+    input_.release();
     admission.give_back(std::move(connection_));
 }
 
-bool Http1Client::make_room() {
-    io::BufferPool& pool = connection_->socket().reactor().buffers();
-    if (!in_) in_ = pool.take_small();
-    if (in_end_ < in_.size()) return true;
-    if (in_begin_ > 0) {
-        std::memmove(in_.data(), in_.data() + in_begin_, in_end_ - in_begin_);
-        in_end_ -= in_begin_;
-        in_begin_ = 0;
-        return true;
-    }
-    if (in_.size() >= io::BufferPool::large) return false;
-    io::Buffer larger = pool.take_large();
-    std::memcpy(larger.data(), in_.data(), in_end_);
-    in_ = std::move(larger);
-    return true;
-}
-
-io::Task<Result<void>> Http1Client::read_more(upstream::errc timed_out) {
-    const auto got = co_await connection_->stream().read_some({in_.data() + in_end_, in_.size() - in_end_});
+io::Task<Result<void>> Http1Client::read_more(upstream::errc timed_out, bool large) {
+    const auto got = co_await connection_->stream().read_some(input_.buffer, input_.end,
+                                                              large ? io::BufferPool::large : io::BufferPool::small);
     if (!got) co_return failure(got.error(), timed_out);
     begun_ = true;
-    in_end_ += *got;
+    input_.end += *got;
     taken_ += *got;
     co_return Result<void>();
 }
 
 /// What comes next of the body, up to the end of its run, into `pipe_`; which stays none where that cannot be.
 io::Task<Result<void>> Http1Client::splice_more() {
-    in_.release();
+    input_.release();
     const auto got = co_await connection_->socket().splice_some(pipe_, body_.run());
     if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);
     body_.skip(*got);
@@ -133,18 +116,13 @@ io::Task<Result<void>> Http1Client::splice_more() {
 
 io::Task<Result<void>> Http1Client::read_head(http::Method method) {
     response_.reset();
-    if (connection_->answers_at_length() && !in_) {
-        // Head and body in one read and on in one write. Not while the endpoint thinks: that would take much memory.
-        const auto readable = co_await connection_->stream().wait_readable();
-        if (!readable) co_return failure(readable.error(), upstream::errc::response_timeout);
-        in_ = connection_->socket().reactor().buffers().take_large();
-    }
+    // Head and body in one read and on in one write.
+    const std::size_t room = connection_->answers_at_length() ? io::BufferPool::large : io::BufferPool::small;
     for (;;) {
-        if (in_begin_ < in_end_) {
-            const http::ReadResult read =
-                reader_.read({in_.data() + in_begin_, in_end_ - in_begin_}, method, response_);
+        if (!input_.empty()) {
+            const http::ReadResult read = reader_.read(input_.text(), method, response_);
             if (read.status == http::ReadResult::Status::complete) {
-                in_begin_ += read.head_size;
+                input_.begin += read.head_size;
                 break;
             }
             if (read.status == http::ReadResult::Status::failed) {
@@ -152,17 +130,17 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
                 co_return upstream::errc::bad_response;
             }
         } else {
-            in_begin_ = in_end_ = 0;
+            input_.begin = input_.end = 0;
         }
-        if (!make_room()) {
+        if (!input_.make_room()) {
             failed_ = true;
             co_return upstream::errc::bad_response;
         }
         // Not through read_more: a frame less for every request.
-        const auto got = co_await connection_->stream().read_some({in_.data() + in_end_, in_.size() - in_end_});
+        const auto got = co_await connection_->stream().read_some(input_.buffer, input_.end, room);
         if (!got) co_return failure(got.error(), upstream::errc::response_timeout);
         begun_ = true;
-        in_end_ += *got;
+        input_.end += *got;
         taken_ += *got;
     }
     if (response_.interim()) co_return Result<void>();
@@ -173,7 +151,7 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
 }
 
 io::Task<Result<void>> Http1Client::gather(io::Duration idle) {
-    while (!has_body() && in_end_ < in_.size()) {
+    while (!has_body() && input_.end < input_.buffer.size()) {
         connection_->socket().read_deadline(io::deadline_after(connection_->socket().reactor().now(), idle));
         const auto more = co_await read_more(upstream::errc::idle_timeout);
         if (!more) co_return more.error();
@@ -183,9 +161,9 @@ io::Task<Result<void>> Http1Client::gather(io::Duration idle) {
 
 BodyPiece Http1Client::body_at_hand() {
     if (body_.done()) return {{}, true};
-    if (in_begin_ == in_end_) return {};
-    const http::BodyStep step = body_.next({in_.data() + in_begin_, in_end_ - in_begin_});
-    in_begin_ += step.consumed;
+    if (input_.empty()) return {};
+    const http::BodyStep step = body_.next(input_.text());
+    input_.begin += step.consumed;
     if (step.error != http::errc::ok) failed_ = true;
     return {step.data, body_.done()};
 }
@@ -196,20 +174,17 @@ io::Task<Result<BodyPiece>> Http1Client::read_body() {
         const BodyPiece piece = body_at_hand();
         if (failed_) co_return upstream::errc::bad_response;
         if (!piece.data.empty() || piece.done) co_return piece;
-        if (in_begin_ < in_end_) continue;
-        const bool full = in_end_ == in_.size();
-        in_begin_ = in_end_ = 0;
+        if (!input_.empty()) continue;
+        const bool much = body_.run() > io::BufferPool::small;
+        const bool full = input_.end == input_.buffer.size();
+        const bool large = input_.buffer.size() == io::BufferPool::large || (much && full);
+        input_.release();
         if (may_splice()) {
             const auto more = co_await splice_more();
             if (!more) co_return more.error();
             if (pipe_) co_return BodyPiece{{}, body_.done(), &pipe_};
         }
-        const bool much = body_.run() > io::BufferPool::small;
-        if (!in_ || (much && full && in_.size() < io::BufferPool::large)) {
-            io::BufferPool& pool = connection_->socket().reactor().buffers();
-            in_ = much ? pool.take_large() : pool.take_small();
-        }
-        const auto more = co_await read_more(upstream::errc::idle_timeout);
+        const auto more = co_await read_more(upstream::errc::idle_timeout, large);
         if (more) continue;
         const bool in_order = !reset_ && !connection_->stream().truncated();
         if (more.error() == upstream::errc::response_truncated && in_order && body_.complete_at_eof()) {
@@ -219,23 +194,6 @@ io::Task<Result<BodyPiece>> Http1Client::read_body() {
         }
         co_return more.error();
     }
-}
-
-io::Task<Result<BodyPiece>> Http1Client::read_raw() {
-    if (in_begin_ == in_end_) {
-        in_begin_ = in_end_ = 0;
-        in_.release();
-        const auto readable = co_await connection_->stream().wait_readable();
-        if (!readable) co_return failure(readable.error(), upstream::errc::idle_timeout);
-        in_ = connection_->socket().reactor().buffers().take_small();
-        const auto got = co_await connection_->stream().read_some(in_.span());
-        if (!got && got.error() == io::errc::eof) co_return BodyPiece{{}, true};
-        if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);
-        in_end_ = *got;
-    }
-    const BodyPiece piece{{in_.data() + in_begin_, in_end_ - in_begin_}, false};
-    in_begin_ = in_end_;
-    co_return piece;
 }
 
 }  // namespace edgeproxy::proxy

@@ -2,7 +2,6 @@
 #pragma once
 #include "proxy/endpoint_client.hpp"
 #include "proxy/http/http1_reader.hpp"
-#include "tls/io/buffer_pool.hpp"
 #include "upstream/lease.hpp"
 
 namespace edgeproxy::proxy {
@@ -21,30 +20,27 @@ class Http1Client final : public EndpointClient {
     io::Task<upstream::Result<bool>> wait_for_word(io::TimePoint deadline) override;
     io::Task<upstream::Result<void>> read_head(http::Method method) override;
     io::Task<upstream::Result<void>> gather(io::Duration idle) override;
-    bool has_body() const override { return in_end_ - in_begin_ >= response_.body.length; }
+    bool has_body() const override { return input_.size() >= response_.body.length; }
     BodyPiece body_at_hand() override;
     io::Task<upstream::Result<BodyPiece>> read_body() override;
     void read_deadline(io::TimePoint deadline) override { connection_->socket().read_deadline(deadline); }
     void write_stall(io::Duration longest) override { connection_->socket().write_stall(longest); }
     void cancel() override { connection_->socket().cancel(); }
     void finish(upstream::Admission& admission) override;
-    std::size_t held() const override { return in_.size() + pipe_.held(); }
+    std::size_t held() const override { return input_.buffer.size() + pipe_.held(); }
 
     upstream::UpstreamConnection& connection() const { return *connection_; }
-    /// After a switch of protocols: sends raw bytes.
-    io::Task<upstream::Result<void>> send(std::string_view first, std::string_view second);
-    /// After a switch of protocols: the next raw bytes; `done` at the end of the stream. Holds no buffer while it
-    /// waits.
-    io::Task<upstream::Result<BodyPiece>> read_raw();
+    /// After a switch of protocols.
+    TunnelEnd tunnel_end() { return {&connection_->stream(), std::move(input_)}; }
 
  private:
     /// The answer was read to its end, nothing follows it, and both sides allow another request.
-    bool reusable() const { return !failed_ && body_.done() && in_begin_ == in_end_ && keep_alive_; }
+    bool reusable() const { return !failed_ && body_.done() && input_.empty() && keep_alive_; }
     upstream::errc failure(const io::error_code& error, upstream::errc timed_out);
-    bool make_room();
-    io::Task<upstream::Result<void>> read_more(upstream::errc timed_out);
+    io::Task<upstream::Result<void>> read_more(upstream::errc timed_out, bool large = false);
     bool may_splice() const { return pipes_allowed() && !connection_->stream().is_tls() && body_.run() > spliced_from; }
     io::Task<upstream::Result<void>> splice_more();
+    io::Task<upstream::Result<void>> send_raw(std::string_view data);
     io::Task<upstream::Result<void>> send_pipe(io::Pipe& pipe);
     io::Task<upstream::Result<void>> send_chunk(std::string_view data, bool last,
                                                 std::span<const http::Field> trailers);
@@ -54,9 +50,8 @@ class Http1Client final : public EndpointClient {
     http::Trailers& trailers_;
     http::ResponseReader reader_;
     http::BodyReader body_;
-    io::Buffer in_;
-    io::Pipe pipe_;  ///< the piece of the body that was given out last, when it was spliced
-    std::size_t in_begin_ = 0, in_end_ = 0;
+    Input input_;
+    io::Pipe pipe_;            ///< the piece of the body that was given out last, when it was spliced
     std::uint64_t taken_ = 0;  ///< bytes of this answer
     bool chunked_ = false;     ///< the request's body
     bool failed_ = false;

@@ -37,22 +37,6 @@ Http1Exchange::~Http1Exchange() {
     connection_.served_by(nullptr);
 }
 
-bool Http1Exchange::make_room() {
-    if (!input_.buffer) input_.buffer = connection_.lane().reactor.buffers().take_small();
-    if (input_.end < input_.buffer.size()) return true;
-    if (input_.begin > 0) {
-        std::memmove(input_.buffer.data(), input_.buffer.data() + input_.begin, input_.end - input_.begin);
-    } else {
-        if (input_.buffer.size() >= io::BufferPool::large) return false;
-        io::Buffer larger = connection_.lane().reactor.buffers().take_large();
-        std::memcpy(larger.data(), input_.buffer.data(), input_.end);
-        input_.buffer = std::move(larger);
-    }
-    input_.end -= input_.begin;
-    input_.begin = 0;
-    return true;
-}
-
 io::Task<Http1Exchange::Head> Http1Exchange::read_head() {
     io::Socket& socket = connection_.socket();
     socket.read_deadline(io::deadline_after(connection_.now(), connection_.listener().timeouts.header));
@@ -68,11 +52,11 @@ io::Task<Http1Exchange::Head> Http1Exchange::read_head() {
                 co_return Head::malformed;
             }
         }
-        if (!make_room()) {
+        if (!input_.make_room()) {
             head_error_ = http::errc::head_too_large;
             co_return Head::malformed;
         }
-        const auto got = co_await connection_.stream().read_some(input_.room());
+        const auto got = co_await connection_.stream().read_some(input_.buffer, input_.end);
         if (!got) {
             const bool slow = got.error() == io::errc::timed_out && !input_.empty();
             co_return slow ? Head::slow : Head::closed;
@@ -94,7 +78,7 @@ void Http1Exchange::idle_ended(io::Socket& socket) {
 }
 
 BodyPiece Http1Exchange::body_at_hand() {
-    if (body_.done() || input_.empty() || tunnel_) return {{}, body_.done() && !tunnel_};
+    if (body_.done() || input_.empty()) return {{}, body_.done()};
     const http::BodyStep step = body_.next(input_.text());
     input_.begin += step.consumed;
     if (step.error != http::errc::ok) body_error_ = step.error;
@@ -114,26 +98,22 @@ io::Task<Result<void>> Http1Exchange::read_more() {
     const bool much = body_.run() > io::BufferPool::small;
     if (may_splice()) {
         input_.release();
-        const auto got = co_await read_in_time(true);
+        const auto got = co_await read_in_time(true, 0);
         if (!got) co_return got.error();
         body_.skip(*got);
         record.bytes_in += *got;
         if (pipe_) co_return Result<void>();
     }
-    if (input_.buffer && much && input_.buffer.size() < io::BufferPool::large) input_.release();
-    if (!input_.buffer) {
-        io::BufferPool& pool = connection_.lane().reactor.buffers();
-        input_.buffer = much ? pool.take_large() : pool.take_small();
-    }
-    input_.begin = input_.end = 0;
-    const auto got = co_await read_in_time(false);
+    const std::size_t room = much ? io::BufferPool::large : std::max(input_.buffer.size(), io::BufferPool::small);
+    input_.release();
+    const auto got = co_await read_in_time(false, room);
     if (!got) co_return got.error();
     input_.end = *got;
     co_return Result<void>();
 }
 
 /// More of the body: no gap may be longer than `timeouts.body`, and all in all it must come at `limits.body_rate`.
-io::Task<Result<std::size_t>> Http1Exchange::read_in_time(bool splice) {
+io::Task<Result<std::size_t>> Http1Exchange::read_in_time(bool splice, std::size_t room) {
     const config::Listener& listener = connection_.listener();
     if (!body_rate_) body_rate_.emplace(body_rate(listener.limits.body_rate));
     const io::TimePoint gap = io::deadline_after(connection_.now(), listener.timeouts.body);
@@ -141,7 +121,7 @@ io::Task<Result<std::size_t>> Http1Exchange::read_in_time(bool splice) {
     const io::TimePoint pace = body_rate_->deadline();
     connection_.socket().read_deadline(std::min(gap, pace));
     const auto got = splice ? co_await connection_.socket().splice_some(pipe_, body_.run())
-                            : co_await connection_.stream().read_some(input_.buffer.span());
+                            : co_await connection_.stream().read_some(input_.buffer, 0, room);
     connection_.socket().read_deadline(io::never);
     if (!got && got.error() == io::errc::timed_out)
         connection_.lane().cells->hit(pace < gap ? admin::Limit::body_rate : admin::Limit::body);
@@ -152,7 +132,6 @@ io::Task<Result<std::size_t>> Http1Exchange::read_in_time(bool splice) {
 
 io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
     if (body_cancelled()) co_return io::errc::cancelled;
-    if (tunnel_) co_return co_await read_tunnel();
     pipe_.release();
     for (;;) {
         if (body_error_ != http::errc::ok)
@@ -169,27 +148,10 @@ io::Task<Result<BodyPiece>> Http1Exchange::read_body() {
     }
 }
 
-io::Task<Result<BodyPiece>> Http1Exchange::read_tunnel() {
-    if (input_.empty()) {
-        input_.release();
-        connection_.socket().read_deadline(io::never);
-        const auto readable = co_await connection_.stream().wait_readable();
-        if (!readable) co_return readable.error();
-        input_.buffer = connection_.lane().reactor.buffers().take_small();
-        const auto got = co_await connection_.stream().read_some(input_.buffer.span());
-        if (!got && got.error() == io::errc::eof) co_return BodyPiece{{}, true};
-        if (!got) co_return got.error();
-        input_.end = *got;
-    }
-    const BodyPiece piece{input_.text(), false};
-    input_.begin = input_.end;
-    record.bytes_in += piece.data.size();
-    co_return piece;
-}
-
 void Http1Exchange::become_tunnel() {
     tunnel_ = true;
     keep_alive_ = false;
+    connection_.socket().read_deadline(io::never);
 }
 
 void Http1Exchange::shed_request() {
@@ -290,14 +252,13 @@ io::Task<Result<void>> Http1Exchange::respond(const ResponseHead& head, std::str
 io::Task<Result<void>> Http1Exchange::send(BodyPiece piece, std::span<const http::Field> trailers) {
     const auto [data, end, pipe] = piece;
     record.bytes_out += piece.size();
-    if (framing_ != Framing::chunked || tunnel_) {
+    if (framing_ != Framing::chunked) {
         if (piece.size() > 0) {
             const auto put = pipe != nullptr ? co_await connection_.socket().splice_all(*pipe)
                                              : co_await connection_.stream().write_all(bytes(data));
             const auto outcome = sent(put);
             if (!outcome) co_return outcome.error();
         }
-        if (tunnel_ && end) connection_.stream().shutdown_write();
         co_return Result<void>();
     }
     std::array<char, http::max_chunk_line> line_space;

@@ -6,25 +6,10 @@
 #include "proxy/connection.hpp"
 #include "proxy/exchange.hpp"
 #include "proxy/http/http1_reader.hpp"
+#include "proxy/input.hpp"
 #include "proxy/min_rate.hpp"
-#include "tls/io/buffer_pool.hpp"
 
 namespace edgeproxy::proxy {
-
-/// The bytes of a connection that are read but not used yet: a part of one pooled buffer. Holds no buffer while empty
-/// and released.
-struct Input {
-    io::Buffer buffer;
-    std::size_t begin = 0, end = 0;
-
-    std::string_view text() const { return {buffer.data() + begin, end - begin}; }
-    bool empty() const { return begin == end; }
-    std::span<char> room() const { return {buffer.data() + end, buffer.size() - end}; }
-    void release() {
-        buffer.release();
-        begin = end = 0;
-    }
-};
 
 /// One request of an HTTP/1.x connection and its answer.
 ///
@@ -61,6 +46,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     bool takes_pipes() const override { return framing_ == Framing::length && !connection_.stream().is_tls(); }
     void abort() override;
     void become_tunnel() override;
+    TunnelEnd tunnel_end() override { return {&connection_.stream(), std::move(input_)}; }
     void shed_request() override;
     std::string_view loss() const override { return connection_.loss(); }
 
@@ -73,13 +59,11 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
         return (workspace_ ? sizeof(Workspace) : 0) + input_.buffer.size() + head_buffer_.size() + pipe_.held() +
                watcher_holds();
     }
-    io::Task<io::Result<std::size_t>> read_in_time(bool splice);
+    io::Task<io::Result<std::size_t>> read_in_time(bool splice, std::size_t room);
     bool may_splice() const { return pipes_allowed() && !connection_.stream().is_tls() && body_.run() > spliced_from; }
     void stop_reading() override { connection_.socket().cancel_read(); }
-    bool make_room();
     void set_head_apart();
     io::Task<io::Result<void>> read_more();
-    io::Task<io::Result<BodyPiece>> read_tunnel();
     void choose_framing(const ResponseHead& head);
     void write_head(http::HeadWriter& out, const ResponseHead& head) const;
     io::Result<void> sent(io::Result<std::size_t> outcome);

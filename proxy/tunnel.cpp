@@ -11,11 +11,24 @@ constexpr io::Duration half_closed_timeout = std::chrono::seconds(60);
 /// After our close frame the client may take so long to answer it.
 constexpr io::Duration close_timeout = std::chrono::seconds(2);
 
+std::span<const char> bytes(std::string_view text) {
+    return {text.data(), text.size()};
+}
+
+/// The next read would not wait: somebody else goes first.
+bool has_more(const tls::Stream& stream) {
+    return stream.has_buffered() || stream.socket().readable();
+}
+
 }  // namespace
 
-Tunnel::Tunnel(Lane& lane, Exchange& client, Http1Client& endpoint, upstream::UpstreamConnection& connection,
-               io::Duration idle)
-    : lane_(lane), client_(client), endpoint_(endpoint), connection_(connection), idle_(idle), next_(lane.tunnels) {
+Tunnel::Tunnel(Lane& lane, Exchange& client, TunnelEnd endpoint, io::Duration idle)
+    : lane_(lane),
+      client_(client),
+      client_end_(client.tunnel_end()),
+      endpoint_(std::move(endpoint)),
+      idle_(idle),
+      next_(lane.tunnels) {
     if (next_ != nullptr) next_->prev_ = this;
     lane_.tunnels = this;
 }
@@ -40,14 +53,15 @@ void Tunnel::expired(io::TimePoint now) {
 }
 
 void Tunnel::break_off() {
+    broken_off_ = true;
     client_.cancel_body();
-    connection_.socket().cancel();
+    endpoint_socket().cancel();
 }
 
 void Tunnel::close(std::uint16_t code) {
     if (closing_ != 0) return break_off();
     closing_ = code;
-    connection_.socket().cancel_read();
+    endpoint_socket().cancel_read();
 }
 
 void Tunnel::side_ended(io::Duration longest) {
@@ -63,72 +77,113 @@ io::Task<bool> Tunnel::say_goodbye() {
         const http::WsClose frame = http::ws_close_to_client(closing_);
         std::string_view text = frame.text();
         if (from_endpoint_.close_seen()) text = {};  // nothing may follow the endpoint's own
-        const auto told = co_await client_.send({text, true});
+        const auto told = co_await tell_client(text, true);
         static_cast<void>(told);
     }
-    if (from_client_.at_boundary() && !from_client_.close_seen() && !connection_.socket().writing()) {
+    if (from_client_.at_boundary() && !from_client_.close_seen() && !endpoint_socket().writing()) {
         const http::WsClose frame =
             http::ws_close_to_server(http::ws_going_away, static_cast<std::uint32_t>(last_.time_since_epoch().count()));
-        const auto told = co_await endpoint_.send(frame.text(), {});
+        const auto told = co_await endpoint_.stream->write_all(bytes(frame.text()));
         static_cast<void>(told);
     }
     side_ended(close_timeout);
     co_return true;
 }
 
+io::Task<io::Result<void>> Tunnel::tell_client(std::string_view text, bool end) {
+    if (client_end_.stream == nullptr) co_return co_await client_.send({text, end});
+    client_.record.bytes_out += text.size();
+    const auto put = co_await client_end_.stream->write_all(bytes(text));
+    if (put.has_error()) co_return put.error();
+    if (end) client_end_.stream->shutdown_write();
+    co_return io::Result<void>();
+}
+
 io::Task<void> Tunnel::to_endpoint() {
-    for (;;) {
-        const auto piece = co_await client_.read_body();
-        if (!piece) break;
+    Input& input = client_end_.input;
+    while (!broken_off_) {
+        BodyPiece piece;
+        if (client_end_.stream == nullptr) {
+            const auto next = co_await client_.read_body();
+            if (!next) break;
+            piece = *next;
+        } else {
+            if (input.empty()) {
+                input.release();
+                const auto got = co_await client_end_.stream->read_some(input.buffer, 0);
+                piece.done = got.has_error() && got.error() == io::errc::eof;
+                if (got.has_error() && !piece.done) break;
+                if (got.has_value()) input.end = *got;
+            }
+            piece.data = input.take();
+            client_.record.bytes_in += piece.data.size();
+        }
         moved();
-        if (piece->done) {
-            connection_.stream().shutdown_write();
+        if (piece.done) {
+            endpoint_.stream->shutdown_write();
             side_ended(closing_ != 0 ? close_timeout : half_closed_timeout);
             if (closing_ != 0) break;
             co_return;
         }
         if (closing_ != 0)
             continue;  // the endpoint has had its close frame; the client's answer to ours needs no reader
-        from_client_.follow(piece->data);
-        const auto sent = co_await endpoint_.send(piece->data, {});
-        if (!sent) break;
-        co_await lane_.reactor.yield();
+        from_client_.follow(piece.data);
+        const auto put = co_await endpoint_.stream->write_all(bytes(piece.data));
+        if (put.has_error()) break;
+        if (client_end_.stream == nullptr || has_more(*client_end_.stream)) co_await lane_.reactor.yield();
     }
     break_off();
 }
 
 io::Task<void> Tunnel::to_client() {
-    for (;;) {
+    Input& input = endpoint_.input;
+    while (!broken_off_) {
         if (closing_ != 0) {
             const bool over = co_await say_goodbye();
             if (over) co_return;
         }
-        const auto piece = co_await endpoint_.read_raw();
-        if (!piece && closing_ != 0 && piece.error() == upstream::errc::cancelled && !connection_.socket().cancelled())
-            continue;
-        if (!piece) break;
+        bool done = false;
+        if (input.empty()) {
+            input.release();
+            const auto got = co_await endpoint_.stream->read_some(input.buffer, 0);
+            done = got.has_error() && got.error() == io::errc::eof;
+            // Asked to close.
+            if (got.has_error() && closing_ != 0 && got.error() == io::errc::cancelled &&
+                !endpoint_socket().cancelled())
+                continue;
+            if (got.has_error() && !done) break;
+            if (got.has_value()) input.end = *got;
+        }
         moved();
-        for (std::string_view rest = piece->data; !rest.empty() || piece->done;) {
-            // While closing, only to the end of the frame that is under way.
-            std::string_view part = rest;
-            if (closing_ != 0 && !rest.empty()) {
-                part = rest.substr(0, from_endpoint_.next(rest));
+        // While closing, only to the end of the frame that is under way.
+        while (!input.empty() || done) {
+            std::string_view part = input.text();
+            if (closing_ != 0 && !part.empty()) {
+                part = part.substr(0, from_endpoint_.next(part));
             } else {
-                from_endpoint_.follow(rest);
+                from_endpoint_.follow(part);
             }
-            rest.remove_prefix(part.size());
-            const auto sent = co_await client_.send({part, piece->done && rest.empty()});
-            if (!sent) {
+            input.begin += part.size();
+            bool taken = false;
+            if (client_end_.stream != nullptr && !done) {
+                client_.record.bytes_out += part.size();
+                const auto put = co_await client_end_.stream->write_all(bytes(part));
+                taken = put.has_value();
+            } else {
+                const auto told = co_await tell_client(part, done && input.empty());
+                taken = told.has_value();
+            }
+            if (!taken) {
                 break_off();
                 co_return;
             }
-            if (rest.empty() || (closing_ != 0 && from_endpoint_.at_boundary())) break;
+            if (input.empty() || (closing_ != 0 && from_endpoint_.at_boundary())) break;
         }
-        if (piece->done) {
+        if (done) {
             side_ended(half_closed_timeout);
             co_return;
         }
-        co_await lane_.reactor.yield();
+        if (has_more(*endpoint_.stream)) co_await lane_.reactor.yield();
     }
     break_off();
 }

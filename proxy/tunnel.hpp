@@ -2,7 +2,7 @@
 #pragma once
 #include "proxy/exchange.hpp"
 #include "proxy/http/websocket.hpp"
-#include "proxy/http1_client.hpp"
+#include "tls/stream.hpp"
 
 namespace edgeproxy::proxy {
 
@@ -12,17 +12,18 @@ struct Lane;
 /// have ended, one breaks, or no byte went either way for `idle`. The end of one side is passed on to the other
 /// (half-close).
 ///
-/// While nobody says anything it holds no buffer. Over HTTP/1.1 the request it began with is gone, over HTTP/2 its
-/// exchange has it still: a Workspace and the head (16 KiB at most as a rule), some 36 KiB resident. While one side
-/// does not read, at most a small buffer of the other's bytes waits here, and over HTTP/2 a stream's window (64 KiB) of
-/// the client's.
+/// While nobody says anything it holds no buffer. Where a connection is the tunnel's alone its bytes go straight from
+/// one read to one write, in the one coroutine of their direction. Over HTTP/1.1 the request it began with is gone,
+/// over HTTP/2 its exchange has it still: a Workspace and the head (16 KiB at most as a rule), some 36 KiB resident.
+/// While one side does not read, at most a small buffer of the other's bytes waits here, and over HTTP/2 a stream's
+/// window (64 KiB) of the client's.
 ///
 /// It can be asked to close: the client then gets a WebSocket close frame between two frames of the endpoint's, so that
 /// pages know why and come back. In the lane's list while it runs. One reactor thread; all references outlive `run`.
 class Tunnel final : io::Timer {
  public:
-    Tunnel(Lane& lane, Exchange& client, Http1Client& endpoint, upstream::UpstreamConnection& connection,
-           io::Duration idle);
+    /// `client` has answered, and lives as long as the stream of `endpoint` does.
+    Tunnel(Lane& lane, Exchange& client, TunnelEnd endpoint, io::Duration idle);
     ~Tunnel();
 
     io::Task<void> run();
@@ -32,11 +33,15 @@ class Tunnel final : io::Timer {
     void close(std::uint16_t code);
 
     Tunnel* next() const { return next_; }
+    /// Bytes of memory that wait here for whoever reads.
+    std::size_t held() const { return client_end_.input.buffer.size() + endpoint_.input.buffer.size(); }
 
  private:
     io::Task<void> to_endpoint();
     io::Task<void> to_client();
     io::Task<bool> say_goodbye();
+    io::Task<io::Result<void>> tell_client(std::string_view text, bool end);
+    io::Socket& endpoint_socket() const { return endpoint_.stream->socket(); }
     void moved();
     void watch();
     void expired(io::TimePoint now) override;
@@ -45,12 +50,13 @@ class Tunnel final : io::Timer {
 
     Lane& lane_;
     Exchange& client_;
-    Http1Client& endpoint_;
-    upstream::UpstreamConnection& connection_;
+    TunnelEnd client_end_;  ///< none over HTTP/2
+    TunnelEnd endpoint_;
     io::Duration idle_;
     io::TimePoint last_{};
     http::WsFrameTracker from_endpoint_, from_client_;
     std::uint16_t closing_ = 0;
+    bool broken_off_ = false;
     Tunnel* next_ = nullptr;
     Tunnel* prev_ = nullptr;
 };

@@ -12,6 +12,16 @@ bool try_read(io::Operation& op) noexcept {
     return static_cast<Session*>(op.owner)->read(static_cast<io::ReadOperation&>(op));
 }
 
+bool try_read_buffer(io::Operation& operation) noexcept {
+    auto& op = static_cast<io::ReadOperation&>(operation);
+    Session& session = *static_cast<Session*>(op.owner);
+    if (!session.has_input() && !op.socket->readable()) return session.read(op);  // sends what it owes
+    const bool taken = op.take_buffer();
+    const bool finished = session.read(op);
+    if (op.transferred == 0) op.give_back(taken);
+    return finished;
+}
+
 bool try_write(io::Operation& op) noexcept {
     return static_cast<Session*>(op.owner)->write(static_cast<io::WriteOperation&>(op));
 }
@@ -110,6 +120,15 @@ io::Read Stream::read_some(std::span<char> into) {
     io::Read read = socket_->read_some(into);
     if (session_) {
         read.operation.attempt = try_read;
+        read.operation.owner = session_.get();
+    }
+    return read;
+}
+
+io::Read Stream::read_some(io::Buffer& buffer, std::size_t from, std::size_t size) {
+    io::Read read = socket_->read_some(buffer, from, size);
+    if (session_) {
+        read.operation.attempt = try_read_buffer;
         read.operation.owner = session_.get();
     }
     return read;

@@ -68,6 +68,8 @@ class Stream {
 
     /// Up to `into.size()` decrypted bytes, at least one; `io::errc::eof` at the end (close_notify or FIN).
     io::Read read_some(std::span<char> into);
+    /// The same into `buffer`, which need not be there before: see io::Socket::read_some.
+    io::Read read_some(io::Buffer& buffer, std::size_t from, std::size_t size = io::BufferPool::small);
     /// All of the pieces in this order, or an error. With TLS they share records.
     io::Write write_all(std::span<const char> first, std::span<const char> second = {},
                         std::span<const char> third = {});

@@ -36,6 +36,8 @@ class Buffer {
     std::size_t size() const { return size_; }
     std::span<char> span() const { return {data_, size_}; }
     explicit operator bool() const { return data_ != nullptr; }
+    /// Whose it is. REQUIRES: not empty.
+    BufferPool& pool() const { return *pool_; }
     void release();
 
  private:

@@ -31,6 +31,15 @@ bool try_read(Operation& operation) noexcept {
     return !got.again;
 }
 
+bool try_read_buffer(Operation& operation) noexcept {
+    auto& op = static_cast<ReadOperation&>(operation);
+    if (!op.socket->readable()) return false;
+    const bool taken = op.take_buffer();
+    const bool finished = try_read(op);
+    if (op.transferred == 0) op.give_back(taken);
+    return finished;
+}
+
 bool try_readable(Operation& op) noexcept {
     return op.socket->readable();
 }
@@ -88,6 +97,23 @@ bool try_connected(Operation& op) noexcept {
 
 }  // namespace
 
+bool ReadOperation::take_buffer() {
+    const bool taken = !*buffer;
+    if (taken) {
+        BufferPool& pool = socket->reactor().buffers();
+        *buffer = size == BufferPool::large ? pool.take_large() : pool.take_small();
+    }
+    data = buffer->data() + from;
+    size = buffer->size() - from;
+    return taken;
+}
+
+void ReadOperation::give_back(bool taken) {
+    if (!taken) return;
+    size = buffer->size();
+    buffer->release();
+}
+
 std::size_t WriteOperation::remaining() const {
     std::size_t sum = 0;
     for (std::size_t i = first; i < pieces.size(); ++i) sum += pieces[i].iov_len;
@@ -127,6 +153,16 @@ Read Socket::read_some(std::span<char> into) {
     read.operation.socket = this;
     read.operation.data = into.data();
     read.operation.size = into.size();
+    return read;
+}
+
+Read Socket::read_some(Buffer& buffer, std::size_t from, std::size_t size) {
+    Read read;
+    read.operation.attempt = try_read_buffer;
+    read.operation.socket = this;
+    read.operation.size = size;
+    read.operation.buffer = &buffer;
+    read.operation.from = from;
     return read;
 }
 

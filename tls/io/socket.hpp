@@ -32,6 +32,13 @@ struct Operation {
 struct ReadOperation : Operation {
     char* data = nullptr;  ///< where to
     std::size_t size = 0;
+    Buffer* buffer = nullptr;  ///< takes the bytes from `from` on; if it is empty it is taken, of `size` bytes ...
+    std::size_t from = 0;
+
+    /// ... once there is something to read: `data` and `size` are its room then.
+    bool take_buffer();
+    /// Nothing was read: what was `taken` goes back.
+    void give_back(bool taken);
 };
 
 struct WriteOperation : Operation {
@@ -79,6 +86,9 @@ class Socket final : Source, Timer {
 
     /// Up to `into.size()` bytes, at least one; `errc::eof` at the peer's end.
     Read read_some(std::span<char> into);
+    /// The same into `buffer`, from its byte `from` on. An empty one becomes one of the reactor's of `size` bytes
+    /// (BufferPool::small or large), but only once there is something to read: who waits holds none.
+    Read read_some(Buffer& buffer, std::size_t from, std::size_t size = BufferPool::small);
     /// All of the pieces in this order (head and body, or a chunk with its framing, in one call), unless it fails.
     Write write_all(std::span<const char> first, std::span<const char> second = {}, std::span<const char> third = {});
     /// Up to `most` bytes into `pipe`, which must be empty and gets a pipe of the reactor's only once there is

@@ -32,6 +32,10 @@ Task<void> writes_two(Socket& socket, std::string_view head, std::string_view bo
     co_await socket.write_all(head, body);
 }
 
+Task<void> reads_into(Socket& socket, Buffer& buffer, std::size_t from, std::size_t size, Result<std::size_t>& got) {
+    got = co_await socket.read_some(buffer, from, size);
+}
+
 struct Pair {
     Clock clock = Clock::manual();
     Reactor reactor{0, clock};
@@ -49,6 +53,12 @@ struct Pair {
         for (int i = 0; i < 100; ++i) reactor.run_once(Duration::zero());
     }
 };
+
+void delivers(Pair& pair, const std::string& text) {
+    Result<std::size_t> sent{0};
+    pair.reactor.spawn(writes(pair.near, text, sent));
+    pair.run();
+}
 
 struct Watch final : Socket::IdleWatch {
     int ended = 0;
@@ -72,6 +82,32 @@ TEST_CASE("bytes come through whole and the end is told", "[io][socket]") {
     pair.run();
     CHECK(end == errc::eof);
     CHECK(pair.reactor.spawned() == 0);
+}
+
+TEST_CASE("who waits for bytes holds no buffer", "[io][socket]") {
+    const std::size_t size = GENERATE(BufferPool::small, BufferPool::large);
+    Pair pair;
+    Buffer buffer;
+    Result<std::size_t> got{0};
+    pair.reactor.spawn(reads_into(pair.far, buffer, 0, size, got));
+    pair.run();
+    CHECK_FALSE(buffer);
+    delivers(pair, "abc");
+    REQUIRE(*got == 3);
+    CHECK(buffer.size() == size);
+    // One that is there is filled up.
+    pair.reactor.spawn(reads_into(pair.far, buffer, 3, BufferPool::small, got));
+    delivers(pair, "def");
+    REQUIRE(*got == 3);
+    CHECK(buffer.size() == size);
+    CHECK(std::string_view(buffer.data(), 6) == "abcdef");
+    // Nor is one taken for the end.
+    buffer.release();
+    pair.reactor.spawn(reads_into(pair.far, buffer, 0, size, got));
+    pair.near.shutdown_write();
+    pair.run();
+    CHECK(got.error() == errc::eof);
+    CHECK_FALSE(buffer);
 }
 
 TEST_CASE("head and body leave in one call", "[io][socket]") {
