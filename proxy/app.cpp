@@ -20,6 +20,7 @@
 #include "proxy/probe.hpp"
 #include "proxy/read_watch.hpp"
 #include "proxy/reports.hpp"
+#include "tls/record_buffers.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -463,6 +464,8 @@ void App::finish() {
 }  // namespace
 
 int run_proxy(control::Channel channel) {
+    // Should OpenSSL have been used already, its memory goes on to come from malloc: slower, nothing worse.
+    static_cast<void>(tls::RecordBuffers::install());
     const auto app = std::make_unique<App>(std::move(channel));
     return app->run();
 }
