@@ -7,7 +7,7 @@
 #include <array>
 #include <new>
 
-#include "proxy/http/http2_pages.hpp"
+#include "proxy/http/http2_heap.hpp"
 
 namespace edgeproxy::http {
 namespace {
@@ -167,7 +167,7 @@ Http2ClientSession::Http2ClientSession(Http2ClientEvents& events) : events_(even
     nghttp2_option_set_max_outbound_ack(option, max_waiting_acks);
     nghttp2_option_set_max_send_header_block_length(option, largest_head);
     nghttp2_session* session = nullptr;
-    check(nghttp2_session_client_new3(&session, callbacks, this, option, Http2Pages::memory()));
+    check(nghttp2_session_client_new3(&session, callbacks, this, option, Http2Heap::memory()));
     session_.reset(session);
 
     constexpr std::uint32_t head_list = response_limits.header_bytes;

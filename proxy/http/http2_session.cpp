@@ -7,7 +7,7 @@
 #include <array>
 #include <new>
 
-#include "proxy/http/http2_pages.hpp"
+#include "proxy/http/http2_heap.hpp"
 
 namespace edgeproxy::http {
 namespace {
@@ -200,7 +200,7 @@ Http2Session::Http2Session(Http2Events& events, const Http2Options& options)
                                                std::max(std::uint64_t{1}, behind * options_.glitch_rate));
     nghttp2_option_set_max_send_header_block_length(option, largest_head);
     nghttp2_session* session = nullptr;
-    check(nghttp2_session_server_new3(&session, callbacks, this, option, Http2Pages::memory()));
+    check(nghttp2_session_server_new3(&session, callbacks, this, option, Http2Heap::memory()));
     session_.reset(session);
 
     const Limits& limits = options_.limits;
