@@ -126,6 +126,7 @@ void Http2Session::reset(Http2Stream& stream, Http2Code code) {
 }
 
 void Http2Session::forget(Http2Stream& stream) {
+    found_ = {};
     if (stream.closed_) return;
     nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
     if (!stream.output_ended_) {

@@ -54,6 +54,7 @@ struct Http2Session::Callbacks {
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         }
         nghttp2_session_set_stream_user_data(library, id, stream);
+        session.found_ = {id, stream};
         return 0;
     }
 
@@ -144,6 +145,7 @@ struct Http2Session::Callbacks {
     static int stream_closed(nghttp2_session*, std::int32_t id, std::uint32_t, void* user) {
         Http2Session& session = self(user);
         if (Http2Stream* const stream = session.find(id)) session.stream_closed(*stream);
+        session.found_ = {};
         return 0;
     }
 
@@ -278,8 +280,10 @@ bool Http2Session::wants_input() const {
     return !frames_.failed() && !terminated_ && nghttp2_session_want_read(session_.get()) != 0;
 }
 
-Http2Stream* Http2Session::find(std::int32_t id) const {
-    return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_.get(), id));
+Http2Stream* Http2Session::find(std::int32_t id) {
+    if (found_.stream == nullptr || found_.id != id)
+        found_ = {id, static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_.get(), id))};
+    return found_.stream;
 }
 
 void Http2Session::spend(Glitch glitch) {

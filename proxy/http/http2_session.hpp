@@ -194,7 +194,7 @@ class Http2Session {
     void went_out(Http2Stream& stream, bool is_head, bool ended);
     void stream_closed(Http2Stream& stream);
     void announce_streams(std::span<char> output);
-    Http2Stream* find(std::int32_t id) const;
+    Http2Stream* find(std::int32_t id);
 
     struct Delete {
         void operator()(nghttp2_session* session) const;
@@ -206,6 +206,11 @@ class Http2Session {
     Http2Order order_;
     TimePoint now_{};
     Http2FrameWriter frames_;
+    struct Found {
+        std::int32_t id = 0;
+        Http2Stream* stream = nullptr;
+    };
+    Found found_;  ///< the last stream that was asked for: the next question is mostly about the same
     bool in_head_ = false;
     bool announced_ = false, ending_ = false, terminated_ = false;
     bool settings_written_ = false, settings_acknowledged_ = false;
