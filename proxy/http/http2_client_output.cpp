@@ -41,7 +41,7 @@ bool http2_request_fields(std::string_view head, std::string_view scheme, Http2F
         if (id == FieldId::te) {
             list.add("te", "trailers");
         } else if (id != FieldId::host && !has_trait(id, hop_by_hop)) {
-            list.add(name, value, id == FieldId::x_request_id ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+            list.add(name, value, id);
         }
     }
     return true;

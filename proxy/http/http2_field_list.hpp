@@ -18,17 +18,25 @@ class Http2FieldList {
  public:
     static constexpr std::size_t most_of_ours = 16;  ///< pseudo fields, and what we say ourselves
 
-    void add(std::string_view name, std::string_view value, std::uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
-        if (size_ == list_.size()) return;
-        list_[size_++] = {bytes(name), bytes(value), name.size(), value.size(), flags};
+    /// Any name.
+    void add(std::string_view name, std::string_view value, FieldId id) {
+        // Different every time: the other side's table has better use for the room.
+        if (id == FieldId::x_request_id) return put(name, value, NGHTTP2_NV_FLAG_NO_INDEX);
+        // Our own spelling of it is in lower case and stays, so the library makes no copy.
+        const std::string_view known = name_of(id);
+        if (known.size() == name.size()) return put(known, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
+        put(name, value, NGHTTP2_NV_FLAG_NONE);
+    }
+    /// A literal, in lower case.
+    template <std::size_t size>
+    void add(const char (&name)[size], std::string_view value) {
+        put({name, size - 1}, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
     }
     void add(std::span<const Field> fields) {
         for (const Field& field : fields) {
             // The second belongs to a handshake that HTTP/2 does not have (RFC 8441, section 5).
             if (has_trait(field.id, hop_by_hop) || field.id == FieldId::sec_websocket_accept) continue;
-            // Different every time: the other side's table has better use for the room.
-            const bool unique = field.id == FieldId::x_request_id;
-            add(field.name, field.value, unique ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+            add(field.name, field.value, field.id);
         }
     }
     void add_status(unsigned status) {
@@ -43,6 +51,10 @@ class Http2FieldList {
     std::size_t size() const { return size_; }
 
  private:
+    void put(std::string_view name, std::string_view value, std::uint8_t flags) {
+        if (size_ == list_.size()) return;
+        list_[size_++] = {bytes(name), bytes(value), name.size(), value.size(), flags};
+    }
     // nghttp2 does not write through it, whatever its type says.
     static std::uint8_t* bytes(std::string_view text) {
         return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
