@@ -18,10 +18,14 @@ class Http2FieldList {
  public:
     static constexpr std::size_t most_of_ours = 16;  ///< pseudo fields, and what we say ourselves
 
+    /// A request id differs every time, so the other side's table has better use for the room, and it stays out of it
+    /// unless `names`: the blocks behind one whose id is in the table need not spell its name out.
+    explicit Http2FieldList(bool names = false) : names_(names) {}
+
     /// Any name.
     void add(std::string_view name, std::string_view value, FieldId id) {
-        // Different every time: the other side's table has better use for the room.
-        if (id == FieldId::x_request_id) return put(name, value, NGHTTP2_NV_FLAG_NO_INDEX);
+        if (id == FieldId::x_request_id)
+            return put(name, value, names_ ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX);
         // Our own spelling of it is in lower case and stays, so the library makes no copy.
         const std::string_view known = name_of(id);
         if (known.size() == name.size()) return put(known, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
@@ -61,6 +65,7 @@ class Http2FieldList {
     }
     std::array<nghttp2_nv, Fields::capacity + most_of_ours> list_;
     std::size_t size_ = 0;
+    const bool names_;
     std::array<char, 3> status_{};
     std::array<char, 20> length_;
 };

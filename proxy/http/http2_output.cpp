@@ -10,6 +10,9 @@
 namespace edgeproxy::http {
 namespace {
 
+/// So often an answer puts the name of the request id into the client's table, out of which other fields push it.
+constexpr unsigned answers_per_name = 64;
+
 constexpr std::uint32_t code_of(Http2Code code) {
     return static_cast<std::uint32_t>(code);
 }
@@ -91,7 +94,7 @@ void Http2Session::interim(Http2Stream& stream, unsigned status, std::span<const
 void Http2Session::respond(Http2Stream& stream, unsigned status, std::span<const Field> fields, const Body& body,
                            std::string_view data, bool end) {
     if (stream.closed_) return;
-    Http2FieldList list;
+    Http2FieldList list{answers_++ % answers_per_name == 0};
     list.add_status(status);
     list.add(fields);
     if (body.kind == Body::Kind::length) list.add_length(body.length);

@@ -222,6 +222,40 @@ TEST_CASE("an answer goes out as it was given", "[http][h2]") {
     CHECK(served.closed);
 }
 
+TEST_CASE("a name comes in lower case, whatever its id says", "[http][h2]") {
+    Link link;
+    const auto id = link.get(head("/"));
+    const std::vector<Field> given{{"Content-Type", "a/b", FieldId::content_type},
+                                   {"X-Mine", "1", FieldId::other},
+                                   {"X-Trace-Key", "t-1", FieldId::x_request_id}};  // what `request_id` may be called
+    link.owner.respond(id, 200, given);
+    link.exchange();
+    CHECK(link.client.streams[id].head ==
+          Pairs{{":status", "200"}, {"content-type", "a/b"}, {"x-mine", "1"}, {"x-trace-key", "t-1"}});
+}
+
+TEST_CASE("request ids do not fill the client's table, and need not spell out their name", "[http][h2]") {
+    Link link;
+    const auto answer_size = [&](unsigned number) {
+        const auto id = link.get(head("/"));
+        const std::string value = "018f2d1e-7b5a-7c3d-9e4f-" + std::to_string(100000000000 + number);
+        const std::vector<Field> given{{"Server", "edge", FieldId::server},
+                                       {"X-Request-ID", value, FieldId::x_request_id}};
+        link.exchange();
+        link.owner.respond(id, 200, given);
+        const std::string answer = link.owner.output();
+        link.client.feed(answer);
+        CHECK(link.client.streams[id].head == Pairs{{":status", "200"}, {"server", "edge"}, {"x-request-id", value}});
+        return answer.size();
+    };
+    const std::size_t first = answer_size(0);
+    std::size_t longest = 0;
+    for (unsigned number = 1; number < 64; ++number) longest = std::max(longest, answer_size(number));
+    CHECK(first >= longest + 9);  // the name, Huffman-coded
+    // One of 36 bytes and its name in 64, in a table of 4,096: never pushed out by the others.
+    CHECK(nghttp2_session_get_hd_inflate_dynamic_table_size(link.client.raw()) < 400);
+}
+
 TEST_CASE("an answer without a body ends with its head", "[http][h2]") {
     Link link;
     const auto id = link.get(head("/", {}, "HEAD"));
