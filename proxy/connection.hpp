@@ -37,6 +37,7 @@ class Connection final : io::Socket::Pace {
     const ListenerPlan& plan() const { return *plan_; }
     const config::Listener& listener() const { return *plan_->listener; }
     tls::Stream& stream() { return stream_; }
+    const tls::Stream& stream() const { return stream_; }
     io::Socket& socket() const { return stream_.socket(); }
     const io::Peer& peer() const { return peer_; }
     Arrival arrival() const {

@@ -11,7 +11,7 @@
 namespace edgeproxy::proxy {
 namespace {
 
-/// Notes what is known from the head, and who asks.
+/// Notes who asks, and what counts of it.
 void begin(Connection& connection, Exchange& exchange, Workspace& work) {
     Lane& lane = connection.lane();
     const http::Request& request = work.request;
@@ -23,37 +23,33 @@ void begin(Connection& connection, Exchange& exchange, Workspace& work) {
     if (work.request_id.empty() && !config.headers.request_id.empty())
         work.request_id = lane.ids.next(lane.wall.unix_ms(), work.request_id_text);
 
-    admin::ExchangeRecord& record = exchange.record;
-    record.start = lane.wall.now();
-    record.listener_index = connection.plan().index;
-    record.listener = connection.plan().name;
-    record.protocol = request.version;
-    record.tls_version = connection.stream().tls_version();
-    record.tls_resumed = connection.stream().tls_resumed();
-    record.client_cert = connection.certificate_subject();
-    record.method = request.method;
-    record.method_text = request.method_text;
-    record.scheme = work.identity.proto;
-    record.host = request.authority;
-    record.path = request.path;
-    record.query = request.query;
-    record.has_query = request.has_query;
-    record.request_id = work.request_id;
-    record.client_ip = work.identity.client_ip;
-    record.peer = work.identity.peer();
-    record.referer = request.fields.value(http::FieldId::referer);
-    record.user_agent = request.fields.value(http::FieldId::user_agent);
+    admin::ExchangeFigures& figures = exchange.figures;
+    figures.start = lane.wall.now();
+    figures.listener_index = connection.plan().index;
+    figures.listener = connection.plan().name;
+    figures.protocol = request.version;
+    figures.method = request.method;
+}
+
+/// Hands it to the access log.
+void log(Connection& connection, Exchange& exchange, const Workspace& work) {
+    Lane& lane = connection.lane();
+    if (!exchange.is_shed()) {
+        lane.access_log->write(lane.reactor.index(), describe(connection, exchange, work));
+    } else if (const admin::ExchangeRecord* const kept = exchange.kept_record()) {
+        lane.access_log->write(lane.reactor.index(), *kept);
+    }
 }
 
 /// Counts it and hands it to the access log.
 void end(Connection& connection, Exchange& exchange, Workspace& work, io::TimePoint began, bool logged) {
     Lane& lane = connection.lane();
-    exchange.record.total = lane.reactor.precise_now() - began;
+    exchange.figures.total = lane.reactor.precise_now() - began;
     // On HTTP/2 the session has counted it where the stream was reset.
-    if (exchange.record.protocol != http::Version::h2 && exchange.body_error() != http::errc::ok)
+    if (exchange.figures.protocol != http::Version::h2 && exchange.body_error() != http::errc::ok)
         lane.cells->count_malformed(exchange.body_error());
-    lane.cells->count(exchange.record);
-    if (logged && lane.access_log != nullptr) lane.access_log->write(lane.reactor.index(), exchange.record);
+    lane.cells->count(exchange.figures);
+    if (logged && lane.access_log != nullptr) log(connection, exchange, work);
     if (!exchange.is_shed()) work.snapshot.reset();
 }
 
@@ -99,7 +95,7 @@ io::Task<void> redirect(Connection& connection, Exchange& exchange, Workspace& w
     work.head.fields.push("Location", location);
     if (!work.request_id.empty()) work.head.fields.push("X-Request-ID", work.request_id);
     const auto sent = co_await exchange.respond(work.head, {}, true);
-    if (!sent) exchange.record.error = exchange.loss();
+    if (!sent) exchange.figures.error = exchange.loss();
 }
 
 /// The listener answers everything with 308 to https.
@@ -129,7 +125,7 @@ io::Task<void> respond_fixed(Connection& connection, Exchange& exchange, Workspa
     if (fixed.status == 204 || fixed.status == 304) work.head.body = {};
     const auto sent =
         co_await exchange.respond(work.head, no_body ? std::string_view() : std::string_view(fixed.body), true);
-    if (!sent) exchange.record.error = exchange.loss();
+    if (!sent) exchange.figures.error = exchange.loss();
 }
 
 /// The name in the request belongs to a certificate with other rules about clients than those that this connection was
@@ -222,17 +218,38 @@ io::Task<void> choose(Connection& connection, Exchange& exchange, Workspace& wor
     if (work.request.path == "*" || max_forwards(work.request) == 0u) return answer_options(connection, exchange, work);
     const RoutePlan* const plan = choose_route(connection, work, why);
     if (plan == nullptr) return answer_locally(connection, exchange, work, *why);
-    exchange.record.route_index = plan->index;
-    exchange.record.route = plan->name;
-    exchange.record.pool_index = plan->pool_index;
-    exchange.record.pool = plan->pool_name;
-    exchange.record.begun = true;
+    exchange.figures.route_index = plan->index;
+    exchange.figures.route = plan->name;
+    exchange.figures.pool_index = plan->pool_index;
+    exchange.figures.pool = plan->pool_name;
+    exchange.figures.begun = true;
     lane.cells->began(plan->index);
     logged = plan->route->access_log && !is_excluded(work.snapshot->config->logging.access, work.request.path);
     return act(connection, exchange, work, *plan);
 }
 
 }  // namespace
+
+admin::ExchangeRecord describe(const Connection& connection, const Exchange& exchange, const Workspace& work) {
+    const http::Request& request = work.request;
+    admin::ExchangeRecord record;
+    static_cast<admin::ExchangeFigures&>(record) = exchange.figures;
+    record.client_ip = work.identity.client_ip;
+    record.peer = work.identity.peer();
+    record.tls_version = connection.stream().tls_version();
+    record.tls_resumed = connection.stream().tls_resumed();
+    record.client_cert = connection.certificate_subject();
+    record.method_text = request.method_text;
+    record.scheme = work.identity.proto;
+    record.host = request.authority;
+    record.path = request.path;
+    record.query = request.query;
+    record.has_query = request.has_query;
+    record.request_id = work.request_id;
+    record.referer = request.fields.value(http::FieldId::referer);
+    record.user_agent = request.fields.value(http::FieldId::user_agent);
+    return record;
+}
 
 io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& work) {
     Lane& lane = connection.lane();

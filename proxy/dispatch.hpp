@@ -10,6 +10,9 @@ namespace edgeproxy::proxy {
 /// Never fails.
 io::Task<void> dispatch(Connection& connection, Exchange& exchange, Workspace& workspace);
 
+/// What the access log is to say of an exchange whose request is here still.
+admin::ExchangeRecord describe(const Connection& connection, const Exchange& exchange, const Workspace& workspace);
+
 /// Answers an exchange whose head is malformed, and counts and logs it. Nothing of it went anywhere.
 io::Task<void> refuse(Connection& connection, Exchange& exchange, Workspace& workspace, http::errc error);
 /// The same for another reason that is known before a route is (408 on a slow head ...).

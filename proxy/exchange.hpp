@@ -113,8 +113,11 @@ class Exchange {
     /// `read_body` and `send` carry the tunnel's bytes.
     virtual TunnelEnd tunnel_end() { return {}; }
     /// Of a tunnel, once it was answered: the request has done its service, what it takes may go. If it did
-    /// (`is_shed`), nobody may ask for it, or for the Workspace it was served with; `record` has its texts.
-    virtual void shed_request() {}
+    /// (`is_shed`), nobody may ask for it, or for the Workspace it was served with. `record` is what the log is to say,
+    /// which is kept then; null = nothing.
+    virtual void shed_request(const admin::ExchangeRecord* /*record*/) {}
+    /// What was kept, with the figures as they are now; null = nothing.
+    virtual const admin::ExchangeRecord* kept_record() { return nullptr; }
     bool is_shed() const { return shed_; }
 
     /// Who wants to know that the client has gone away while nobody reads or writes (to stop work for it).
@@ -133,8 +136,8 @@ class Exchange {
     /// Bytes of memory that whoever watches holds.
     std::size_t watcher_holds() const { return watcher_ != nullptr ? watcher_->held() : 0; }
 
-    /// What the log and the metrics will say; filled by whoever knows.
-    admin::ExchangeRecord record{};
+    /// What the metrics and the log will say; filled by whoever knows.
+    admin::ExchangeFigures figures{};
 
  protected:
     Exchange() = default;

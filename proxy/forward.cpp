@@ -74,7 +74,7 @@ errc Forwarding::judge(errc error) const {
     }
 }
 
-FailedAttempt Forwarding::describe(errc error) const {
+FailedAttempt Forwarding::describe_failure(errc error) const {
     FailedAttempt failed;
     failed.error = error;
     failed.method = request().method;
@@ -112,7 +112,7 @@ const Reason* Forwarding::begin() {
 
 const Reason* Forwarding::give_up(errc why) {
     const errc error = judge(why);
-    const FailedAttempt failed = describe(error);
+    const FailedAttempt failed = describe_failure(error);
     const Verdict verdict =
         exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_ || no_descriptor_
             ? Verdict::give_up
@@ -125,7 +125,7 @@ const Reason* Forwarding::give_up(errc why) {
                               : &reason(failed.worker_hung ? errc::response_timeout : error);
     if (verdict == Verdict::replay && !upstream::nothing_sent(error)) ++replays_;
     // A place without a process behind it was no attempt at anything.
-    if (verdict == Verdict::replay && upstream::nothing_sent(error)) --exchange_.record.attempts;
+    if (verdict == Verdict::replay && upstream::nothing_sent(error)) --exchange_.figures.attempts;
     ++tries_;
     pool_cells().count_retry(moved                           ? upstream::RetryReason::worker_suspect
                              : verdict == Verdict::replay    ? upstream::RetryReason::worker_gone
@@ -172,7 +172,7 @@ Result<void> Forwarding::enter(Result<upstream::Admission>& admitted) {
 }
 
 io::Task<Result<void>> Forwarding::attempt() {
-    admin::ExchangeRecord& record = exchange_.record;
+    admin::ExchangeFigures& figures = exchange_.figures;
     Result<void> outcome;
     const io::TimePoint asked = lane_.reactor.now();
     if (replays_ > 0) {
@@ -181,10 +181,10 @@ io::Task<Result<void>> Forwarding::attempt() {
         auto admitted = co_await plan_.pool->admit(lane_.reactor, hints());
         outcome = enter(admitted);
     }
-    record.queue += lane_.reactor.now() - asked;
+    figures.queue += lane_.reactor.now() - asked;
     if (!outcome) co_return outcome;
-    ++record.attempts;
-    record.endpoint = admission_.endpoint().name();
+    ++figures.attempts;
+    figures.endpoint = admission_.endpoint().name();
     admission_.occupy(*this);
     if (may_share() || !take_kept()) outcome = co_await open();
     if (!outcome) co_return outcome;
@@ -206,13 +206,13 @@ io::Task<Result<void>> Forwarding::attempt() {
     if (outcome && is_small_answer() && !endpoint_->has_body())
         outcome = co_await endpoint_->gather(plan_.pool_config->timeouts.idle);
     if (outcome) {
-        record.upstream_status = work_.response.status;
+        figures.upstream_status = work_.response.status;
         // Not awaited as a conditional expression, of which g++ 12 makes wrong code.
         io::Task<void> rest = work_.response.switching ? open_tunnel() : relay();
         co_await rest;
     }
     if (upload_) co_await stop_upload();
-    record.upstream_whole += precise_now() - sent_at_;
+    figures.upstream_whole += precise_now() - sent_at_;
     co_return outcome;
 }
 
@@ -232,7 +232,7 @@ io::Task<Result<void>> Forwarding::open() {
     Result<void> opened;
     if (may_share()) opened = co_await open_shared(turn, deadline);
     if (opened && endpoint_ == nullptr) opened = co_await connect(deadline);
-    exchange_.record.connect += precise_now() - asked;
+    exchange_.figures.connect += precise_now() - asked;
     co_return opened;
 }
 

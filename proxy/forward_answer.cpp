@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The answer's half of Forwarding.
+#include "proxy/dispatch.hpp"
 #include "proxy/forwarding.hpp"
 
 namespace edgeproxy::proxy {
@@ -26,7 +27,7 @@ io::Task<Result<void>> Forwarding::pass_interim() {
 
 /// The final head is here.
 Result<void> Forwarding::judge_answer() {
-    exchange_.record.upstream = precise_now() - sent_at_;
+    exchange_.figures.upstream = precise_now() - sent_at_;
     if (work_.response.switching &&
         !(request().websocket && http::opens_tunnel(work_.response, request().websocket_key)))
         return errc::bad_response;
@@ -35,7 +36,7 @@ Result<void> Forwarding::judge_answer() {
 
 /// The answer goes to the client; the connection is kept if all of it was read and nothing is left to send.
 io::Task<void> Forwarding::relay() {
-    admission_.answered(work_.response.status, exchange_.record.upstream);
+    admission_.answered(work_.response.status, exchange_.figures.upstream);
     if (!filter_response(work_.response, plan_.rules, extras(), work_.head)) {
         give_up_connection(errc::bad_response);
         co_await answer_locally(reason(Refusal::head_overflow));
@@ -52,7 +53,7 @@ io::Task<void> Forwarding::relay() {
         if (!next) {
             const auto error = static_cast<errc>(next.error().value());
             admission_.failed(error);
-            exchange_.record.error = exchange_.client_gone() ? exchange_.loss() : reason(error).word;
+            exchange_.figures.error = exchange_.client_gone() ? exchange_.loss() : reason(error).word;
             exchange_.abort();
             break;
         }
@@ -63,7 +64,7 @@ io::Task<void> Forwarding::relay() {
         if (taken && !piece.done) co_await lane_.reactor.yield();
     }
     if (!taken) {
-        exchange_.record.error = exchange_.loss();
+        exchange_.figures.error = exchange_.loss();
         endpoint_->cancel();
     }
     if (uploading_) co_return;
@@ -71,8 +72,20 @@ io::Task<void> Forwarding::relay() {
     drop_endpoint();
 }
 
+/// The tunnel may last for days: neither `plan_` nor `work_` is to be touched behind this.
+void Forwarding::shed_request() {
+    if (lane_.access_log != nullptr) {
+        const admin::ExchangeRecord record = describe(client_, exchange_, work_);
+        work_.snapshot.reset();
+        exchange_.shed_request(&record);
+    } else {
+        work_.snapshot.reset();
+        exchange_.shed_request(nullptr);
+    }
+}
+
 io::Task<void> Forwarding::open_tunnel() {
-    exchange_.record.websocket = true;
+    exchange_.figures.websocket = true;
     filter_response(work_.response, plan_.rules, extras(), work_.head);
     exchange_.become_tunnel();
     endpoint_->read_deadline(io::never);
@@ -81,12 +94,11 @@ io::Task<void> Forwarding::open_tunnel() {
     const upstream::Tunnel stay = admission_.to_tunnel();
     const config::Duration configured = plan_.route->websocket_idle;
     const io::Duration idle = configured.count() > 0 ? configured : client_.listener().timeouts.tunnel_idle;
-    admin::TunnelCells& cells = lane_.cells->tunnels(exchange_.record.pool_index);
+    admin::TunnelCells& cells = lane_.cells->tunnels(exchange_.figures.pool_index);
     cells.opened.add();
     Tunnel tunnel{lane_, exchange_, http1_->tunnel_end(), idle};
     tunnel_ = &tunnel;
-    work_.snapshot.reset();  // it may last for days: neither `plan_` nor `work_` is to be touched behind this
-    exchange_.shed_request();
+    shed_request();
     co_await tunnel.run();
     tunnel_ = nullptr;
     cells.closed.add();
@@ -95,12 +107,12 @@ io::Task<void> Forwarding::open_tunnel() {
 
 io::Task<void> Forwarding::answer_locally(const Reason& why) {
     if (exchange_.client_gone()) {
-        exchange_.record.error = exchange_.loss();
+        exchange_.figures.error = exchange_.loss();
         exchange_.abort();
         co_return;
     }
     if (exchange_.responded()) {
-        exchange_.record.error = why.word;
+        exchange_.figures.error = why.word;
         exchange_.abort();
         co_return;
     }

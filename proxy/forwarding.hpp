@@ -75,12 +75,13 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     io::Task<void> stop_upload();
     io::Task<void> relay();
     io::Task<void> open_tunnel();
+    void shed_request();
     bool is_small_answer() const {
         const http::Body& body = work_.response.body;
         return body.kind == http::Body::Kind::length && body.length > 0 && body.length <= gathered_answer &&
                !work_.response.switching;
     }
-    FailedAttempt describe(upstream::errc error) const;
+    FailedAttempt describe_failure(upstream::errc error) const;
     upstream::errc judge(upstream::errc error) const;
     bool too_large(std::uint64_t size) const { return plan_.route->max_body > 0 && size > plan_.route->max_body; }
     void start_response_clock();

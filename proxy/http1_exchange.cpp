@@ -82,7 +82,7 @@ BodyPiece Http1Exchange::body_at_hand() {
     const http::BodyStep step = body_.next(input_.text());
     input_.begin += step.consumed;
     if (step.error != http::errc::ok) body_error_ = step.error;
-    record.bytes_in += step.data.size();
+    figures.bytes_in += step.data.size();
     return {step.data, body_.done()};
 }
 
@@ -101,7 +101,7 @@ io::Task<Result<void>> Http1Exchange::read_more() {
         const auto got = co_await read_in_time(true, 0);
         if (!got) co_return got.error();
         body_.skip(*got);
-        record.bytes_in += *got;
+        figures.bytes_in += *got;
         if (pipe_) co_return Result<void>();
     }
     const std::size_t room = much ? io::BufferPool::large : std::max(input_.buffer.size(), io::BufferPool::small);
@@ -154,12 +154,21 @@ void Http1Exchange::become_tunnel() {
     connection_.socket().read_deadline(io::never);
 }
 
-void Http1Exchange::shed_request() {
-    admin::keep_texts(record, kept_texts_);
+void Http1Exchange::shed_request(const admin::ExchangeRecord* record) {
+    if (record != nullptr) {
+        kept_ = std::make_unique<admin::KeptRecord>(*record);
+        figures.endpoint = kept_->record.endpoint;
+    }
     shed_ = true;
     workspace_.reset();
     head_buffer_.release();
     if (input_.empty()) input_.release();
+}
+
+const admin::ExchangeRecord* Http1Exchange::kept_record() {
+    if (!kept_) return nullptr;
+    static_cast<admin::ExchangeFigures&>(kept_->record) = figures;
+    return &kept_->record;
 }
 
 Result<void> Http1Exchange::sent(Result<std::size_t> outcome) {
@@ -218,8 +227,8 @@ void Http1Exchange::write_head(http::HeadWriter& out, const ResponseHead& head) 
 io::Task<Result<void>> Http1Exchange::respond(const ResponseHead& head, std::string_view data, bool end) {
     choose_framing(head);
     responded_ = true;
-    record.status = head.status;
-    record.bytes_out += data.size();
+    figures.status = head.status;
+    figures.bytes_out += data.size();
     io::Buffer buffer = connection_.lane().reactor.buffers().take_small();
     http::HeadWriter out{buffer.span()};
     write_head(out, head);
@@ -251,7 +260,7 @@ io::Task<Result<void>> Http1Exchange::respond(const ResponseHead& head, std::str
 
 io::Task<Result<void>> Http1Exchange::send(BodyPiece piece, std::span<const http::Field> trailers) {
     const auto [data, end, pipe] = piece;
-    record.bytes_out += piece.size();
+    figures.bytes_out += piece.size();
     if (framing_ != Framing::chunked) {
         if (piece.size() > 0) {
             const auto put = pipe != nullptr ? co_await connection_.socket().splice_all(*pipe)

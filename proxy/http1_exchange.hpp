@@ -47,7 +47,8 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     void abort() override;
     void become_tunnel() override;
     TunnelEnd tunnel_end() override { return {&connection_.stream(), std::move(input_)}; }
-    void shed_request() override;
+    void shed_request(const admin::ExchangeRecord* record) override;
+    const admin::ExchangeRecord* kept_record() override;
     std::string_view loss() const override { return connection_.loss(); }
 
  private:
@@ -82,7 +83,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     bool keep_alive_ = true;
     bool aborted_ = false;
     bool tunnel_ = false;
-    std::string kept_texts_;  ///< of the record, once the request was shed
+    std::unique_ptr<admin::KeptRecord> kept_;  ///< once the request was shed, if it is to be logged
 };
 
 }  // namespace edgeproxy::proxy

@@ -95,7 +95,7 @@ BodyPiece Http2Exchange::body_at_hand() {
     if (request().websocket) return {{}, true};  // what follows is the tunnel's
     const std::string_view data = body_.front();
     given_ = data.size();
-    record.bytes_in += given_;
+    figures.bytes_in += given_;
     return {data, input_ended() && body_.size() == given_};
 }
 
@@ -111,7 +111,7 @@ io::Task<Result<BodyPiece>> Http2Exchange::read_body() {
         // The end of a tunnel is told by itself: bytes with it would be dropped.
         if (!data.empty()) {
             given_ = data.size();
-            record.bytes_in += given_;
+            figures.bytes_in += given_;
             co_return BodyPiece{data, all && !tunnel_};
         }
         if (all) co_return BodyPiece{{}, true};
@@ -128,7 +128,7 @@ io::Task<io::error_code> Http2Exchange::wait_readable() {
         co_return waited ? io::error_code() : waited.error();
     }
     const io::TimePoint now = connection_.reactor().now();
-    const std::uint64_t got = record.bytes_in + body_.size();
+    const std::uint64_t got = figures.bytes_in + body_.size();
     input_rate_.moved(now, got - std::exchange(rated_in_, got));
     input_rate_.start(now);
     const io::TimePoint gap = io::deadline_after(now, connection_.timeouts().body);
@@ -154,8 +154,8 @@ io::Task<Result<void>> Http2Exchange::respond(const ResponseHead& answer, std::s
     const unsigned status = tunnel_ ? 200 : answer.status;
     const http::Body body = tunnel_ ? http::Body{} : answer.body;
     responded_ = true;
-    record.status = status;
-    record.bytes_out += data.size();
+    figures.status = status;
+    figures.bytes_out += data.size();
     connection_.session().respond(*this, status, answer.fields, body, data, end);
     connection_.push();
     if (output_taken() && !over()) co_return Result<void>();
@@ -165,7 +165,7 @@ io::Task<Result<void>> Http2Exchange::respond(const ResponseHead& answer, std::s
 io::Task<Result<void>> Http2Exchange::send(BodyPiece piece, std::span<const http::Field> trailers) {
     if (over()) co_return reset_by_peer();
     if (output_ended() || (piece.data.empty() && !piece.done)) co_return Result<void>();
-    record.bytes_out += piece.data.size();
+    figures.bytes_out += piece.data.size();
     connection_.session().send(*this, piece.data, piece.done, trailers);
     connection_.push();
     if (output_taken() && !over()) co_return Result<void>();
@@ -212,7 +212,7 @@ io::Task<Result<void>> Http2Exchange::wait_taken() {
 
 /// What went out since it was asked last.
 void Http2Exchange::rate_output(io::TimePoint now) {
-    const std::uint64_t taken = record.bytes_out - output_left();
+    const std::uint64_t taken = figures.bytes_out - output_left();
     output_rate_.moved(now, taken - std::exchange(rated_out_, taken));
 }
 

@@ -106,7 +106,7 @@ void fill_grpc(ResponseHead& head, const Reason& why) {
 io::Task<io::Result<void>> reply(Exchange& exchange, const Reason& why, const config::ErrorPages& pages,
                                  ResponseHead& head, std::string_view date, std::string_view request_id,
                                  std::vector<std::string> details, unsigned retry_after) {
-    exchange.record.error = why.word;
+    exchange.figures.error = why.word;
     if (wants_grpc(exchange.request())) {
         head.reset();
         fill_grpc(head, why);

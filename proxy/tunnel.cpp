@@ -92,7 +92,7 @@ io::Task<bool> Tunnel::say_goodbye() {
 
 io::Task<io::Result<void>> Tunnel::tell_client(std::string_view text, bool end) {
     if (client_end_.stream == nullptr) co_return co_await client_.send({text, end});
-    client_.record.bytes_out += text.size();
+    client_.figures.bytes_out += text.size();
     const auto put = co_await client_end_.stream->write_all(bytes(text));
     if (put.has_error()) co_return put.error();
     if (end) client_end_.stream->shutdown_write();
@@ -116,7 +116,7 @@ io::Task<void> Tunnel::to_endpoint() {
                 if (got.has_value()) input.end = *got;
             }
             piece.data = input.take();
-            client_.record.bytes_in += piece.data.size();
+            client_.figures.bytes_in += piece.data.size();
         }
         moved();
         if (piece.done) {
@@ -166,7 +166,7 @@ io::Task<void> Tunnel::to_client() {
             input.begin += part.size();
             bool taken = false;
             if (client_end_.stream != nullptr && !done) {
-                client_.record.bytes_out += part.size();
+                client_.figures.bytes_out += part.size();
                 const auto put = co_await client_end_.stream->write_all(bytes(part));
                 taken = put.has_value();
             } else {

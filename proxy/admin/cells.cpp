@@ -95,18 +95,18 @@ void ListenerCells::count_handshake(std::string_view version, bool resumed, Hand
     if (result == HandshakeResult::ok) handshake_duration.observe(length);
 }
 
-void LaneCells::count(const ExchangeRecord& record) {
-    RouteCells& route = routes_.at(record.route_index);
-    const auto code = static_cast<std::uint16_t>(record.status >= 100 && record.status < 600 ? record.status : 0);
-    route.requests.at({code, record.method, record.protocol == http::Version::h2}).add();
-    if (!record.websocket) {
-        route.duration[code / 100].observe(record.total);
-        route.overhead.observe(record.overhead());
+void LaneCells::count(const ExchangeFigures& figures) {
+    RouteCells& route = routes_.at(figures.route_index);
+    const auto code = static_cast<std::uint16_t>(figures.status >= 100 && figures.status < 600 ? figures.status : 0);
+    route.requests.at({code, figures.method, figures.protocol == http::Version::h2}).add();
+    if (!figures.websocket) {
+        route.duration[code / 100].observe(figures.total);
+        route.overhead.observe(figures.overhead());
     }
-    if (record.begun) route.ended.add();
-    route.bytes_in.add(record.bytes_in);
-    route.bytes_out.add(record.bytes_out);
-    if (!record.error.empty()) route.errors.at(record.error).add();
+    if (figures.begun) route.ended.add();
+    route.bytes_in.add(figures.bytes_in);
+    route.bytes_out.add(figures.bytes_out);
+    if (!figures.error.empty()) route.errors.at(figures.error).add();
 }
 
 }  // namespace edgeproxy::admin

@@ -244,7 +244,7 @@ class alignas(64) LaneCells {
     /// A request was routed; say `record.begun = true` then. `count` ends it.
     void began(std::size_t route) { routes_.at(route).begun.add(); }
     /// A request is over: one call counts all that 5.1 of the families of requests asks for.
-    void count(const ExchangeRecord& record);
+    void count(const ExchangeFigures& figures);
     /// A message that could not be read. Its 400 is counted by `count` as well, if one was sent.
     void count_malformed(http::errc reason) { malformed_[static_cast<std::size_t>(reason)].add(); }
     void count_exception() { exceptions_.add(); }
