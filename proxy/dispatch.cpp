@@ -55,8 +55,9 @@ void end(Connection& connection, Exchange& exchange, Workspace& work, io::TimePo
 
 io::Task<void> answer_locally(Connection& connection, Exchange& exchange, Workspace& work, const Reason& why) {
     Lane& lane = connection.lane();
-    const auto sent =
-        co_await reply(exchange, why, work.snapshot->config->error_pages, work.head, lane.wall.date(), work.request_id);
+    const auto answer = lane.answers.take();
+    const auto sent = co_await reply(exchange, why, work.snapshot->config->error_pages, answer->head, lane.wall.date(),
+                                     work.request_id);
     static_cast<void>(sent);
 }
 
@@ -91,10 +92,11 @@ std::string expand(std::string_view to, const http::Request& request, const Iden
 
 io::Task<void> redirect(Connection& connection, Exchange& exchange, Workspace& work, std::string location,
                         unsigned status) {
-    prepare(work.head, status, 0, connection.lane());
-    work.head.fields.push("Location", location);
-    if (!work.request_id.empty()) work.head.fields.push("X-Request-ID", work.request_id);
-    const auto sent = co_await exchange.respond(work.head, {}, true);
+    const auto answer = connection.lane().answers.take();
+    prepare(answer->head, status, 0, connection.lane());
+    answer->head.fields.push("Location", location);
+    if (!work.request_id.empty()) answer->head.fields.push("X-Request-ID", work.request_id);
+    const auto sent = co_await exchange.respond(answer->head, {}, true);
     if (!sent) exchange.figures.error = exchange.loss();
 }
 
@@ -118,13 +120,14 @@ io::Task<void> redirect_to_https(Connection& connection, Exchange& exchange, Wor
 
 io::Task<void> respond_fixed(Connection& connection, Exchange& exchange, Workspace& work,
                              const config::Respond& fixed) {
-    prepare(work.head, fixed.status, fixed.body.size(), connection.lane());
-    if (!fixed.content_type.empty()) work.head.fields.push("Content-Type", fixed.content_type);
-    if (!work.request_id.empty()) work.head.fields.push("X-Request-ID", work.request_id);
+    const auto answer = connection.lane().answers.take();
+    prepare(answer->head, fixed.status, fixed.body.size(), connection.lane());
+    if (!fixed.content_type.empty()) answer->head.fields.push("Content-Type", fixed.content_type);
+    if (!work.request_id.empty()) answer->head.fields.push("X-Request-ID", work.request_id);
     const bool no_body = work.request.method == http::Method::head || fixed.status == 204 || fixed.status == 304;
-    if (fixed.status == 204 || fixed.status == 304) work.head.body = {};
+    if (fixed.status == 204 || fixed.status == 304) answer->head.body = {};
     const auto sent =
-        co_await exchange.respond(work.head, no_body ? std::string_view() : std::string_view(fixed.body), true);
+        co_await exchange.respond(answer->head, no_body ? std::string_view() : std::string_view(fixed.body), true);
     if (!sent) exchange.figures.error = exchange.loss();
 }
 
@@ -185,11 +188,12 @@ bool is_excluded(const config::AccessLog& log, std::string_view path) {
 }
 
 /// OPTIONS * asks about the server as a whole, and a request that may not go further about us.
-io::Task<void> answer_options(Connection& connection, Exchange& exchange, Workspace& work) {
-    prepare(work.head, 204, 0, connection.lane());
-    work.head.body = {};
-    work.head.fields.push("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
-    const auto sent = co_await exchange.respond(work.head, {}, true);
+io::Task<void> answer_options(Connection& connection, Exchange& exchange) {
+    const auto answer = connection.lane().answers.take();
+    prepare(answer->head, 204, 0, connection.lane());
+    answer->head.body = {};
+    answer->head.fields.push("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+    const auto sent = co_await exchange.respond(answer->head, {}, true);
     static_cast<void>(sent);
 }
 
@@ -215,7 +219,7 @@ io::Task<void> choose(Connection& connection, Exchange& exchange, Workspace& wor
     if (is_misdirected(connection, work.request))
         return answer_locally(connection, exchange, work, reason(Refusal::misdirected));
     if (connection.listener().redirect_https) return redirect_to_https(connection, exchange, work);
-    if (work.request.path == "*" || max_forwards(work.request) == 0u) return answer_options(connection, exchange, work);
+    if (work.request.path == "*" || max_forwards(work.request) == 0u) return answer_options(connection, exchange);
     const RoutePlan* const plan = choose_route(connection, work, why);
     if (plan == nullptr) return answer_locally(connection, exchange, work, *why);
     exchange.figures.route_index = plan->index;

@@ -3,7 +3,7 @@
 #include <span>
 #include <string_view>
 
-#include "proxy/exchange.hpp"
+#include "proxy/answer.hpp"
 #include "upstream/admission.hpp"
 #include "upstream/error.hpp"
 

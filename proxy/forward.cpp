@@ -55,11 +55,11 @@ void Forwarding::go_elsewhere(bool stopped) {
 
 /// A WebSocket handshake is HTTP/1.1, which an endpoint of HTTP/2 need not speak: what it says to that is no failure,
 /// or anybody could have it taken out by asking.
-errc Forwarding::judge(errc error) const {
+errc Forwarding::judge(errc error) {
     if (!request().websocket || !admission_) return error;
     const upstream::Endpoint& endpoint = admission_.endpoint();
     if (endpoint.identity().transport.http == upstream::Transport::Http::one) return error;
-    const bool unread = http1_ && work_.response.status == 0;
+    const bool unread = http1_ && (!answer_ || answer_->response.status == 0);
     switch (error) {
         case errc::tls_alert:
             return errc::no_http1;
@@ -201,14 +201,14 @@ io::Task<Result<void>> Forwarding::attempt() {
         start_response_clock();
     }
     if (outcome) outcome = co_await endpoint_->read_head(request().method);
-    while (outcome && work_.response.interim()) outcome = co_await pass_interim();
+    while (outcome && answer_->response.interim()) outcome = co_await pass_interim();
     if (outcome) outcome = judge_answer();
     if (outcome && is_small_answer() && !endpoint_->has_body())
         outcome = co_await endpoint_->gather(plan_.pool_config->timeouts.idle);
     if (outcome) {
-        figures.upstream_status = work_.response.status;
+        figures.upstream_status = answer_->response.status;
         // Not awaited as a conditional expression, of which g++ 12 makes wrong code.
-        io::Task<void> rest = work_.response.switching ? open_tunnel() : relay();
+        io::Task<void> rest = answer_->response.switching ? open_tunnel() : relay();
         co_await rest;
     }
     if (upload_) co_await stop_upload();

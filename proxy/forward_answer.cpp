@@ -19,8 +19,8 @@ constexpr unsigned most_interim = 8;
 /// The interim answer that is here goes on to the client, and the next head is read.
 io::Task<Result<void>> Forwarding::pass_interim() {
     if (++interim_ > most_interim) co_return errc::bad_response;
-    if (!filter_response(work_.response, plan_.rules, extras(), work_.head)) co_return errc::bad_response;
-    const auto told = co_await exchange_.interim(work_.head);
+    if (!filter_response(answer_->response, plan_.rules, extras(), answer_->head)) co_return errc::bad_response;
+    const auto told = co_await exchange_.interim(answer_->head);
     if (!told) co_return errc::cancelled;
     co_return co_await endpoint_->read_head(request().method);
 }
@@ -28,24 +28,24 @@ io::Task<Result<void>> Forwarding::pass_interim() {
 /// The final head is here.
 Result<void> Forwarding::judge_answer() {
     exchange_.figures.upstream = precise_now() - sent_at_;
-    if (work_.response.switching &&
-        !(request().websocket && http::opens_tunnel(work_.response, request().websocket_key)))
+    if (answer_->response.switching &&
+        !(request().websocket && http::opens_tunnel(answer_->response, request().websocket_key)))
         return errc::bad_response;
     return {};
 }
 
 /// The answer goes to the client; the connection is kept if all of it was read and nothing is left to send.
 io::Task<void> Forwarding::relay() {
-    admission_.answered(work_.response.status, exchange_.figures.upstream);
-    if (!filter_response(work_.response, plan_.rules, extras(), work_.head)) {
+    admission_.answered(answer_->response.status, exchange_.figures.upstream);
+    if (!filter_response(answer_->response, plan_.rules, extras(), answer_->head)) {
         give_up_connection(errc::bad_response);
         co_await answer_locally(reason(Refusal::head_overflow));
         co_return;
     }
     set_idle_deadline();
     BodyPiece piece = endpoint_->body_at_hand();
-    if (piece.done && !work_.response_trailers.empty()) piece.done = false;  // they follow in a piece of their own
-    auto taken = co_await exchange_.respond(work_.head, piece.data, piece.done);
+    if (piece.done && !answer_->trailers.empty()) piece.done = false;  // they follow in a piece of their own
+    auto taken = co_await exchange_.respond(answer_->head, piece.data, piece.done);
     endpoint_->allow_pipes(exchange_.takes_pipes());
     while (taken && !piece.done) {
         set_idle_deadline();
@@ -59,7 +59,7 @@ io::Task<void> Forwarding::relay() {
         }
         piece = *next;
         std::span<const http::Field> trailers;
-        if (piece.done) trailers = work_.response_trailers.fields();
+        if (piece.done) trailers = answer_->trailers.fields();
         taken = co_await exchange_.send(piece, trailers);
         if (taken && !piece.done) co_await lane_.reactor.yield();
     }
@@ -74,6 +74,7 @@ io::Task<void> Forwarding::relay() {
 
 /// The tunnel may last for days: neither `plan_` nor `work_` is to be touched behind this.
 void Forwarding::shed_request() {
+    answer_.release();
     if (lane_.access_log != nullptr) {
         const admin::ExchangeRecord record = describe(client_, exchange_, work_);
         work_.snapshot.reset();
@@ -86,10 +87,10 @@ void Forwarding::shed_request() {
 
 io::Task<void> Forwarding::open_tunnel() {
     exchange_.figures.websocket = true;
-    filter_response(work_.response, plan_.rules, extras(), work_.head);
+    filter_response(answer_->response, plan_.rules, extras(), answer_->head);
     exchange_.become_tunnel();
     endpoint_->read_deadline(io::never);
-    const auto began = co_await exchange_.respond(work_.head, {}, false);
+    const auto began = co_await exchange_.respond(answer_->head, {}, false);
     if (!began) co_return;
     const upstream::Tunnel stay = admission_.to_tunnel();
     const config::Duration configured = plan_.route->websocket_idle;
@@ -129,7 +130,7 @@ io::Task<void> Forwarding::answer_locally(const Reason& why) {
         retry_after = note.retry_after;
         if (work_.snapshot->config->error_pages.details) details = std::move(note.last_lines);
     }
-    const auto sent = co_await reply(exchange_, told, work_.snapshot->config->error_pages, work_.head,
+    const auto sent = co_await reply(exchange_, told, work_.snapshot->config->error_pages, answer_->head,
                                      lane_.wall.date(), work_.request_id, std::move(details), retry_after);
     static_cast<void>(sent);
 }

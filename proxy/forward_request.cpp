@@ -123,9 +123,9 @@ io::Task<Result<void>> Forwarding::wait_for_continue() {
     const auto word = co_await endpoint_->wait_for_word(lane_.reactor.now() + continue_timeout);
     if (!word) co_return word.error();
     if (*word) co_return Result<void>();
-    work_.head.reset();
-    work_.head.status = 100;
-    const auto told = co_await exchange_.interim(work_.head);
+    answer_->head.reset();
+    answer_->head.status = 100;
+    const auto told = co_await exchange_.interim(answer_->head);
     static_cast<void>(told);
     co_return Result<void>();
 }

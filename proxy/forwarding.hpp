@@ -24,7 +24,12 @@ inline constexpr std::uint64_t gathered_answer = 8 * 1024;
 class Forwarding final : Exchange::Watcher, upstream::Occupant {
  public:
     Forwarding(Connection& client, Exchange& exchange, const RoutePlan& plan, Workspace& workspace)
-        : client_(client), lane_(client.lane()), exchange_(exchange), plan_(plan), work_(workspace) {
+        : client_(client),
+          lane_(client.lane()),
+          exchange_(exchange),
+          plan_(plan),
+          work_(workspace),
+          answer_(client.lane().answers) {
         exchange_.watch(this);
     }
     ~Forwarding() { exchange_.watch(nullptr); }
@@ -54,10 +59,10 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
                !request().websocket;
     }
     void use(std::unique_ptr<upstream::UpstreamConnection> connection) {
-        endpoint_ = &http1_.emplace(std::move(connection), work_.response, work_.response_trailers);
+        endpoint_ = &http1_.emplace(std::move(connection), answer_);
     }
     void use(Http2Upstream& connection) {
-        http2_ = std::make_unique<Http2Client>(connection, work_.response, work_.response_trailers);
+        http2_ = std::make_unique<Http2Client>(connection, answer_);
         endpoint_ = http2_.get();
     }
     void drop_endpoint();
@@ -76,13 +81,13 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     io::Task<void> relay();
     io::Task<void> open_tunnel();
     void shed_request();
-    bool is_small_answer() const {
-        const http::Body& body = work_.response.body;
+    bool is_small_answer() {
+        const http::Body& body = answer_->response.body;
         return body.kind == http::Body::Kind::length && body.length > 0 && body.length <= gathered_answer &&
-               !work_.response.switching;
+               !answer_->response.switching;
     }
     FailedAttempt describe_failure(upstream::errc error) const;
-    upstream::errc judge(upstream::errc error) const;
+    upstream::errc judge(upstream::errc error);
     bool too_large(std::uint64_t size) const { return plan_.route->max_body > 0 && size > plan_.route->max_body; }
     void start_response_clock();
     /// Of an answer that has begun: the longest gap between two pieces.
@@ -97,7 +102,8 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool is_pending() const;
     void client_gone() override;
     std::size_t held() const override {
-        return head_buffer_.size() + (endpoint_ ? endpoint_->held() : 0) + (tunnel_ ? tunnel_->held() : 0);
+        return answer_.held() + head_buffer_.size() + (endpoint_ ? endpoint_->held() : 0) +
+               (tunnel_ ? tunnel_->held() : 0);
     }
     void cut() override;
     bool is_unread(io::TimePoint now, io::Duration patience) const override;
@@ -109,6 +115,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     Exchange& exchange_;
     const RoutePlan& plan_;
     Workspace& work_;
+    AnswerSpace answer_;
 
     TunnelPlace place_;
     upstream::AdmitCancel admit_cancel_;

@@ -2,6 +2,7 @@
 #include "proxy/http1_client.hpp"
 
 #include <array>
+#include <utility>
 
 #include "proxy/http/http1_writer.hpp"
 
@@ -16,9 +17,8 @@ std::span<const char> bytes(std::string_view text) {
 
 }  // namespace
 
-Http1Client::Http1Client(std::unique_ptr<upstream::UpstreamConnection> connection, http::Response& response,
-                         http::Trailers& trailers)
-    : connection_(std::move(connection)), response_(response), trailers_(trailers) {}
+Http1Client::Http1Client(std::unique_ptr<upstream::UpstreamConnection> connection, AnswerSpace& answer)
+    : connection_(std::move(connection)), answer_(answer) {}
 
 upstream::errc Http1Client::failure(const io::error_code& error, upstream::errc timed_out) {
     failed_ = true;
@@ -115,12 +115,13 @@ io::Task<Result<void>> Http1Client::splice_more() {
 }
 
 io::Task<Result<void>> Http1Client::read_head(http::Method method) {
-    response_.reset();
+    bool fresh = true;
     // Head and body in one read and on in one write.
     const std::size_t room = connection_->answers_at_length() ? io::BufferPool::large : io::BufferPool::small;
     for (;;) {
         if (!input_.empty()) {
-            const http::ReadResult read = reader_.read(input_.text(), method, response_);
+            if (std::exchange(fresh, false)) answer_->response.reset();
+            const http::ReadResult read = reader_.read(input_.text(), method, answer_->response);
             if (read.status == http::ReadResult::Status::complete) {
                 input_.begin += read.head_size;
                 break;
@@ -143,10 +144,10 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
         input_.end += *got;
         taken_ += *got;
     }
-    if (response_.interim()) co_return Result<void>();
+    if (answer_->response.interim()) co_return Result<void>();
     head_done_ = true;
-    keep_alive_ = response_.keep_alive;
-    body_.start(response_.body, &trailers_);
+    keep_alive_ = answer_->response.keep_alive;
+    body_.start(answer_->response.body, &answer_->trailers);
     co_return Result<void>();
 }
 

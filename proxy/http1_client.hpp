@@ -8,11 +8,10 @@ namespace edgeproxy::proxy {
 
 /// One request and its answer on a connection to an endpoint, in HTTP/1.1. The connection is its own meanwhile.
 ///
-/// `response` and `trailers` outlive it.
+/// `answer`, which is not used before something of it came, outlives it.
 class Http1Client final : public EndpointClient {
  public:
-    Http1Client(std::unique_ptr<upstream::UpstreamConnection> connection, http::Response& response,
-                http::Trailers& trailers);
+    Http1Client(std::unique_ptr<upstream::UpstreamConnection> connection, AnswerSpace& answer);
 
     io::Task<upstream::Result<void>> send(const OutgoingRequest& request) override;
     io::Task<upstream::Result<void>> send_body(BodyPiece piece, std::span<const http::Field> trailers) override;
@@ -20,7 +19,7 @@ class Http1Client final : public EndpointClient {
     io::Task<upstream::Result<bool>> wait_for_word(io::TimePoint deadline) override;
     io::Task<upstream::Result<void>> read_head(http::Method method) override;
     io::Task<upstream::Result<void>> gather(io::Duration idle) override;
-    bool has_body() const override { return input_.size() >= response_.body.length; }
+    bool has_body() const override { return input_.size() >= answer_->response.body.length; }
     BodyPiece body_at_hand() override;
     io::Task<upstream::Result<BodyPiece>> read_body() override;
     void read_deadline(io::TimePoint deadline) override { connection_->socket().read_deadline(deadline); }
@@ -46,8 +45,7 @@ class Http1Client final : public EndpointClient {
                                                 std::span<const http::Field> trailers);
 
     std::unique_ptr<upstream::UpstreamConnection> connection_;
-    http::Response& response_;
-    http::Trailers& trailers_;
+    AnswerSpace& answer_;
     http::ResponseReader reader_;
     http::BodyReader body_;
     Input input_;

@@ -6,15 +6,15 @@ namespace edgeproxy::proxy {
 using upstream::errc;
 using upstream::Result;
 
-Http2Client::Http2Client(Http2Upstream& connection, http::Response& response, http::Trailers& trailers)
-    : Http2ClientStream(trailers),
+Http2Client::Http2Client(Http2Upstream& connection, AnswerSpace& space)
+    : Http2ClientStream(space->trailers),
       connection_(connection),
-      response_(response),
+      space_(space),
       body_(connection.reactor().buffers()),
       readable_(connection.reactor()),
       writable_(connection.reactor()),
       first_(connection.served() == 0) {
-    trailers.clear();
+    space->trailers.clear();
     connection_.joined(*this);
 }
 
@@ -139,7 +139,7 @@ io::Task<Result<bool>> Http2Client::wait_for_word(io::TimePoint deadline) {
 io::Task<Result<void>> Http2Client::read_head(http::Method method) {
     for (;;) {
         if (answer.waiting() > 0 && !cancelled_) {
-            if (answer.read(method, response_) == http::errc::ok) co_return Result<void>();
+            if (answer.read(method, space_->response) == http::errc::ok) co_return Result<void>();
             connection_.session().reset(*this, http::Http2Code::protocol_error);
             connection_.push();
             co_return errc::bad_response;

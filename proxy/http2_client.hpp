@@ -10,17 +10,17 @@ namespace edgeproxy::proxy {
 ///
 /// The heads of the answer lie in a pooled buffer, its body comes through a queue whose bytes give their window back
 /// when they are used; what is sent is taken straight out of the caller's memory once the endpoint's window has room.
-/// Breaking it off resets the stream and leaves the connection to the others. `response` and `trailers` outlive it.
+/// Breaking it off resets the stream and leaves the connection to the others. `space` outlives it.
 class Http2Client final : public EndpointClient, public http::Http2ClientStream, public io::Pooled {
  public:
-    Http2Client(Http2Upstream& connection, http::Response& response, http::Trailers& trailers);
+    Http2Client(Http2Upstream& connection, AnswerSpace& space);
     ~Http2Client();
 
     io::Task<upstream::Result<void>> send(const OutgoingRequest& request) override;
     io::Task<upstream::Result<void>> send_body(BodyPiece piece, std::span<const http::Field> trailers) override;
     io::Task<upstream::Result<bool>> wait_for_word(io::TimePoint deadline) override;
     io::Task<upstream::Result<void>> read_head(http::Method method) override;
-    bool has_body() const override { return input_ended() || body_.size() >= response_.body.length; }
+    bool has_body() const override { return input_ended() || body_.size() >= space_->response.body.length; }
     io::Task<upstream::Result<void>> gather(io::Duration idle) override;
     BodyPiece body_at_hand() override;
     io::Task<upstream::Result<BodyPiece>> read_body() override;
@@ -56,7 +56,7 @@ class Http2Client final : public EndpointClient, public http::Http2ClientStream,
     io::Task<upstream::Result<void>> wait_readable(io::TimePoint deadline, upstream::errc timed_out);
 
     Http2Upstream& connection_;
-    http::Response& response_;
+    AnswerSpace& space_;
     io::Buffer head_memory_, small_memory_;
     Http2Body body_;
     io::Event readable_, writable_;

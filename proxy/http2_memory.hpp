@@ -7,7 +7,8 @@ namespace edgeproxy::proxy {
 /// The most memory that one client's HTTP/2 connection holds at one time, whatever the client does, in user space and
 /// with everything behind it:
 ///
-///     192 KiB + output + connection window + streams * (frames + workspace + 3 large buffers + 1 small buffer)
+///     192 KiB + output + connection window + streams * (frames + workspace + answer + 3 large buffers + 1 small
+///     buffer)
 ///
 /// The 192 KiB are TLS, nghttp2 with its two tables, and our own objects. The output is one large buffer. All bodies
 /// together fit the connection's window, but each stream may have one buffer that is partly filled. A head, the head
@@ -20,7 +21,8 @@ constexpr std::size_t most_http2_memory(unsigned streams, std::size_t window = h
     constexpr std::size_t fixed = 192 * 1024;
     constexpr std::size_t frames = 10 * 1024;  // the exchange and the coroutines that serve it
     static_assert(sizeof(Http2Exchange) <= 2 * 1024 && sizeof(Http2Connection) <= 4 * 1024);
-    constexpr std::size_t stream = frames + sizeof(Workspace) + 3 * io::BufferPool::large + io::BufferPool::small;
+    constexpr std::size_t stream =
+        frames + sizeof(Workspace) + sizeof(Answer) + 3 * io::BufferPool::large + io::BufferPool::small;
     return fixed + io::BufferPool::large + window + streams * stream;
 }
 

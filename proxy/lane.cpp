@@ -58,6 +58,7 @@ void Lane::cut(std::uint64_t bytes) {
 void Lane::settle() {
     reactor.buffers().settle();
     workspaces.settle();
+    answers.settle();
     io::FramePool::settle();
 }
 
@@ -69,6 +70,7 @@ void Lane::judge(Pressure now, bool lagging) {
     reactor.buffers().trim();
     reactor.pipes().trim();
     workspaces.trim();
+    answers.trim();
     io::FramePool::trim();
 }
 

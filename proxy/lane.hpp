@@ -5,6 +5,7 @@
 
 #include "proxy/admin/access_log.hpp"
 #include "proxy/admin/cells.hpp"
+#include "proxy/answer.hpp"
 #include "proxy/handshake_rate.hpp"
 #include "proxy/http/message.hpp"
 #include "proxy/identity.hpp"
@@ -21,14 +22,12 @@ namespace edgeproxy::proxy {
 class Connection;
 class Tunnel;
 
-/// The memory of one exchange: heads with their fields, and small texts. 30 KB, so pooled; a connection between two
+/// The memory of one request: its head with the fields, and small texts. 14 KB, so pooled; a connection between two
 /// requests has none.
 struct Workspace {
     http::Request request;
-    http::Response response;
-    ResponseHead head;
     Identity identity;
-    http::Trailers request_trailers, response_trailers;
+    http::Trailers request_trailers;
     std::array<char, RequestIds::size> request_id_text;
     std::string_view request_id;
     SnapshotRef snapshot;  ///< what this exchange goes by, whatever is reloaded meanwhile; set by `dispatch`
@@ -47,6 +46,7 @@ struct Lane {
     admin::LaneCells* cells = nullptr;
     admin::AccessLog* access_log = nullptr;  ///< null = off
     ObjectPool<Workspace> workspaces;
+    ObjectPool<Answer> answers;
     RequestIds ids;
     WallClock wall;
 

@@ -210,7 +210,7 @@ class Http2Session {
         std::int32_t id = 0;
         Http2Stream* stream = nullptr;
     };
-    Found found_;  ///< the last stream that was asked for: the next question is mostly about the same
+    Found found_;           ///< the last stream that was asked for: the next question is mostly about the same
     unsigned answers_ = 0;  ///< final ones, so far
     bool in_head_ = false;
     bool announced_ = false, ending_ = false, terminated_ = false;
