@@ -101,7 +101,9 @@ struct Session::Callbacks {
                                 current)) {
             const bool ready = set_mac_key(mac, key) &&
                                EVP_DecryptInit_ex2(cipher, tickets.cipher(), key.cipher.data(), iv, nullptr) == 1;
-            answer = !ready ? broken : current ? accepted : accepted_but_renew;
+            // In TLS 1.3 clients use a ticket once (RFC 8446, section C.4), so each brings them the next.
+            const bool renew = !current || SSL_version(ssl) >= TLS1_3_VERSION;
+            answer = !ready ? broken : renew ? accepted_but_renew : accepted;
         } else {
             answer = unknown_key;
         }

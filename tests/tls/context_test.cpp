@@ -169,6 +169,23 @@ TEST_CASE("a session resumes until its key is forgotten", "[tls][context][ticket
     CHECK_FALSE(resumes(1h));
 }
 
+TEST_CASE("a client that uses each ticket once resumes every time", "[tls][context][tickets]") {
+    // RFC 8446, section C.4: it should not be recognisable by a ticket, so browsers throw a used one away.
+    World world;
+    Wishes wishes;
+    UniqueSession session = ticket_of(world, wishes);
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(session);
+        wishes.session = session.get();
+        const auto connection = world.connected(wishes);
+        CHECK(connection.stream->tls_resumed());
+        auto& sessions = connection.client->sessions;
+        leave(world, connection);
+        REQUIRE(sessions.size() == 1);
+        session = std::move(sessions.back());
+    }
+}
+
 TEST_CASE("a session does not resume with keys of another process, unless these were handed over", "[tls][tickets]") {
     World first, second;
     const UniqueSession session = ticket_of(first, {});
