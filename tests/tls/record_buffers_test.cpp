@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -56,7 +57,13 @@ TEST_CASE("3 a block keeps its bytes when it grows", "[tls][memory]") {
     block[0] = 'a';
     auto* const larger = static_cast<char*>(OPENSSL_realloc(block, 100'000));
     CHECK(larger[0] == 'a');
-    OPENSSL_free(larger);
+    auto* const smaller = static_cast<char*>(OPENSSL_realloc(larger, 10));
+    CHECK(smaller[0] == 'a');
+    OPENSSL_free(smaller);
+    auto* const shrunk = static_cast<char*>(OPENSSL_realloc(std::memset(OPENSSL_malloc(17'000), 'b', 17'000), 10));
+    CHECK(std::string_view(shrunk, 10) == "bbbbbbbbbb");
+    OPENSSL_free(shrunk);
+    CHECK(OPENSSL_realloc(OPENSSL_malloc(17'000), 0) == nullptr);
     CHECK(RecordBuffers::kept() <= before);
 }
 
