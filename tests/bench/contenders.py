@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import load
+import memory
 import setups
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -138,7 +139,8 @@ class Contender(Program):
         self.plain, self.tls = plain, plain + 1
         text = (HERE / template).read_text(encoding="utf-8")
         for key, value in {"DIR": directory, "ORIGIN": ORIGIN_PORT, "PLAIN": plain, "TLS": plain + 1,
-                           "METRICS": plain + 2, **getattr(setups, name)(setup, directory)}.items():
+                           "METRICS": plain + 2, "CONNECTIONS": memory.count() + memory.OTHERS,
+                           "DESCRIPTORS": 2 * (memory.count() + memory.OTHERS), **getattr(setups, name)(setup, directory)}.items():
             text = text.replace(f"@{key}@", str(value))
         (pathlib.Path(directory) / template.removesuffix(".in")).write_text(text, encoding="utf-8")
 

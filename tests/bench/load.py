@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts load on one address and says what really happened, or why it does not count.
 
-`wrk`, `h2load` and `curl` are run with a bounded time, number of requests or bytes; `read_wrk`, `read_h2load` and
-`read_curl` turn their output into a Result. A Result with faults must not become a figure.
+`wrk`, `h2load`, `curl` and our own `edgeproxy-bench-resume` are run with a bounded time, number of requests or bytes; `read_wrk`, `read_h2load`,
+`read_curl` and `read_resume` turn their output into a Result. A Result with faults must not become a figure.
 """
 import dataclasses
 import http.client
+import pathlib
 import re
 import subprocess
 
 import tunnels
 from result import Result, client_context
 
+RESUME = pathlib.Path(__file__).resolve().parents[2] / "build" / "release" / "edgeproxy-bench-resume"
 UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 
@@ -47,7 +49,7 @@ SCENARIOS = [
     Scenario("tls", "HTTP/1.1 over TLS 1.3, 128 B, 64 connections", "wrk", True, "/128", 128, 64),
     Scenario("tls-16k", "HTTP/1.1 over TLS 1.3, 16 KiB, 64 connections", "wrk", True, "/16k", 16384, 64),
     Scenario("tls-new", "TLS 1.3, a full handshake for every request", "wrk", True, "/128", 128, 64, closes=True),
-    Scenario("tls-resumed", "TLS 1.3, a resumed session for every request", "resume", True, "/128", 128, 1),
+    Scenario("tls-resumed", "TLS 1.3, a resumed session for every request", "resume", True, "/128", 128, 16),
     Scenario("h2", "HTTP/2 over TLS 1.3, 128 B, 10 connections x 100 streams", "h2load", True, "/128", 128, 10, 100),
     Scenario("download", "download of 1 GiB", "curl", False, f"/bytes/{GIB}", GIB, 1, unit="MiB"),
     Scenario("download-tls", "download of 1 GiB over TLS 1.3", "curl", True, f"/bytes/{GIB}", GIB, 1, unit="MiB"),
@@ -142,12 +144,22 @@ def read_curl(text, length):
     return result
 
 
+def read_resume(text):
+    """`text`: requests and seconds, or what was wrong."""
+    figures = re.fullmatch(r"(\d+) ([\d.]+)\s*", text)
+    if not figures:
+        return Result(faults=[text.strip() or "edgeproxy-bench-resume gave no figures"])
+    return Result(int(figures[1]), float(figures[2]))
+
+
 def command(scenario, port, seconds, requests, source):
     scheme = "https" if scenario.tls else "http"
     url = f"{scheme}://127.0.0.1:{port}{scenario.path}"
     if scenario.tool == "wrk":
         close = ["-H", "Connection: close"] if scenario.closes else []
         return ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "5s", *close, url]
+    if scenario.tool == "resume":
+        return [str(RESUME), str(port), str(requests // 20), str(scenario.connections), str(scenario.length)]
     if scenario.tool == "curl":
         upload = ["-T", source] if scenario.path == "/sink" else []
         return ["curl", "-sk", "--http1.1", "-H", "Expect:", "-o", "/dev/null", "-w",
@@ -159,8 +171,6 @@ def run(scenario, port, seconds, requests, answer_bytes, source):
     """One bounded load of `seconds` (wrk), `requests` (h2load; echo and resume fewer) or bytes, those of `source` (curl)."""
     if scenario.tool == "echo":
         return tunnels.echo(port, scenario.tls, requests // 4, scenario.length)
-    if scenario.tool == "resume":
-        return tunnels.resumed(port, requests // 50, scenario.length)
     words = command(scenario, port, seconds, requests, source)
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=seconds * 10 + 120, check=False)
@@ -169,6 +179,8 @@ def run(scenario, port, seconds, requests, answer_bytes, source):
     text = done.stdout + done.stderr
     if scenario.tool == "wrk":
         result = read_wrk(text, answer_bytes, scenario.connections)
+    elif scenario.tool == "resume":
+        result = read_resume(done.stdout)
     elif scenario.tool == "curl":
         result = read_curl(done.stdout, scenario.length)
     else:

@@ -48,6 +48,9 @@ STORIES = [
     ("curl, up", load.read_curl("200 0 1048576 0.5", 1048576), True),
     ("curl, a byte short", load.read_curl("200 1048575 0 0.5", 1048576), False),
     ("curl, status", load.read_curl("502 1048576 0 0.5", 1048576), False),
+    ("resume, all right", load.read_resume("6000 2.512\n"), True),
+    ("resume, a full handshake", load.read_resume("a session was not resumed\n"), False),
+    ("resume, nothing", load.read_resume(""), False),
     ("curl, nothing", load.read_curl("", 1048576), False),
 ]
 

@@ -49,7 +49,7 @@ def arguments():
 
 def set_up(chosen):
     """Packages, origin and, unless it is given, edgeproxy. Returns the paths of both programs."""
-    targets = ["edgeproxy-bench-origin"]
+    targets = ["edgeproxy-bench-origin", "edgeproxy-bench-resume"]
     if chosen.edgeproxy is None and "edgeproxy" in chosen.contender:
         targets.append("edgeproxy")
     script = ('set -euo pipefail; source examples/setup.sh; edgeproxy_packages examples/packages.txt build; '
@@ -132,7 +132,7 @@ def report(scenario, found, plain):
 
 
 def measure_memory(field):
-    print(f"\n{memory.CONNECTIONS} idle connections, KiB of private memory each\n"
+    print(f"\n{memory.count():,} idle connections, KiB of private memory each\n"
           f"  {'':10}" + "".join(f" {kind:>10}" for kind in memory.KINDS))
     figures = {}
     for contender in field:

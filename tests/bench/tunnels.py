@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two kinds of load for which there is no usual tool: messages through WebSocket tunnels, and TLS connections that resume.
+"""A kind of load for which there is no usual tool: messages through WebSocket tunnels.
 
 The client may be slow: what counts is what the proxy spends on each.
 """
 import os
 import selectors
 import socket
-import ssl
 import time
 
 from result import Result, client_context
@@ -15,7 +14,6 @@ TUNNELS = 100
 TIMEOUT_SECONDS = 30
 HANDSHAKE = (b"GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
              b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-REQUEST = b"GET /128 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def frame(payload):
@@ -75,35 +73,3 @@ def echo(port, tls, messages, length):
             tunnel.close()
     result.seconds = time.monotonic() - begun
     return result
-
-
-def resumed(port, connections, length):
-    """`connections` one after another, each with the session of the one before and one request."""
-    context = client_context()
-    result, begun, session = Result(), time.monotonic(), None
-    try:
-        for number in range(connections + 1):
-            plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with context.wrap_socket(plain, session=session) as connection:
-                connection.sendall(REQUEST)
-                answer = b""
-                while more := received(connection):
-                    answer += more
-                if not answer.startswith(b"HTTP/1.1 200 ") or not answer.endswith(b"\r\n\r\n" + b"x" * length):
-                    raise ConnectionError(f"a wrong answer: {answer[:60]!r}")
-                if number > 0 and not connection.session_reused:
-                    raise ConnectionError("the session was not resumed")
-                session = connection.session
-            result.requests += number > 0
-    except (OSError, ConnectionError) as error:
-        result.faults.append(repr(error))
-    result.seconds = time.monotonic() - begun
-    return result
-
-
-def received(connection):
-    try:
-        return connection.recv(65536)
-    except ssl.SSLEOFError:  # some leave out the close_notify
-        return b""
