@@ -38,6 +38,7 @@ Result<void> Forwarding::judge_answer() {
 io::Task<void> Forwarding::relay() {
     admission_.answered(answer_->response.status, exchange_.figures.upstream);
     if (!filter_response(answer_->response, plan_.rules, extras(), answer_->head)) {
+        if (upload_) co_await stop_upload();  // it uses the connection
         give_up_connection(errc::bad_response);
         co_await answer_locally(reason(Refusal::head_overflow));
         co_return;
@@ -75,7 +76,7 @@ io::Task<void> Forwarding::relay() {
 /// The tunnel may last for days: neither `plan_` nor `work_` is to be touched behind this.
 void Forwarding::shed_request() {
     answer_.release();
-    if (lane_.access_log != nullptr) {
+    if (lane_.access_log != nullptr && plan_.route->access_log) {
         const admin::ExchangeRecord record = describe(client_, exchange_, work_);
         work_.snapshot.reset();
         exchange_.shed_request(&record);

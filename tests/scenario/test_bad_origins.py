@@ -3,13 +3,14 @@
 and nothing of either reaches the next client. RFC 9112 sections 4, 6, 8; RFC 9110 section 15.6.3."""
 import json
 import subprocess
+import threading
 
 import httpx
 import pytest
 
-from origin import Origin, answer, unused_port
+from origin import Origin, answer, pause, unused_port
 from procs import within
-from wire import Broken, request
+from wire import Broken, chunk, request
 
 OK = b"HTTP/1.1 200 OK\r\n"
 GARBAGE = [
@@ -145,6 +146,40 @@ def test_no_byte_of_an_answer_splits_it(edge, switch, byte):
         else:
             assert got.status == 502
         assert wire.ask(request("/next")).body == b"/next"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_early_answer_that_our_fields_do_not_fit_ends_its_upload(start_edge, start_origin, chunked):
+    """As many fields as an answer may have, sent while a long body is stuck on its way to an origin that does not read."""
+    over = threading.Event()
+
+    def script(peer):
+        if peer.head().method == "POST":
+            pause(0.5)  # until nothing goes on any more
+            peer.send(answer(b"x", fields=[(f"A{i}", "b") for i in range(199)]))
+            over.wait(30)
+        else:
+            peer.send(answer(b"fine"))
+
+    origin = start_origin(script)
+    edge = start_edge({"pools": {"app": {"endpoints": [origin.address], "outlier": False}}})
+    body = b"x" * (64 << 20)
+    fields = [("Transfer-Encoding", "chunked")] if chunked else [("Content-Length", str(len(body)))]
+    with edge.wire() as wire:
+        def upload():
+            try:
+                wire.send(request("/", method="POST", fields=fields) + (chunk(body) if chunked else body))
+            except OSError:
+                pass  # nobody wants the rest
+        sender = threading.Thread(target=upload)
+        sender.start()
+        got = wire.answer()
+        assert got.status == 502 and b"head_overflow" in got.body
+        over.set()
+    sender.join(30)
+    assert not sender.is_alive()
+    with edge.wire() as wire:
+        assert wire.ask(request("/next")).body == b"fine"
 
 
 BROKEN_OFF = [
