@@ -184,7 +184,7 @@ io::Task<Result<void>> Forwarding::attempt() {
     figures.queue += lane_.reactor.now() - asked;
     if (!outcome) co_return outcome;
     ++figures.attempts;
-    figures.endpoint = admission_.endpoint().name();
+    figures.endpoint = admission_.cells().name;
     admission_.occupy(*this);
     if (may_share() || !take_kept()) outcome = co_await open();
     if (!outcome) co_return outcome;
@@ -293,6 +293,7 @@ void Forwarding::give_up_connection(errc error) {
     }
     drop_endpoint();
     admission_ = {};
+    answer_.release();  // the next attempt's is another
 }
 
 io::Task<void> forward(Connection& client, Exchange& exchange, const RoutePlan& plan, Workspace& workspace) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "upstream/error.hpp"
 
@@ -52,7 +53,8 @@ using OverheadHistogram = Histogram<overhead_bounds>;
 
 /// What one thread counted about one endpoint name (a slot keeps its name over restarts). Written by that thread only.
 struct alignas(64) EndpointCells {
-    std::array<Cell, 6> responses;        ///< by class: [1] 1xx final (101) ... [5] 5xx; [0] anything else
+    std::string_view name;          ///< of the endpoint: lives as long as these, so longer than the endpoint itself
+    std::array<Cell, 6> responses;  ///< by class: [1] 1xx final (101) ... [5] 5xx; [0] anything else
     std::array<Cell, errc_count> errors;  ///< by errc
     Cell connects;                        ///< connections made
     Cell reused;                          ///< requests that went over a kept-alive connection

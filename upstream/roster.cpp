@@ -173,7 +173,11 @@ Roster::Member& Roster::add(EndpointIdentity identity, std::uint32_t limit, std:
 
 std::span<EndpointCells> Roster::cells_of(const std::string& name) {
     const std::lock_guard lock(shown_);
-    return cells_.try_emplace(name, pool_.reactors().size() + 1).first->second;
+    const auto [at, fresh] = cells_.try_emplace(name, pool_.reactors().size() + 1);
+    for (EndpointCells& cells : at->second) {
+        if (fresh) cells.name = at->first;
+    }
+    return at->second;
 }
 
 // ---- messages of the master

@@ -57,6 +57,24 @@ TEST_CASE("a worker's life as the roster sees it", "[upstream][roster]") {
     CHECK(shop.told.size() == 1);
 }
 
+TEST_CASE("the name under which a request is counted outlives its endpoint", "[upstream][roster]") {
+    // The log has it when the place has been given back, and the endpoint is gone.
+    Workshop shop;
+    Requests requests{shop};
+    shop.up(7, 2);
+    shop.ready(7);
+    Request& request = requests.ask();
+    const std::string_view name = (*request.outcome)->cells().name;
+    CHECK(name == "app-3");
+    CHECK(name.data() != (*request.outcome)->endpoint().name().data());
+    request.release();
+    shop.gone(7);
+    shop.settle();
+    shop.pools->tick();
+    REQUIRE(shop.state("app-3") == "none");
+    CHECK(name == "app-3");
+}
+
 TEST_CASE("a worker that dies keeps its endpoint alive until the last of its requests is gone", "[upstream][roster]") {
     Workshop shop;
     Requests requests{shop};
