@@ -39,7 +39,8 @@ bool Forwarding::write_head(bool waits) {
     http::HeadWriter out{head_buffer_.span()};
     const admin::FieldDrops drops = write_request_head(out, request(), plan_.rules, work_.identity, work_.request_id,
                                                        authority, framing, scratch.span());
-    for (std::size_t i = 0; tries_ == 1 && i < drops.size(); ++i) {
+    const bool first = head_size_ == 0;  // of a request that may have had attempts without any connection
+    for (std::size_t i = 0; first && i < drops.size(); ++i) {
         if (drops[i] != 0) lane_.cells->count_dropped(static_cast<admin::FieldDrop>(i), drops[i]);
     }
     if (out.overflowed()) {

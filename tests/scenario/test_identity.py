@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from origin import answer, answers
+from origin import answer, answers, unused_port
 from wire import Wire, request
 
 SPOOFS = [
@@ -85,6 +85,17 @@ def test_what_is_left_out_is_counted(edge, origin):
     assert {reason: edge.metric("edgeproxy_http_fields_dropped_total", reason=reason) for reason in
             ("underscore", "server_only", "client_identity", "trailer")} == {
                 "underscore": 2, "server_only": 3, "client_identity": 4, "trailer": 1}
+
+
+def test_what_is_left_out_is_counted_once_whatever_was_tried(start_edge, start_origin):
+    """The first endpoint that is tried refuses the connection, every other time or so."""
+    origin = start_origin(answers(answer()))
+    edge = start_edge({"pools": {"app": {"endpoints": [f"127.0.0.1:{unused_port()}", origin.address], "outlier": False}}})
+    for _ in range(6):
+        with edge.wire() as wire:
+            assert wire.ask(request(fields=[("X_Mine", "1"), ("Connection", "close")])).status == 200
+    assert edge.metric("edgeproxy_pool_retries_total", pool="app") > 0
+    assert edge.metric("edgeproxy_http_fields_dropped_total", reason="underscore") == 6
 
 
 def test_hop_by_hop_fields_stay_on_their_hop(edge, origin):
