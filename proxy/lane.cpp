@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/lane.hpp"
 
+#include "proxy/http/http2_heap.hpp"
+#include "tls/record_buffers.hpp"
+
 #include <algorithm>
 #include <vector>
 
@@ -72,6 +75,8 @@ void Lane::judge(Pressure now, bool lagging) {
     workspaces.trim();
     answers.trim();
     io::FramePool::trim();
+    tls::RecordBuffers::trim();
+    http::Http2Heap::trim();
 }
 
 }  // namespace edgeproxy::proxy

@@ -30,18 +30,42 @@ void free_own(void* block) {
     std::free(static_cast<char*>(block) - offset);
 }
 
-/// What a thread keeps. Full once the thread has ended: what is freed behind that goes to the heap.
+/// What a thread keeps. Full before its first block and behind the thread's end: what is freed then goes to the heap.
+/// Without a destructor, so that it is there all the time.
 struct Kept {
     Node* first = nullptr;
-    unsigned count = 0;
+    unsigned count = RecordBuffers::most_kept;
+};
+constinit thread_local Kept kept_{};
 
-    ~Kept() {
-        while (first != nullptr) free_own(std::exchange(first, first->next));
-        count = RecordBuffers::most_kept;
+void empty() {
+    while (kept_.first != nullptr) free_own(std::exchange(kept_.first, kept_.first->next));
+    kept_.count = 0;
+}
+
+/// Begins the list of its thread, and ends it with the thread.
+struct Sweeper {
+    Sweeper() { kept_.count = 0; }
+    Sweeper(const Sweeper&) = delete;
+    Sweeper& operator=(const Sweeper&) = delete;
+    ~Sweeper() {
+        empty();
+        kept_.count = RecordBuffers::most_kept;
     }
 };
+constinit thread_local bool begun_ = false;
 
-thread_local Kept kept_;
+/// The list is full. True: it has just begun.
+bool begin() {
+    if (std::exchange(begun_, true)) return false;
+    thread_local const Sweeper sweeper;
+    return true;
+}
+
+/// malloc aligns what is larger than 8 bytes to 16, whichever malloc it is.
+constexpr std::size_t aligned(std::size_t size) {
+    return std::max(size, std::size_t{16});
+}
 
 void* take(std::size_t size, const char*, int) {
     return RecordBuffers::allocate(size);
@@ -49,10 +73,14 @@ void* take(std::size_t size, const char*, int) {
 
 void* resize(void* block, std::size_t size, const char*, int) {
     if (block == nullptr) return RecordBuffers::allocate(size);
-    if (!is_own(block)) return std::realloc(block, size);
+    if (size == 0) {
+        RecordBuffers::release(block);
+        return nullptr;
+    }
+    if (!is_own(block)) return std::realloc(block, aligned(size));
     void* const other = RecordBuffers::allocate(size);
-    if (size > 0 && other == nullptr) return nullptr;
-    if (size > 0) std::memcpy(other, block, std::min(size, RecordBuffers::largest));
+    if (other == nullptr) return nullptr;
+    std::memcpy(other, block, std::min(size, RecordBuffers::largest));
     RecordBuffers::release(block);
     return other;
 }
@@ -68,7 +96,7 @@ bool RecordBuffers::install() {
 }
 
 void* RecordBuffers::allocate(std::size_t size) noexcept {
-    if (size < smallest || size > largest) return size > 0 ? std::malloc(size) : nullptr;
+    if (size < smallest || size > largest) return size > 0 ? std::malloc(aligned(size)) : nullptr;
     if (Node* const node = kept_.first; node != nullptr) {
         kept_.first = node->next;
         --kept_.count;
@@ -80,13 +108,17 @@ void* RecordBuffers::allocate(std::size_t size) noexcept {
 
 void RecordBuffers::release(void* block) noexcept {
     if (!is_own(block)) return std::free(block);
-    if (kept_.count >= most_kept) return free_own(block);
+    if (kept_.count >= most_kept && !begin()) return free_own(block);
     kept_.first = ::new (block) Node{kept_.first};
     ++kept_.count;
 }
 
+void RecordBuffers::trim() noexcept {
+    if (kept_.first != nullptr) empty();
+}
+
 unsigned RecordBuffers::kept() noexcept {
-    return kept_.count;
+    return kept_.first != nullptr ? kept_.count : 0;
 }
 
 }  // namespace edgeproxy::tls

@@ -23,6 +23,8 @@ class RecordBuffers {
     /// As malloc and free.
     static void* allocate(std::size_t size) noexcept;
     static void release(void* block) noexcept;
+    /// Gives what this thread keeps back to the heap: memory is short.
+    static void trim() noexcept;
     /// Blocks that this thread keeps.
     static unsigned kept() noexcept;
 };

@@ -30,6 +30,8 @@ class Http2Heap {
     static void release(void* block) noexcept;
     /// The block was not made by malloc.
     static bool is_own(const void* block);
+    /// Gives what this thread keeps back: memory is short.
+    static void trim() noexcept;
     /// Blocks that this thread keeps for this size.
     static unsigned kept(std::size_t size) noexcept;
 };
