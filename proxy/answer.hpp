@@ -13,8 +13,8 @@ struct Answer {
     http::Trailers trailers;
 };
 
-/// An exchange's place for its answer. Taken at the first use, so that a request that waits has none, and the one that
-/// was used last, and is in the cache, serves the next. One reactor thread.
+/// An exchange's place for its answer. Taken at the first use, so that a request that waits (for an endpoint of
+/// HTTP/1.1) has none, and the one that was used last, and is in the cache, serves the next. One reactor thread.
 class AnswerSpace {
  public:
     explicit AnswerSpace(ObjectPool<Answer>& pool) : pool_(pool) {}

@@ -46,7 +46,7 @@ const Reason& reason(upstream::errc error);
 Reason reason(http::errc error);
 
 /// Answers with an error page for `why`, in the format that the client asks for (gRPC clients: by grpc-status), and
-/// notes it in the record. Asks for nothing more from the client. `details`: the last lines of a failed worker, shown
+/// notes it in the figures. Asks for nothing more from the client. `details`: the last lines of a failed worker, shown
 /// if not empty. Fails only when the client is gone.
 io::Task<io::Result<void>> reply(Exchange& exchange, const Reason& why, const config::ErrorPages& pages,
                                  ResponseHead& head, std::string_view date, std::string_view request_id,

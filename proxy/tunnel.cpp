@@ -118,6 +118,11 @@ io::Task<void> Tunnel::to_endpoint() {
             piece.data = input.take();
             client_.figures.bytes_in += piece.data.size();
         }
+        if (closing_ != 0 && !piece.done) {
+            // The endpoint has had its close frame; the client's answer to ours needs no reader, and delays nothing.
+            co_await lane_.reactor.yield();
+            continue;
+        }
         moved();
         if (piece.done) {
             endpoint_.stream->shutdown_write();
@@ -125,8 +130,6 @@ io::Task<void> Tunnel::to_endpoint() {
             if (closing_ != 0) break;
             co_return;
         }
-        if (closing_ != 0)
-            continue;  // the endpoint has had its close frame; the client's answer to ours needs no reader
         from_client_.follow(piece.data);
         const auto put = co_await endpoint_.stream->write_all(bytes(piece.data));
         if (put.has_error()) break;
@@ -137,7 +140,7 @@ io::Task<void> Tunnel::to_endpoint() {
 
 io::Task<void> Tunnel::to_client() {
     Input& input = endpoint_.input;
-    while (!broken_off_) {
+    while (!broken_off_ || !input.empty()) {  // what came with the 101 goes on in any case
         if (closing_ != 0) {
             const bool over = co_await say_goodbye();
             if (over) co_return;

@@ -16,10 +16,7 @@ bool try_read_buffer(io::Operation& operation) noexcept {
     auto& op = static_cast<io::ReadOperation&>(operation);
     Session& session = *static_cast<Session*>(op.owner);
     if (!session.has_input() && !op.socket->readable()) return session.read(op);  // sends what it owes
-    const bool taken = op.take_buffer();
-    const bool finished = session.read(op);
-    if (op.transferred == 0) op.give_back(taken);
-    return finished;
+    return op.read_with_buffer(try_read);
 }
 
 bool try_write(io::Operation& op) noexcept {

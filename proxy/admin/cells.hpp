@@ -241,7 +241,7 @@ class alignas(64) LaneCells {
     LaneCells(const LaneCells&) = delete;
     LaneCells& operator=(const LaneCells&) = delete;
 
-    /// A request was routed; say `record.begun = true` then. `count` ends it.
+    /// A request was routed; say `figures.begun = true` then. `count` ends it.
     void began(std::size_t route) { routes_.at(route).begun.add(); }
     /// A request is over: one call counts all that 5.1 of the families of requests asks for.
     void count(const ExchangeFigures& figures);

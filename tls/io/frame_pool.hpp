@@ -71,8 +71,8 @@ inline void FramePool::release(void* frame, std::size_t size) noexcept {
     ++list.count;
 }
 
-/// Base of what is made and freed as often as frames are: lies in the same lists. For classes that nothing derives
-/// from.
+/// Base of what is made and freed as often as frames are: lies in the same lists. Deleted as what it is, not as a
+/// base.
 struct Pooled {
     static void* operator new(std::size_t size) { return FramePool::allocate(size); }
     static void operator delete(void* memory, std::size_t size) noexcept { FramePool::release(memory, size); }

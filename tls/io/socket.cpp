@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <new>
 
 namespace edgeproxy::io {
 namespace {
@@ -34,10 +35,7 @@ bool try_read(Operation& operation) noexcept {
 bool try_read_buffer(Operation& operation) noexcept {
     auto& op = static_cast<ReadOperation&>(operation);
     if (!op.socket->readable()) return false;
-    const bool taken = op.take_buffer();
-    const bool finished = try_read(op);
-    if (op.transferred == 0) op.give_back(taken);
-    return finished;
+    return op.read_with_buffer(try_read);
 }
 
 bool try_readable(Operation& op) noexcept {
@@ -97,21 +95,24 @@ bool try_connected(Operation& op) noexcept {
 
 }  // namespace
 
-bool ReadOperation::take_buffer() {
+bool ReadOperation::read_with_buffer(bool (&read)(Operation&) noexcept) noexcept {
+    const std::size_t asked = size;
     const bool taken = !*buffer;
-    if (taken) {
+    try {
         BufferPool& pool = socket->reactor().buffers();
-        *buffer = size == BufferPool::large ? pool.take_large() : pool.take_small();
+        if (taken) *buffer = asked == BufferPool::large ? pool.take_large() : pool.take_small();
+    } catch (const std::bad_alloc&) {
+        error = system_error(ENOMEM);
+        return true;
     }
     data = buffer->data() + from;
     size = buffer->size() - from;
-    return taken;
-}
-
-void ReadOperation::give_back(bool taken) {
-    if (!taken) return;
-    size = buffer->size();
-    buffer->release();
+    const bool finished = read(*this);
+    if (taken && transferred == 0) {
+        buffer->release();
+        size = asked;
+    }
+    return finished;
 }
 
 std::size_t WriteOperation::remaining() const {

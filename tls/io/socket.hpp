@@ -35,10 +35,9 @@ struct ReadOperation : Operation {
     Buffer* buffer = nullptr;  ///< takes the bytes from `from` on; if it is empty it is taken, of `size` bytes ...
     std::size_t from = 0;
 
-    /// ... once there is something to read: `data` and `size` are its room then.
-    bool take_buffer();
-    /// Nothing was read: what was `taken` goes back.
-    void give_back(bool taken);
+    /// ... once there is something to read: `data` and `size` are its room then. Calls `read`, and takes the buffer
+    /// back if that read nothing. An attempt's result: true = finished; without memory it is, with an error.
+    bool read_with_buffer(bool (&read)(Operation&) noexcept) noexcept;
 };
 
 struct WriteOperation : Operation {
