@@ -14,9 +14,9 @@ struct Lane;
 ///
 /// While nobody says anything it holds no buffer. Where a connection is the tunnel's alone its bytes go straight from
 /// one read to one write, in the one coroutine of their direction. Over HTTP/1.1 the request it began with is gone,
-/// over HTTP/2 its exchange has it still: a Workspace and the head (16 KiB at most as a rule), some 20 KiB resident.
-/// While one side does not read, at most a small buffer of the other's bytes waits here, and over HTTP/2 a stream's
-/// window (64 KiB) of the client's.
+/// over HTTP/2 its exchange has it still: a Workspace (14 KiB) and the head (16 KiB at most as a rule), as far as they
+/// were used. While one side does not read, at most a small buffer of the other's bytes waits here, and over HTTP/2 a
+/// stream's window (64 KiB) of the client's.
 ///
 /// It can be asked to close: the client then gets a WebSocket close frame between two frames of the endpoint's, so that
 /// pages know why and come back. In the lane's list while it runs. One reactor thread; all references outlive `run`.
