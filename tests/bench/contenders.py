@@ -5,6 +5,7 @@ All ports lie below 32768, outside the range from which the kernel hands out eph
 """
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -60,6 +61,21 @@ def private_dirty_kib(pid):
         for line in pathlib.Path(f"/proc/{member}/smaps_rollup").read_text(encoding="utf-8").splitlines():
             if line.startswith("Private_Dirty:"):
                 total += int(line.split()[1])
+    return total
+
+
+def reset_peak(pid):
+    """The peak of resident memory counts from now on."""
+    for member in tree(pid):
+        pathlib.Path(f"/proc/{member}/clear_refs").write_text("5", encoding="utf-8")
+
+
+def peak_kib(pid):
+    """The most resident memory that a process and its descendants had since `reset_peak`, each at its own moment."""
+    total = 0
+    for member in tree(pid):
+        status = pathlib.Path(f"/proc/{member}/status").read_text(encoding="utf-8")
+        total += int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1])
     return total
 
 
@@ -154,6 +170,12 @@ class Contender(Program):
 
     def cpu(self):
         return cpu_seconds(self.process.pid)
+
+    def reset_peak(self):
+        reset_peak(self.process.pid)
+
+    def peak_kib(self):
+        return peak_kib(self.process.pid)
 
     def private_dirty_kib(self):
         return private_dirty_kib(self.process.pid)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts load on one address and says what really happened, or why it does not count.
 
-`wrk`, `h2load`, `curl` and our own `edgeproxy-bench-resume` are run with a bounded time, number of requests or bytes; `read_wrk`, `read_h2load`,
-`read_curl` and `read_resume` turn their output into a Result. A Result with faults must not become a figure.
+`wrk`, `h2load`, `curl` and our own `edgeproxy-bench-resume` and `edgeproxy-bench-paced` are run with a bounded time, number of
+requests or bytes; `read_wrk`, `read_h2load`, `read_curl` and `read_own` turn their output into a Result. A Result with faults
+must not become a figure.
 """
 import dataclasses
 import http.client
@@ -13,14 +14,20 @@ import subprocess
 import tunnels
 from result import Result, client_context
 
-RESUME = pathlib.Path(__file__).resolve().parents[2] / "build" / "release" / "edgeproxy-bench-resume"
+RELEASE = pathlib.Path(__file__).resolve().parents[2] / "build" / "release"
+# Makes wrk print the percentiles that it does not print by itself.
+PERCENTILES = """done = function(summary, latency, requests)
+    print(string.format("percentiles %d %d %d", latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+end
+"""
 UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """One kind of load: `tool` is wrk (HTTP/1.1), h2load (HTTP/2), curl (one body of `length` bytes), echo (WebSocket) or
-    resume (TLS); `length` the bytes of each answer's body."""
+    """One kind of load: `tool` is wrk (HTTP/1.1), h2load (HTTP/2), curl (one body of `length` bytes), echo (WebSocket),
+    resume (TLS) or paced (HTTP/1.1, at half the rate that the slowest of the proxies reaches); `length` the bytes of each
+    answer's body."""
     name: str
     title: str
     tool: str
@@ -37,6 +44,7 @@ class Scenario:
 GIB, PIECE = 1 << 30, 1 << 20
 SCENARIOS = [
     Scenario("h1", "HTTP/1.1, 128 B, 64 connections", "wrk", False, "/128", 128, 64),
+    Scenario("h1-half", "HTTP/1.1, 128 B, 64 connections, half the load that all can take", "paced", False, "/128", 128, 64),
     Scenario("h1-low", "HTTP/1.1, 128 B, 4 connections", "wrk", False, "/128", 128, 4),
     Scenario("h1-many", "HTTP/1.1, 128 B, 1,000 connections", "wrk", False, "/128", 128, 1000),
     Scenario("h1-routes", "HTTP/1.1, 128 B, 64 connections, the last of 1,000 routes", "wrk", False, "/128", 128, 64,
@@ -94,6 +102,8 @@ def read_wrk(text, answer_bytes, connections):
         return result
     result.requests = int(total[1])
     result.seconds = float(total[2]) * {"ms": 0.001, "s": 1, "m": 60}[total[3]]
+    percentiles = re.search(r"^percentiles (\d+) (\d+) (\d+)$", text, re.MULTILINE)
+    result.latency = tuple(map(int, percentiles.groups())) if percentiles else ()
     for line in re.findall(r"^ *((?:Socket errors|Non-2xx).*)$", text, re.MULTILINE):
         result.faults.append(line)
     if result.requests == 0:
@@ -144,47 +154,88 @@ def read_curl(text, length):
     return result
 
 
-def read_resume(text):
-    """`text`: requests and seconds, or what was wrong."""
-    figures = re.fullmatch(r"(\d+) ([\d.]+)\s*", text)
+def read_own(text):
+    """Of our own loads. `text`: requests, seconds, and three percentiles where they are measured; or what was wrong."""
+    figures = re.fullmatch(r"(\d+) ([\d.]+)((?: \d+){3})?\s*", text)
     if not figures:
-        return Result(faults=[text.strip() or "edgeproxy-bench-resume gave no figures"])
-    return Result(int(figures[1]), float(figures[2]))
+        return Result(faults=[text.strip() or "our own load gave no figures"])
+    return Result(int(figures[1]), float(figures[2]), tuple(map(int, (figures[3] or "").split())))
 
 
-def command(scenario, port, seconds, requests, source):
+def read_log(path):
+    """The percentiles of h2load's log, which has a line for each request with its microseconds in the third column."""
+    with open(path, encoding="utf-8") as log:
+        latencies = sorted(int(line.split("\t")[2]) for line in log)
+    return tuple(latencies[min(len(latencies) - 1, int(len(latencies) * share))] for share in (0.5, 0.99, 0.999)) if latencies else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How much load there is in one go: `seconds` for wrk and paced, `requests` for h2load (echo and resume fewer), the bytes
+    of the file `source` for curl. `rate`: requests a second of paced. `folder` is for files that do not last."""
+    seconds: int
+    requests: int
+    folder: pathlib.Path
+    rate: int = 0
+
+    @property
+    def source(self):
+        return self.folder / "source"
+
+    @property
+    def log(self):
+        return self.folder / "h2load.log"
+
+    @property
+    def script(self):
+        return self.folder / "percentiles.lua"
+
+
+def prepare(folder):
+    """Writes the files of a Size there."""
+    folder = pathlib.Path(folder)
+    with open(folder / "source", "wb") as file:
+        file.truncate(GIB)
+    (folder / "percentiles.lua").write_text(PERCENTILES, encoding="utf-8")
+
+
+def command(scenario, port, size):
     scheme = "https" if scenario.tls else "http"
     url = f"{scheme}://127.0.0.1:{port}{scenario.path}"
     if scenario.tool == "wrk":
         close = ["-H", "Connection: close"] if scenario.closes else []
-        return ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "5s", *close, url]
+        return ["wrk", "-t1", f"-c{scenario.connections}", f"-d{size.seconds}s", "--timeout", "5s", "-s", size.script, *close, url]
     if scenario.tool == "resume":
-        return [str(RESUME), str(port), str(requests // 20), str(scenario.connections), str(scenario.length)]
+        return [RELEASE / "edgeproxy-bench-resume", port, size.requests // 20, scenario.connections, scenario.length]
+    if scenario.tool == "paced":
+        return [RELEASE / "edgeproxy-bench-paced", port, size.seconds * size.rate, size.rate, scenario.connections, scenario.length]
     if scenario.tool == "curl":
-        upload = ["-T", source] if scenario.path == "/sink" else []
+        upload = ["-T", size.source] if scenario.path == "/sink" else []
         return ["curl", "-sk", "--http1.1", "-H", "Expect:", "-o", "/dev/null", "-w",
                 "%{http_code} %{size_download} %{size_upload} %{time_total}", *upload, url]
-    return ["h2load", "-t1", f"-c{scenario.connections}", f"-m{scenario.streams}", f"-n{requests}", url]
+    return ["h2load", "-t1", f"-c{scenario.connections}", f"-m{scenario.streams}", f"-n{size.requests}", "--log-file", size.log, url]
 
 
-def run(scenario, port, seconds, requests, answer_bytes, source):
-    """One bounded load of `seconds` (wrk), `requests` (h2load; echo and resume fewer) or bytes, those of `source` (curl)."""
+def run(scenario, port, size, answer_bytes):
+    """One bounded load. `answer_bytes`: those of one right answer, head and all."""
     if scenario.tool == "echo":
-        return tunnels.echo(port, scenario.tls, requests // 4, scenario.length)
-    words = command(scenario, port, seconds, requests, source)
+        return tunnels.echo(port, scenario.tls, size.requests // 4, scenario.length)
+    words = [str(word) for word in command(scenario, port, size)]
+    size.log.unlink(missing_ok=True)
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds * 10 + 120, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=size.seconds * 10 + 120, check=False)
     except subprocess.TimeoutExpired:
         return Result(faults=[f"{words[0]} did not end"])
     text = done.stdout + done.stderr
     if scenario.tool == "wrk":
         result = read_wrk(text, answer_bytes, scenario.connections)
-    elif scenario.tool == "resume":
-        result = read_resume(done.stdout)
+    elif scenario.tool in ("resume", "paced"):
+        result = read_own(done.stdout)
     elif scenario.tool == "curl":
         result = read_curl(done.stdout, scenario.length)
     else:
         result = read_h2load(text, scenario.length)
+        result.latency = read_log(size.log) if size.log.exists() else ()
     if done.returncode != 0:
         result.faults.append(f"{words[0]} exit {done.returncode}: {done.stderr.strip()[-200:]}")
     return result

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """No figure comes from wrong answers: what wrk and h2load print is read and refused as it must be."""
 import sys
+import tempfile
 
 import load
 
@@ -48,9 +49,11 @@ STORIES = [
     ("curl, up", load.read_curl("200 0 1048576 0.5", 1048576), True),
     ("curl, a byte short", load.read_curl("200 1048575 0 0.5", 1048576), False),
     ("curl, status", load.read_curl("502 1048576 0 0.5", 1048576), False),
-    ("resume, all right", load.read_resume("6000 2.512\n"), True),
-    ("resume, a full handshake", load.read_resume("a session was not resumed\n"), False),
-    ("resume, nothing", load.read_resume(""), False),
+    ("resume, all right", load.read_own("6000 2.512\n"), True),
+    ("resume, a full handshake", load.read_own("a session was not resumed\n"), False),
+    ("resume, nothing", load.read_own(""), False),
+    ("paced, all right", load.read_own("6000 2.512 88 220 1467\n"), True),
+    ("paced, percentiles missing", load.read_own("6000 2.512 88\n"), False),
     ("curl, nothing", load.read_curl("", 1048576), False),
 ]
 
@@ -61,6 +64,15 @@ def main():
         wrong.append(f"wrk's figures: {wrk()}")
     if (h2load().requests, round(h2load().seconds, 5)) != (10000, 0.10231):
         wrong.append(f"h2load's figures: {h2load()}")
+    if load.read_own("6000 2.512 88 220 1467\n").latency != (88, 220, 1467):
+        wrong.append("the percentiles of paced")
+    if wrk(extra="percentiles 225 505 1208\n").latency != (225, 505, 1208):
+        wrong.append("the percentiles of wrk")
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as log:
+        log.write("".join(f"1795678174134660\t200\t{latency}\n" for latency in range(1000, 0, -1)))
+        log.flush()
+        if load.read_log(log.name) != (501, 991, 1000):
+            wrong.append(f"the percentiles of h2load's log: {load.read_log(log.name)}")
     print("\n".join(wrong) or f"{len(STORIES)} stories behave")
     return 1 if wrong else 0
 

@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares edgeproxy with nginx and HAProxy on this machine: CPU per request, and memory per idle connection.
+"""Compares edgeproxy with nginx and HAProxy on this machine: CPU and latency of a request, memory of an idle connection.
 
-Each proxy has one thread, pinned to core 0, unless the scenario says otherwise (setups.py); load and origin share core 1. All run at the same time and are loaded in turn,
-round after round, so that whatever else the machine does hits all of them. CPU is user plus system time of the proxy's
-processes. The ratio to nginx is the median of the rounds' ratios. Only ratios mean something beyond this machine.
+Each proxy has one thread, pinned to core 0, unless the scenario says otherwise (setups.py); load and origin share core 1.
+All run at the same time and are loaded in turn, round after round, so that whatever else the machine does hits all of them.
+CPU is user plus system time of the proxy's processes, and so are the ratios to the others: each is the median of the
+rounds' ratios. Only ratios mean something beyond this machine. Latencies are those of clients that ask again at once, but
+for the scenario of half the load, where they count from when a request was due.
 
 A proxy whose answers are wrong (status, length), or whose load tool reports an error, gets no figure but the reason.
 Peers and load tools come from tests/bench/packages.txt; their services are not started.
 """
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,9 +25,10 @@ import tempfile
 import contenders
 import load
 import memory
+import report
 import setups
+from report import NAMES
 
-NAMES = ["edgeproxy", "nginx", "haproxy"]
 WARM_UP_SECONDS = 1
 # Rounds, seconds of wrk and requests of h2load in each.
 FULL, QUICK = (5, 4, 120000), (3, 1, 20000)
@@ -49,7 +52,7 @@ def arguments():
 
 def set_up(chosen):
     """Packages, origin and, unless it is given, edgeproxy. Returns the paths of both programs."""
-    targets = ["edgeproxy-bench-origin", "edgeproxy-bench-resume"]
+    targets = ["edgeproxy-bench-origin", "edgeproxy-bench-resume", "edgeproxy-bench-paced"]
     if chosen.edgeproxy is None and "edgeproxy" in chosen.contender:
         targets.append("edgeproxy")
     script = ('set -euo pipefail; source examples/setup.sh; edgeproxy_packages examples/packages.txt build; '
@@ -65,33 +68,43 @@ def cores():
     return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
 
 
-def measure_once(contender, scenario, answer_bytes, seconds, requests, source):
-    """One loaded round. Returns (CPU microseconds a unit, units a second), or raises RuntimeError."""
+def measure_once(contender, scenario, answer_bytes, size):
+    """One loaded round. Returns a Round, or raises RuntimeError."""
+    contender.reset_peak()
     before = contender.cpu()
-    result = load.run(scenario, contender.port(scenario.tls), seconds, requests, answer_bytes, source)
+    result = load.run(scenario, contender.port(scenario.tls), size, answer_bytes)
     spent = contender.cpu() - before
     if result.faults:
         raise RuntimeError("; ".join(result.faults))
-    return spent / result.requests * 1e6, result.requests / result.seconds
+    return report.Round(spent / result.requests * 1e6, result.requests / result.seconds, result.latency, contender.peak_kib())
 
 
-def measure(scenario, running, size, source):
-    """Loads every running contender in turn. Returns contender -> list of rounds, or a string: why there is no figure."""
-    rounds, seconds, requests = size
+def bearable(scenario, running, answers, size):
+    """Half of the requests a second that the slowest of them manages over as many connections as the scenario has."""
+    full = dataclasses.replace(scenario, tool="wrk")
+    rates = [measure_once(contender, full, answers[contender], size).rate for contender in running]
+    return int(min(rates) / 2)
+
+
+def measure(scenario, running, rounds, size):
+    """Loads every running contender in turn. Returns contender -> list of Rounds, or a string: why there is no figure."""
     found, answers = {}, {}
     for contender in running:
         path, length = (scenario.path, scenario.length) if scenario.unit == "request" else ("/128", 128)
         answers[contender], fault = load.probe(contender.port(scenario.tls), scenario.tls, path, length,
                                                     scenario.closes)
         found[contender] = fault or []
+    warm_up = dataclasses.replace(size, seconds=WARM_UP_SECONDS, requests=size.requests // 4)
     for turn in range(-1, rounds):  # turn -1 warms up
-        for contender in running:
-            if isinstance(found[contender], str):
-                continue
+        now = warm_up if turn < 0 else size
+        well = [contender for contender in running if isinstance(found[contender], list)]
+        if scenario.tool == "paced" and turn < 0 and well:
+            rate = bearable(scenario, well, answers, warm_up)
+            warm_up, size = (dataclasses.replace(of, rate=rate) for of in (warm_up, size))
+            now = warm_up
+        for contender in well:
             try:
-                figures = measure_once(contender, scenario, answers[contender],
-                                       WARM_UP_SECONDS if turn < 0 else seconds, requests // 4 if turn < 0 else requests,
-                                       source)
+                figures = measure_once(contender, scenario, answers[contender], now)
             except (RuntimeError, OSError) as error:
                 found[contender] = str(error)
                 continue
@@ -100,51 +113,14 @@ def measure(scenario, running, size, source):
     return found
 
 
-def ratio(own, other):
-    """The median of the rounds' ratios, or None."""
-    if not isinstance(own, list) or not isinstance(other, list):
-        return None
-    return statistics.median(mine[0] / its[0] for mine, its in zip(own, other))
-
-
-def report(scenario, found, plain):
-    """Prints one table and returns it as a value for --json. `plain`: the rounds of each contender that was set up plainly
-    beside."""
-    print(f"\n{scenario.title}\n  {'':10} {'us CPU/' + scenario.unit:>14} {'(min - max)':>15} {scenario.unit + 's/s':>11} {'x nginx':>8}"
-          + (f" {'x plain':>8}" if plain else ""))
-    figures = {}
-    for name, rounds in found.items():
-        if isinstance(rounds, str):
-            print(f"  {name:10} no figure: {rounds}")
-            figures[name] = {"fault": rounds}
-            continue
-        cpu = [spent for spent, _ in rounds]
-        rate = statistics.median(rate for _, rate in rounds)
-        ratios = {"ratio_to_nginx": ratio(rounds, found.get("nginx"))}
-        if plain:
-            ratios["ratio_to_plain"] = ratio(rounds, plain.get(name))
-        figures[name] = {"unit": scenario.unit, "cpu_us": statistics.median(cpu), "per_second": rate, **ratios}
-        spread = f"({min(cpu):.1f} - {max(cpu):.1f})"
-        words = ["-" if value is None else format(value, ".2f") for value in ratios.values()]
-        print(f"  {name:10} {statistics.median(cpu):14.1f} {spread:>15} {rate:11.0f}" + "".join(f" {word:>8}" for word in words),
-              flush=True)
-    return figures
-
-
 def measure_memory(field):
-    print(f"\n{memory.count():,} idle connections, KiB of private memory each\n"
-          f"  {'':10}" + "".join(f" {kind:>10}" for kind in memory.KINDS))
-    figures = {}
+    kib = {}
     for contender in field:
         try:
-            kib = {kind: memory.per_connection(contender, kind) for kind in memory.KINDS}
+            kib[contender.name] = {kind: memory.per_connection(contender, kind) for kind in memory.KINDS}
         except (RuntimeError, OSError) as error:
-            print(f"  {contender.name:10} no figure: {error}")
-            figures[contender.name] = {"fault": str(error)}
-            continue
-        print(f"  {contender.name:10}" + "".join(f" {value:10.1f}" for value in kib.values()), flush=True)
-        figures[contender.name] = {f"{kind} KiB": value for kind, value in kib.items()}
-    return figures
+            kib[contender.name] = str(error)
+    return report.idle_memory(kib)
 
 
 def started(field, running):
@@ -159,7 +135,7 @@ def started(field, running):
     return absent
 
 
-def measure_speed(make, scenarios, size, source):
+def measure_speed(make, scenarios, rounds, size):
     """`make(setup)` gives the contenders that are set up so."""
     figures = {}
     for setup in setups.SETUPS:
@@ -172,34 +148,13 @@ def measure_speed(make, scenarios, size, source):
             if setup.compared:
                 started(make(setups.PLAIN), beside)
             for scenario in of_setup:
-                found = measure(scenario, running + beside, size, source)
-                figures[scenario.name] = report(scenario, {**absent, **{one.name: found[one] for one in running}},
-                                                {one.name: found[one] for one in beside})
+                found = measure(scenario, running + beside, rounds, size)
+                figures[scenario.name] = report.speed(scenario, {**absent, **{one.name: found[one] for one in running}},
+                                                      {one.name: found[one] for one in beside})
         finally:
             for contender in running + beside:
                 contender.stop()
     return figures
-
-
-def markdown(figures):
-    """The table of README.md."""
-    def cell(row, key):
-        value = row.get(key)
-        return "-" if value is None else format(value, ".2f" if key == "ratio_to_nginx" else ".1f")
-
-    peers = [name for name in NAMES if name != "nginx"]
-    lines = ["| CPU, nginx = 1 | " + " | ".join(peers) + " |", "|---|" + "---|" * len(peers)]
-    for scenario in load.SCENARIOS:
-        rows = figures.get(scenario.name, {})
-        if rows:
-            unit = "" if scenario.unit == "request" else f", a {scenario.unit}"
-            lines.append(f"| {scenario.title}{unit} | " + " | ".join(cell(rows.get(name, {}), "ratio_to_nginx") for name in peers) + " |")
-    rows = figures.get("memory", {})
-    if rows:
-        lines += ["", "| an idle connection, KiB | " + " | ".join(NAMES) + " |", "|---|" + "---|" * len(NAMES)]
-        for kind in memory.KINDS:
-            lines.append(f"| {kind} | " + " | ".join(cell(rows.get(name, {}), f"{kind} KiB") for name in NAMES) + " |")
-    return "\n".join(lines)
 
 
 def main():
@@ -214,14 +169,13 @@ def main():
         os.sched_setaffinity(0, {load_core})
     if os.getloadavg()[0] > 1:
         print(f"the machine is busy (load {os.getloadavg()[0]:.1f}): expect noise, trust only the ratios")
-    size = QUICK if chosen.quick else FULL
-    size = (chosen.rounds or size[0], *size[1:])
+    rounds, seconds, requests = QUICK if chosen.quick else FULL
+    rounds = chosen.rounds or rounds
 
     directory = tempfile.mkdtemp(prefix="edgeproxy-bench-")
     os.chmod(directory, 0o755)
-    source = pathlib.Path(directory) / "source"
-    with open(source, "wb") as file:
-        file.truncate(load.GIB)
+    load.prepare(directory)
+    size = load.Size(seconds, requests, pathlib.Path(directory))
     origin = contenders.Origin(origin_path, directory, None if load_core is None else {load_core})
     figures = {}
 
@@ -235,14 +189,14 @@ def main():
             figures["memory"] = measure_memory(make(setups.PLAIN))
         scenarios = [s for s in load.SCENARIOS if s.name in chosen.scenario]
         if scenarios:
-            figures.update(measure_speed(make, scenarios, size, str(source)))
+            figures.update(measure_speed(make, scenarios, rounds, size))
     except RuntimeError as error:
         print(f"nothing can be measured: {error}")
     finally:
         origin.stop()
         shutil.rmtree(directory, ignore_errors=True)
     if chosen.markdown:
-        print("\n" + markdown(figures))
+        print("\n" + report.markdown(figures))
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     complete = all("fault" not in row for table in figures.values() for row in table.values())
