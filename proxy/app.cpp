@@ -20,7 +20,7 @@
 #include "proxy/probe.hpp"
 #include "proxy/read_watch.hpp"
 #include "proxy/reports.hpp"
-#include "tls/record_buffers.hpp"
+#include "tls/openssl_heap.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -48,7 +48,8 @@ std::string short_hash(const std::string& text) {
 class App {
  public:
     explicit App(control::Channel channel) : mailbox_(io_, std::move(channel)) {}
-    int run();
+    /// `openssl_heap`: OpenSSL takes its memory where we want it.
+    int run(bool openssl_heap);
 
  private:
     void tell(control::Message message) { mailbox_.tell(std::move(message)); }
@@ -127,8 +128,11 @@ class App {
     int exit_code_ = 0;
 };
 
-int App::run() {
+int App::run(bool openssl_heap) {
     ::signal(SIGPIPE, SIG_IGN);
+    if (!openssl_heap)
+        run_.log.warn("openssl_heap",
+                      "OpenSSL was in use before its memory could be chosen; TLS connections cost more of it");
     // The master decides when we stop; a terminal's Ctrl-C reaches the whole group.
     for (const int number : {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
     mailbox_.start({[this](control::Message& message) { std::visit([this](auto& one) { on(one); }, message); },
@@ -464,10 +468,8 @@ void App::finish() {
 }  // namespace
 
 int run_proxy(control::Channel channel) {
-    // Should OpenSSL have been used already, its memory goes on to come from malloc: slower, nothing worse.
-    static_cast<void>(tls::RecordBuffers::install());
-    const auto app = std::make_unique<App>(std::move(channel));
-    return app->run();
+    const bool openssl_heap = tls::install_openssl_heap();
+    return std::make_unique<App>(std::move(channel))->run(openssl_heap);
 }
 
 }  // namespace edgeproxy::proxy

@@ -2,6 +2,7 @@
 #include "proxy/http2_connection.hpp"
 
 #include "proxy/dispatch.hpp"
+#include "proxy/session_heap.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -18,6 +19,7 @@ http::Http2Options options_of(const Connection& connection) {
     options.stream_window = static_cast<std::uint32_t>(connection.listener().http2_window);
     options.connection_window = static_cast<std::uint32_t>(connection.listener().http2_connection_window);
     options.limits = connection.plan().limits;
+    options.heap = &session_heap;
     return options;
 }
 

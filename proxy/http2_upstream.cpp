@@ -5,6 +5,7 @@
 
 #include "proxy/http2_client.hpp"
 #include "proxy/lane.hpp"
+#include "proxy/session_heap.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -25,7 +26,7 @@ Http2Upstream::Http2Upstream(Lane& lane, std::unique_ptr<upstream::UpstreamConne
       reactor_(lane.reactor),
       connection_(std::move(connection)),
       idle_timeout_(idle_time(pool.keepalive)),
-      session_(*this),
+      session_(*this, &session_heap),
       outlet_(connection_->stream(), *this),
       greeted_(lane.reactor),
       empty_(lane.reactor),

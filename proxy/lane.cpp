@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/lane.hpp"
 
-#include "proxy/http/http2_heap.hpp"
-#include "tls/record_buffers.hpp"
-
 #include <algorithm>
 #include <vector>
 
 #include "proxy/connection.hpp"
 #include "proxy/tunnel.hpp"
 #include "tls/io/frame_pool.hpp"
+#include "tls/io/large_blocks.hpp"
 
 namespace edgeproxy::proxy {
 
@@ -63,6 +61,7 @@ void Lane::settle() {
     workspaces.settle();
     answers.settle();
     io::FramePool::settle();
+    io::LargeBlocks::settle();
 }
 
 void Lane::judge(Pressure now, bool lagging) {
@@ -75,8 +74,7 @@ void Lane::judge(Pressure now, bool lagging) {
     workspaces.trim();
     answers.trim();
     io::FramePool::trim();
-    tls::RecordBuffers::trim();
-    http::Http2Heap::trim();
+    io::LargeBlocks::trim();
 }
 
 }  // namespace edgeproxy::proxy

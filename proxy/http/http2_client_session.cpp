@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/http2_client_session.hpp"
 
-#include <nghttp2/nghttp2.h>
-
 #include <algorithm>
 #include <array>
-#include <new>
 
-#include "proxy/http/http2_heap.hpp"
+#include "proxy/http/http2_library.hpp"
 
 namespace edgeproxy::http {
 namespace {
 
 /// A request's head, of the limits of listeners and some fields of ours, as HPACK might write it at worst.
 constexpr std::size_t largest_head = 256 * 1024;
-
-std::string_view text(const std::uint8_t* data, std::size_t size) {
-    return {reinterpret_cast<const char*>(data), size};
-}
-
-void check(int result) {
-    if (result != 0) throw std::bad_alloc();  // there is no other reason for a session not to begin
-}
 
 bool is_useful(std::uint8_t type, std::uint8_t flags, std::uint32_t length) {
     switch (type) {
@@ -151,23 +140,13 @@ void Http2ClientSession::Delete::operator()(nghttp2_session* session) const {
     nghttp2_session_del(session);
 }
 
-Http2ClientSession::Http2ClientSession(Http2ClientEvents& events) : events_(events) {
-    nghttp2_session_callbacks* callbacks = nullptr;
-    check(nghttp2_session_callbacks_new(&callbacks));
-    const std::unique_ptr<nghttp2_session_callbacks, decltype(&nghttp2_session_callbacks_del)> own_callbacks{
-        callbacks, nghttp2_session_callbacks_del};
-    Callbacks::set(callbacks);
-    nghttp2_option* option = nullptr;
-    check(nghttp2_option_new(&option));
-    const std::unique_ptr<nghttp2_option, decltype(&nghttp2_option_del)> own_option{option, nghttp2_option_del};
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_max_continuations(option, max_continuations);
-    nghttp2_option_set_max_settings(option, max_settings);
-    nghttp2_option_set_max_outbound_ack(option, max_waiting_acks);
-    nghttp2_option_set_max_send_header_block_length(option, largest_head);
+Http2ClientSession::Http2ClientSession(Http2ClientEvents& events, const Http2Heap* heap) : events_(events) {
+    Http2Library library(
+        {.continuations = max_continuations, .settings = max_settings, .acks = max_waiting_acks, .head = largest_head},
+        heap);
+    Callbacks::set(library.callbacks());
     nghttp2_session* session = nullptr;
-    check(nghttp2_session_client_new3(&session, callbacks, this, option, Http2Heap::memory()));
+    check(nghttp2_session_client_new3(&session, library.callbacks(), this, library.option(), library.memory()));
     session_.reset(session);
 
     constexpr std::uint32_t head_list = response_limits.header_bytes;

@@ -12,6 +12,7 @@
 #include "proxy/http/http2_budget.hpp"
 #include "proxy/http/http2_code.hpp"
 #include "proxy/http/http2_frame_writer.hpp"
+#include "proxy/http/http2_heap.hpp"
 #include "proxy/http/trailers.hpp"
 
 struct nghttp2_session;
@@ -109,7 +110,8 @@ class Http2ClientSession {
     static constexpr std::uint64_t small_talk = 4;
     static constexpr std::int32_t last_id = 1 << 30;  ///< a connection is used no more when its ids come here
 
-    explicit Http2ClientSession(Http2ClientEvents& events);
+    /// `heap`: of the library; null is malloc's.
+    explicit Http2ClientSession(Http2ClientEvents& events, const Http2Heap* heap = nullptr);
     ~Http2ClientSession();
     Http2ClientSession(const Http2ClientSession&) = delete;
     Http2ClientSession& operator=(const Http2ClientSession&) = delete;

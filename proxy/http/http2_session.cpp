@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/http2_session.hpp"
 
-#include <nghttp2/nghttp2.h>
-
 #include <algorithm>
 #include <array>
-#include <new>
 
-#include "proxy/http/http2_heap.hpp"
+#include "proxy/http/http2_library.hpp"
 
 namespace edgeproxy::http {
 namespace {
@@ -21,14 +18,6 @@ constexpr std::uint64_t behind = 2;
 
 /// An answer's head, of `response_limits` and some fields of ours, as HPACK might write it at worst.
 constexpr std::size_t largest_head = 128 * 1024;
-
-std::string_view text(const std::uint8_t* data, std::size_t size) {
-    return {reinterpret_cast<const char*>(data), size};
-}
-
-void check(int result) {
-    if (result != 0) throw std::bad_alloc();  // there is no other reason for a session not to begin
-}
 
 }  // namespace
 
@@ -185,24 +174,16 @@ void Http2Session::Delete::operator()(nghttp2_session* session) const {
 
 Http2Session::Http2Session(Http2Events& events, const Http2Options& options)
     : events_(events), options_(options), budget_(options.glitch_burst, options.glitch_rate) {
-    nghttp2_session_callbacks* callbacks = nullptr;
-    check(nghttp2_session_callbacks_new(&callbacks));
-    const std::unique_ptr<nghttp2_session_callbacks, decltype(&nghttp2_session_callbacks_del)> own_callbacks{
-        callbacks, nghttp2_session_callbacks_del};
-    Callbacks::set(callbacks);
-    nghttp2_option* option = nullptr;
-    check(nghttp2_option_new(&option));
-    const std::unique_ptr<nghttp2_option, decltype(&nghttp2_option_del)> own_option{option, nghttp2_option_del};
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_max_continuations(option, behind * Http2Budget::max_continuations);
-    nghttp2_option_set_max_settings(option, max_settings);
-    nghttp2_option_set_max_outbound_ack(option, max_waiting_acks);
-    nghttp2_option_set_stream_reset_rate_limit(option, behind * options_.glitch_burst,
+    Http2Library library({.continuations = behind * Http2Budget::max_continuations,
+                          .settings = max_settings,
+                          .acks = max_waiting_acks,
+                          .head = largest_head},
+                         options_.heap);
+    Callbacks::set(library.callbacks());
+    nghttp2_option_set_stream_reset_rate_limit(library.option(), behind * options_.glitch_burst,
                                                std::max(std::uint64_t{1}, behind * options_.glitch_rate));
-    nghttp2_option_set_max_send_header_block_length(option, largest_head);
     nghttp2_session* session = nullptr;
-    check(nghttp2_session_server_new3(&session, callbacks, this, option, Http2Heap::memory()));
+    check(nghttp2_session_server_new3(&session, library.callbacks(), this, library.option(), library.memory()));
     session_.reset(session);
 
     const Limits& limits = options_.limits;

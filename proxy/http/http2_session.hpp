@@ -12,6 +12,7 @@
 #include "proxy/http/http2_code.hpp"
 #include "proxy/http/http2_frame_writer.hpp"
 #include "proxy/http/http2_head.hpp"
+#include "proxy/http/http2_heap.hpp"
 #include "proxy/http/http2_order.hpp"
 #include "proxy/http/trailers.hpp"
 
@@ -98,6 +99,7 @@ struct Http2Options {
     Limits limits;  ///< of heads; must be the ones that heads are begun with
     unsigned glitch_burst = Http2Budget::default_burst;
     unsigned glitch_rate = Http2Budget::default_per_second;
+    const Http2Heap* heap = nullptr;  ///< of the library; null is malloc's
 };
 
 /// Why a session ends connections by itself.

@@ -8,6 +8,7 @@
 
 #include "far_client.hpp"
 #include "peer.hpp"
+#include "tls/openssl_heap.hpp"
 
 using namespace edgeproxy;
 using namespace edgeproxy::tls;
@@ -63,6 +64,11 @@ struct Server {
 };
 
 }  // namespace
+
+TEST_CASE("the memory of OpenSSL is chosen before its first use, or never", "[tls][memory]") {
+    OPENSSL_free(OPENSSL_malloc(1));
+    CHECK_FALSE(install_openssl_heap());
+}
 
 TEST_CASE("an idle TLS connection holds at most 18 KiB, one that has said nothing 3 KiB", "[tls][memory]") {
     constexpr std::size_t count = 200;

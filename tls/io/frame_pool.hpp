@@ -1,75 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <new>
 
+#include "tls/io/spare_lists.hpp"
+
 namespace edgeproxy::io {
 
-/// Memory of coroutine frames: free lists of a thread, by size class, so that a steady state calls malloc no more.
-///
-/// A frame must be freed on the thread that made it (a coroutine never leaves its reactor). What nobody needed between
-/// two `settle`s goes back to malloc, so a list is as long as the load asks for; sizes above `largest` always go there.
-/// The lists are thread-local because a promise's operator new has nobody to ask, and all is in the header because the
-/// compiler knows the size of a frame.
+/// Memory of coroutine frames, and of other small things that are made as often: a thread's lists of spare blocks, by
+/// size class. A list is as long as the load asks for; sizes above `largest` always go to the heap. All is in the
+/// header because the compiler knows the size of a frame.
 class FramePool {
  public:
     static constexpr std::size_t step = 64;
     static constexpr std::size_t largest = 2048;
-    static constexpr unsigned most_kept = 16384;  ///< in one list
-    static constexpr unsigned always_kept = 256;  ///< in one list, however quiet it is
-    static constexpr unsigned most_freed = 1024;  ///< of one list by one `settle`, so that nobody waits for it
+    static constexpr unsigned most_kept = 16384;  ///< these are of SpareLists
+    static constexpr unsigned always_kept = 256;
+    static constexpr unsigned most_freed = 1024;
 
-    static void* allocate(std::size_t size);
-    static void release(void* frame, std::size_t size) noexcept;
-    /// A while is over on this thread: as many as lay in a list all the while go back, as far as the bounds let them.
-    static void settle() noexcept;
-    /// Gives everything in this thread's lists back to the heap: memory is short.
-    static void trim() noexcept;
+    static void* allocate(std::size_t size) {
+        void* const kept = take(size);
+        return kept != nullptr ? kept : ::operator new(whole(size));
+    }
+    /// Null: there is no memory.
+    static void* try_allocate(std::size_t size) noexcept {
+        void* const kept = take(size);
+        return kept != nullptr ? kept : ::operator new(whole(size), std::nothrow);
+    }
+    /// `size` as it was asked for, or another one of the same class.
+    static void release(void* frame, std::size_t size) noexcept {
+        if (size > largest) return ::operator delete(frame);
+        Lists::give(size_class(size), frame);
+    }
+    static void settle() noexcept { Lists::settle(); }
+    static void trim() noexcept { Lists::trim(); }
     /// Frames that wait in this thread's list for `size`.
-    static unsigned waiting(std::size_t size) noexcept;
+    static unsigned waiting(std::size_t size) noexcept {
+        return size <= largest ? Lists::waiting(size_class(size)) : 0;
+    }
 
  private:
-    struct Node {
-        Node* next;
+    struct Kind {
+        static constexpr std::size_t lists = largest / step + 1;
+        static constexpr unsigned most_kept = FramePool::most_kept;
+        static constexpr unsigned always_kept = FramePool::always_kept;
+        static constexpr unsigned most_freed = FramePool::most_freed;
+        static void destroy(void* frame) noexcept { ::operator delete(frame); }
     };
-    struct List {
-        Node* head = nullptr;
-        unsigned count = most_kept;  ///< full until the thread first frees a frame, which begins its lists
-        unsigned least = 0;          ///< that it held since the last `settle`: so many were needed by nobody
-    };
-    using Lists = std::array<List, largest / step + 1>;
-    class Sweeper;
+    using Lists = SpareLists<Kind>;
 
     static constexpr std::size_t size_class(std::size_t size) { return (size + step - 1) / step; }
-    static void release_to_full(void* frame, List& list) noexcept;
-
-    // Without a constructor and a destructor, so that looking at it needs no check whether it is initialised.
-    static constinit thread_local Lists lists_;
+    static constexpr std::size_t whole(std::size_t size) { return size > largest ? size : size_class(size) * step; }
+    static void* take(std::size_t size) noexcept { return size > largest ? nullptr : Lists::take(size_class(size)); }
 };
-
-inline constinit thread_local FramePool::Lists FramePool::lists_{};
-
-inline void* FramePool::allocate(std::size_t size) {
-    if (size > largest) return ::operator new(size);
-    const std::size_t at = size_class(size);
-    List& list = lists_[at];
-    if (Node* node = list.head; node != nullptr) {
-        list.head = node->next;
-        list.least = std::min(list.least, --list.count);
-        return node;
-    }
-    return ::operator new(at* step);
-}
-
-inline void FramePool::release(void* frame, std::size_t size) noexcept {
-    if (size > largest) return ::operator delete(frame);
-    List& list = lists_[size_class(size)];
-    if (list.count >= most_kept) return release_to_full(frame, list);
-    list.head = ::new (frame) Node{list.head};
-    ++list.count;
-}
 
 /// Base of what is made and freed as often as frames are: lies in the same lists. Deleted as what it is, not as a
 /// base.
