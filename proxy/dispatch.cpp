@@ -134,10 +134,9 @@ io::Task<void> respond_fixed(Connection& connection, Exchange& exchange, Workspa
 /// The name in the request belongs to a certificate with other rules about clients than those that this connection was
 /// made under (RFC 9110, section 7.4).
 bool is_misdirected(Connection& connection, const http::Request& request) {
-    const TlsSets* const sets = connection.lane().snapshot->identities.get();
-    if (sets == nullptr || !connection.stream().is_tls()) return false;
-    const auto& identities = (*sets)[connection.plan().tls_set];
-    return identities != nullptr && !identities->admits(connection.stream().tls_rules(), request.host);
+    const tls::Identities* const identities = connection.plan().identities;
+    return identities != nullptr && connection.stream().is_tls() &&
+           !identities->admits(connection.stream().tls_rules(), request.host);
 }
 
 /// Chooses the route and notes it; null (and answered) when there is none.

@@ -81,7 +81,8 @@ FailedAttempt Forwarding::describe_failure(errc error) const {
     failed.answer_begun = endpoint_ != nullptr && endpoint_->begun();
     failed.client_answered = exchange_.responded() || interim_ > 0;
     failed.whole_retained = !body_started_;
-    failed.sent_at_once = !body_started_ && at_hand_.done;
+    // A chunked body leaves behind its head, in a send of its own.
+    failed.sent_at_once = !body_started_ && at_hand_.done && body_.kind != http::Body::Kind::chunked;
     failed.sent_bytes = head_size_ + at_hand_.data.size();
     failed.peer_reset = endpoint_ != nullptr && endpoint_->was_reset();
     failed.attempts = tries_;
@@ -187,6 +188,9 @@ io::Task<Result<void>> Forwarding::attempt() {
     figures.endpoint = admission_.cells().name;
     admission_.occupy(*this);
     if (may_share() || !take_kept()) outcome = co_await open();
+    // While the connection was made it could not be cancelled; and nothing was sent.
+    if (std::exchange(cut_, false)) outcome = errc::connect_refused;
+    if (outcome && exchange_.client_gone()) outcome = errc::cancelled;
     if (!outcome) co_return outcome;
 
     // Request out, answer back.
@@ -287,6 +291,7 @@ void Forwarding::drop_endpoint() {
 }
 
 void Forwarding::give_up_connection(errc error) {
+    leave();  // what becomes of that endpoint is of no interest any more
     if (admission_) {
         avoid_ = admission_.endpoint().id();
         if (!no_descriptor_) admission_.failed(error);  // else it is ours, not the endpoint's

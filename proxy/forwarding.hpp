@@ -29,6 +29,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
           exchange_(exchange),
           plan_(plan),
           work_(workspace),
+          hsts_(client.plan().hsts),
           answer_(client.lane().answers) {
         exchange_.watch(this);
     }
@@ -97,7 +98,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     void give_up_connection(upstream::errc error);
     upstream::PoolCells& pool_cells() const { return plan_.pool->cells(lane_.reactor.index()); }
     io::TimePoint precise_now() const { return lane_.reactor.precise_now(); }
-    ResponseExtras extras() const { return {lane_.wall.date(), work_.request_id, client_.plan().hsts}; }
+    ResponseExtras extras() const { return {lane_.wall.date(), work_.request_id, hsts_}; }
 
     bool is_pending() const;
     void client_gone() override;
@@ -115,6 +116,7 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     Exchange& exchange_;
     const RoutePlan& plan_;
     Workspace& work_;
+    const std::string_view hsts_;  ///< of the exchange's snapshot; a reload may give the connection another one
     AnswerSpace answer_;
 
     TunnelPlace place_;

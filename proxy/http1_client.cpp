@@ -163,8 +163,7 @@ io::Task<Result<void>> Http1Client::gather(io::Duration idle) {
 BodyPiece Http1Client::body_at_hand() {
     if (body_.done()) return {{}, true};
     if (input_.empty()) return {};
-    const http::BodyStep step = body_.next(input_.text());
-    input_.begin += step.consumed;
+    const http::BodyStep step = next_of_body(body_, input_);
     if (step.error != http::errc::ok) failed_ = true;
     return {step.data, body_.done()};
 }

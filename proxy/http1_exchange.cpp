@@ -56,6 +56,7 @@ io::Task<Http1Exchange::Head> Http1Exchange::read_head() {
             head_error_ = http::errc::head_too_large;
             co_return Head::malformed;
         }
+        reader_.follow(input_.text(), workspace_->request);
         const auto got = co_await connection_.stream().read_some(input_.buffer, input_.end);
         if (!got) {
             const bool slow = got.error() == io::errc::timed_out && !input_.empty();
@@ -79,8 +80,7 @@ void Http1Exchange::idle_ended(io::Socket& socket) {
 
 BodyPiece Http1Exchange::body_at_hand() {
     if (body_.done() || input_.empty()) return {{}, body_.done()};
-    const http::BodyStep step = body_.next(input_.text());
-    input_.begin += step.consumed;
+    const http::BodyStep step = next_of_body(body_, input_);
     if (step.error != http::errc::ok) body_error_ = step.error;
     figures.bytes_in += step.data.size();
     return {step.data, body_.done()};

@@ -36,13 +36,22 @@ io::Task<bool> serve_one(Connection& connection, Input& input, bool last) {
     co_return false;
 }
 
+/// Requests of one connection that lie there already and are served in one turn of the loop. Answers of our own wait
+/// for nobody, so a client that pipelines them would keep all others waiting.
+constexpr unsigned most_in_a_turn = 8;
+
 }  // namespace
 
 io::Task<void> serve_http1(Connection& connection) {
     Input input;
-    for (unsigned served = 0;; ++served) {
+    for (unsigned served = 0, in_a_row = 0;; ++served) {
         bool asked_to_end = false;
+        if (!input.empty() && ++in_a_row == most_in_a_turn) {
+            in_a_row = 0;
+            co_await connection.lane().reactor.yield();
+        }
         if (input.empty()) {
+            in_a_row = 0;
             if (connection.closing() && !connection.patient() && served > 0 && !connection.socket().has_input())
                 co_return;
             const config::ListenerTimeouts& timeouts = connection.listener().timeouts;

@@ -30,7 +30,8 @@ class Http2Connection final : http::Http2Events, Connection::Server, Http2Outlet
     Connection& connection() const { return connection_; }
     Lane& lane() const { return connection_.lane(); }
     io::Reactor& reactor() const { return connection_.lane().reactor; }
-    const http::Limits& limits() const { return connection_.plan().limits; }
+    /// Of heads. As the client was told, whatever the listener's are by now; they live as long as the session.
+    const http::Limits& limits() const { return session_.limits(); }
     const config::ListenerTimeouts& timeouts() const { return connection_.listener().timeouts; }
     http::Http2Session& session() { return session_; }
     MinRate body_rate() const { return proxy::body_rate(connection_.listener().limits.body_rate); }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "proxy/http/body_reader.hpp"
 #include "tls/io/buffer_pool.hpp"
 
 namespace edgeproxy::proxy {
@@ -43,5 +44,24 @@ struct Input {
         return true;
     }
 };
+
+/// The next bytes of a body in `input`: of all its chunks there, for which they are moved together over the framing
+/// between them; so a body in many small chunks goes on in as few pieces as any other. `done` and `error` hold for what
+/// follows `data`.
+inline http::BodyStep next_of_body(http::BodyReader& body, Input& input) {
+    http::BodyStep joined = body.next(input.text());
+    input.begin += joined.consumed;
+    while (!input.empty() && !joined.data.empty() && !joined.done && joined.error == http::errc::ok) {
+        const http::BodyStep step = body.next(input.text());
+        char* const end = input.buffer.data() + (joined.data.data() - input.buffer.data()) + joined.data.size();
+        if (!step.data.empty()) std::memmove(end, step.data.data(), step.data.size());
+        input.begin += step.consumed;
+        joined = {joined.consumed + step.consumed,
+                  {joined.data.data(), joined.data.size() + step.data.size()},
+                  step.done,
+                  step.error};
+    }
+    return joined;
+}
 
 }  // namespace edgeproxy::proxy

@@ -141,9 +141,10 @@ bool passes_to_client(const Field& field, const http::Response& response, const 
     if (field.id == FieldId::other)
         return response.connection.names().empty() || !response.connection.nominates(field.name);
     if (http::has_trait(field.id, http::hop_by_hop | http::dropped_from_endpoints)) return false;
-    // An answer without a body (to HEAD, or 304) may still tell the length that it would have.
+    // An answer without a body (to HEAD, or 304) may still tell the length that it would have; 204 has none (RFC 9110,
+    // section 8.6), and a client of HTTP/2 may take it for an error.
     if (field.id == FieldId::content_length)
-        return response.body.kind == http::Body::Kind::none && response.status >= 200;
+        return response.body.kind == http::Body::Kind::none && response.status >= 200 && response.status != 204;
     if (field.id == FieldId::server) return rules.server == "pass";
     if (field.id == FieldId::x_request_id && http::iequals(rules.request_id, "x-request-id")) return false;
     return response.connection.names().empty() || !response.connection.nominates(field.name);

@@ -18,6 +18,14 @@ std::string hsts_of(const config::Tls& tls) {
     return "max-age=" + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(tls.hsts).count());
 }
 
+/// `plan` serves what its `tls_set` says.
+void give_identities(Snapshot& snapshot, ListenerPlan& plan) {
+    const auto& identities = (*snapshot.identities)[plan.tls_set];
+    snapshot.contexts.push_back(std::make_shared<const tls::Context>(identities, plan.listener->protocols));
+    plan.context = snapshot.contexts.back().get();
+    plan.identities = identities.get();
+}
+
 }  // namespace
 
 std::shared_ptr<const Snapshot> with_identities(const Snapshot& from, std::shared_ptr<const TlsSets> identities) {
@@ -25,10 +33,7 @@ std::shared_ptr<const Snapshot> with_identities(const Snapshot& from, std::share
     snapshot->identities = std::move(identities);
     snapshot->contexts.clear();
     for (ListenerPlan& plan : snapshot->listeners) {
-        if (plan.context == nullptr) continue;
-        snapshot->contexts.push_back(
-            std::make_shared<const tls::Context>((*snapshot->identities)[plan.tls_set], plan.listener->protocols));
-        plan.context = snapshot->contexts.back().get();
+        if (plan.context != nullptr) give_identities(*snapshot, plan);
     }
     return snapshot;
 }
@@ -63,9 +68,7 @@ std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Conf
         if (listener.tls) {
             made.tls_set = plan.tls_set_of(listener);
             made.hsts = hsts_of(listener.own_tls ? *listener.own_tls : plan.tls);
-            snapshot->contexts.push_back(
-                std::make_shared<const tls::Context>((*parts.identities)[made.tls_set], listener.protocols));
-            made.context = snapshot->contexts.back().get();
+            give_identities(*snapshot, made);
         }
         snapshot->listeners.push_back(made);
     }

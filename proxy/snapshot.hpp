@@ -61,9 +61,10 @@ struct ListenerPlan {
     std::size_t index = 0;  ///< of its counters (admin::Registry)
     std::string_view name;  ///< lives as long as the program
     http::Limits limits;
-    const tls::Context* context = nullptr;  ///< null for plain
-    std::size_t tls_set = 0;                ///< with `context`: in Snapshot::identities
-    std::string hsts;                       ///< value of Strict-Transport-Security; empty = off
+    const tls::Context* context = nullptr;        ///< null for plain
+    const tls::Identities* identities = nullptr;  ///< with `context`: what it serves
+    std::size_t tls_set = 0;                      ///< with `context`: in the identities of the same snapshot
+    std::string hsts;                             ///< value of Strict-Transport-Security; empty = off
 };
 
 /// One configuration, ready to serve: immutable, shared by every reactor. Pools and their notes live outside and

@@ -22,6 +22,8 @@ class RequestReader : private HeadScanner {
  public:
     explicit RequestReader(const Limits& limits = {}) : HeadScanner(limits) {}
     ReadResult read(std::string_view buffered, Request& out);
+    /// The buffer has moved, and nothing new is in it: `out`, of a head that is not complete, goes with it.
+    void follow(std::string_view buffered, Request& out) { follow_buffer(buffered, out.fields); }
     /// Has it begun a head? (Between two requests: false. A close there is no error.)
     bool begun() const { return step_ != Step::start; }
 

@@ -148,6 +148,9 @@ class Http2Session {
     /// Why the session has ended the connection, if it has.
     Http2Fault fault() const { return fault_; }
 
+    /// Of heads.
+    const Limits& limits() const { return options_.limits; }
+
     // All of these only note what is to be sent; `write` sends it.
 
     /// An interim answer.

@@ -177,6 +177,15 @@ TEST_CASE("an answer without a body may tell the length that it would have", "[p
     CHECK(out->fields.find("Strict-Transport-Security") == nullptr);
 }
 
+TEST_CASE("204 tells no length, whatever its endpoint says", "[proxy][rewrite]") {
+    const ParsedResponse response{"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nX-App: 1\r\n\r\n"};
+    const RewriteRules rules = usual();
+    const auto out = std::make_unique<ResponseHead>();
+    REQUIRE(filter_response(response, rules, {"", "", ""}, *out));
+    CHECK(out->fields.find("Content-Length") == nullptr);
+    CHECK(out->fields.find("X-App") != nullptr);
+}
+
 TEST_CASE("the identity of a client certificate is told by us alone", "[proxy][rewrite]") {
     const std::string claim =
         "X-Client-Cert-Verify: SUCCESS\r\nX-Client-Cert-Subject: CN=admin\r\nClient-Cert: :AAAA:\r\n"

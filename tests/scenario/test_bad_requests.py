@@ -268,3 +268,19 @@ def test_a_refused_request_is_logged_and_counted(edge):
     with Wire(edge.address()) as wire:
         assert wire.ask(get(f"GET {path} HTTP/1.1", NAMED_HOST + "Content-Length: 1\r\nContent-Length: 1\r\n")).status == 400
     assert (edge.metric("edgeproxy_http_errors_total") or 0) == before + 1
+
+
+def test_a_head_that_stops_at_the_end_of_a_buffer_shows_nobody_elses_bytes(start_edge):
+    """Its buffer has just become a larger one; the smaller one belongs to the next client."""
+    edge = start_edge({"listeners": {"http": {"timeouts": {"header": "1s"}}}, "pools": {},
+                       "routes": [{"path": "/", "respond": {"status": 200, "body": "ok"}}]})
+    first = b"GET /half HTTP/1.1\r\nHost: app.test\r\nX-Pad: " + b"p" * 1500 + b"\r\nReferer: " + b"r" * 1500 + b"\r\n"
+    with edge.wire() as slow:
+        slow.send(first + b"X-Last: " + b"q" * (16384 - len(first) - 8))
+        for _ in range(8):  # one after another: whichever comes after its head takes its buffer
+            with edge.wire() as other:
+                fields = [("X-Long", "v" * 1200), ("Cookie", "session=SECRET;" * 120)]
+                assert other.ask(request("/other", fields=fields)).status == 200
+        assert slow.answer().status == 408
+    within(10, lambda: [line for line in edge.access() if line["status"] == 408], "the line about it")
+    assert not [line for line in edge.access() if "SECRET" in str(line)]

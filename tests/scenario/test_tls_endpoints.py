@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from origin import answer, echoes_target
+from origin import Origin, answer, echoes_target
 from procs import within
 from wire import request
 
@@ -184,3 +184,35 @@ def test_a_probe_verifies_too(start_edge, start_origin, certificate, make_certif
                                          "health": {"path": "/healthz", "interval": "50ms"}}}})
     within(15, lambda: re.search("fails its health probes", edge.log()), "an unhealthy endpoint")
     assert not origin.requests
+
+
+class SlowHandshake(Origin):
+    """Takes connections, and begins each handshake when it is told to. Those of probes it takes at once."""
+
+    def __init__(self, tls):
+        self.began, self.go = threading.Event(), threading.Event()
+        super().__init__(tls=tls)
+
+    def handshake(self, sock):
+        if self.armed:
+            self.began.set()
+            assert self.go.wait(20)
+        return super().handshake(sock)
+
+    armed = False
+
+
+def test_a_client_that_leaves_while_the_connection_is_made_asks_nothing(start_edge, certificate):
+    with SlowHandshake(server_context(certificate)) as origin:
+        edge = start_edge({"pools": {"app": {"endpoints": [f"https://{origin.address}"], "tls": {"ca": str(certificate.ca)}}},
+                           "routes": [{"path": "/own", "respond": {"status": 200}}, {"pool": "app"}]})
+        origin.armed = True
+        with edge.wire() as wire:
+            wire.send(request("/order", method="POST", body=b"one of them"))
+            assert origin.began.wait(20)
+            wire.reset()
+        assert edge.get("/own", "http").status_code == 200  # what comes behind it has been served
+        origin.go.set()
+        assert edge.wait_access("/order")["error"] == "client_gone"
+        assert edge.get("/after", "http").text == "/after"
+        assert [seen.target for seen in origin.requests if seen.method == "POST"] == []
