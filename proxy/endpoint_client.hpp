@@ -42,8 +42,8 @@ class EndpointClient {
     virtual io::Task<upstream::Result<void>> read_head(http::Method method) = 0;
     /// All of a body of known length is here.
     virtual bool has_body() const = 0;
-    /// After the final head: waits until all of a body that fits the buffer is here, each gap at most `idle` long.
-    virtual io::Task<upstream::Result<void>> gather(io::Duration idle) = 0;
+    /// After the final head: waits until all of a body that fits the buffer is here, or `deadline`, which is no error.
+    virtual io::Task<upstream::Result<void>> gather(io::TimePoint deadline) = 0;
     /// What is already here of the body. `done` when that is all of it.
     virtual BodyPiece body_at_hand() = 0;
     /// The next bytes of the body. Only once the head was sent on: its views end here.

@@ -87,6 +87,7 @@ FailedAttempt Forwarding::describe_failure(errc error) const {
     failed.peer_reset = endpoint_ != nullptr && endpoint_->was_reset();
     failed.attempts = tries_;
     failed.replays = replays_;
+    failed.deaths = deaths_;
     failed.hangs = hangs_;
     failed.moved = moved_;
     failed.allowed_retries = plan_.pool_config->connect_retries;
@@ -124,7 +125,10 @@ const Reason* Forwarding::give_up(errc why) {
     if (verdict == Verdict::give_up)
         return no_descriptor_ ? &reason(Refusal::no_descriptor)
                               : &reason(failed.worker_hung ? errc::response_timeout : error);
-    if (verdict == Verdict::replay && !upstream::nothing_sent(error)) ++replays_;
+    if (verdict == Verdict::replay && !upstream::nothing_sent(error)) {
+        ++replays_;
+        if (!moved && !failed.peer_reset) ++deaths_;
+    }
     // A place without a process behind it was no attempt at anything.
     if (verdict == Verdict::replay && upstream::nothing_sent(error)) --exchange_.figures.attempts;
     ++tries_;
@@ -208,7 +212,7 @@ io::Task<Result<void>> Forwarding::attempt() {
     while (outcome && answer_->response.interim()) outcome = co_await pass_interim();
     if (outcome) outcome = judge_answer();
     if (outcome && is_small_answer() && !endpoint_->has_body())
-        outcome = co_await endpoint_->gather(plan_.pool_config->timeouts.idle);
+        outcome = co_await endpoint_->gather(lane_.reactor.now() + gathering);
     if (outcome) {
         figures.upstream_status = answer_->response.status;
         // Not awaited as a conditional expression, of which g++ 12 makes wrong code.

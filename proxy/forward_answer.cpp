@@ -11,8 +11,9 @@ using upstream::Result;
 
 namespace {
 
-/// Interim answers that one exchange may have; more is an attack on the client.
-constexpr unsigned most_interim = 8;
+/// Interim answers that one exchange may have, a heartbeat (102) every second of a minute among them; more is an attack
+/// on the client.
+constexpr unsigned most_interim = 100;
 
 }  // namespace
 
@@ -31,6 +32,9 @@ Result<void> Forwarding::judge_answer() {
     if (answer_->response.switching &&
         !(request().websocket && http::opens_tunnel(answer_->response, request().websocket_key)))
         return errc::bad_response;
+    // To a WebSocket over HTTP/2 any 2xx says that the tunnel is open (RFC 8441, section 5).
+    const bool says_open = answer_->response.status / 100 == 2 && !answer_->response.switching;
+    if (request().websocket && request().version == http::Version::h2 && says_open) return errc::bad_response;
     return {};
 }
 

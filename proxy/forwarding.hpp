@@ -16,6 +16,8 @@ namespace edgeproxy::proxy {
 /// An answer that is no longer than this is gathered before its head goes on: it leaves in one piece, and if the worker
 /// dies in the middle of it nobody has seen its half.
 inline constexpr std::uint64_t gathered_answer = 8 * 1024;
+/// But no longer than this: an answer that trickles goes on as it comes.
+inline constexpr io::Duration gathering = std::chrono::milliseconds(100);
 
 /// The state of one exchange on its way: what its coroutines share. Lives in `forward`'s frame.
 ///
@@ -136,7 +138,8 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     io::TimePoint sent_at_{};
     unsigned tries_ = 1;  ///< connections wanted so far, the present one included
     unsigned replays_ = 0;
-    unsigned hangs_ = 0;  ///< attempts that ended with a worker that hung
+    unsigned deaths_ = 0;  ///< of the replays, those after a worker that had read the request
+    unsigned hangs_ = 0;   ///< attempts that ended with a worker that hung
     unsigned interim_ = 0;
     bool body_started_ = false;  ///< bytes of the body beyond `at_hand_` were taken from the client
     bool uploading_ = false;

@@ -151,11 +151,14 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
     co_return Result<void>();
 }
 
-io::Task<Result<void>> Http1Client::gather(io::Duration idle) {
+io::Task<Result<void>> Http1Client::gather(io::TimePoint deadline) {
+    connection_->socket().read_deadline(deadline);
     while (!has_body() && input_.end < input_.buffer.size()) {
-        connection_->socket().read_deadline(io::deadline_after(connection_->socket().reactor().now(), idle));
-        const auto more = co_await read_more(upstream::errc::idle_timeout);
-        if (!more) co_return more.error();
+        const auto got = co_await connection_->stream().read_some(input_.buffer, input_.end);
+        if (!got && got.error() == io::errc::timed_out) break;
+        if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);
+        input_.end += *got;
+        taken_ += *got;
     }
     co_return Result<void>();
 }

@@ -18,7 +18,7 @@ class Http1Client final : public EndpointClient {
     bool takes_pipes() const override { return !chunked_ && !connection_->stream().is_tls(); }
     io::Task<upstream::Result<bool>> wait_for_word(io::TimePoint deadline) override;
     io::Task<upstream::Result<void>> read_head(http::Method method) override;
-    io::Task<upstream::Result<void>> gather(io::Duration idle) override;
+    io::Task<upstream::Result<void>> gather(io::TimePoint deadline) override;
     bool has_body() const override { return input_.size() >= answer_->response.body.length; }
     BodyPiece body_at_hand() override;
     io::Task<upstream::Result<BodyPiece>> read_body() override;

@@ -17,6 +17,11 @@ using io::Result;
 constexpr std::size_t linger_bytes = 256 * 1024;
 constexpr io::Duration linger_time = std::chrono::seconds(2);
 
+/// A client that sends no more may wait for its answer or be gone. It is asked once it has waited for so long: whoever
+/// is gone answers with a reset, whoever is there passes over an interim answer (RFC 9110, section 15.2).
+constexpr io::Duration half_close_patience = std::chrono::milliseconds(250);
+constexpr std::string_view are_you_there = "HTTP/1.1 100 Continue\r\n\r\n";
+
 std::span<const char> bytes(std::string_view text) {
     return {text.data(), text.size()};
 }
@@ -69,6 +74,7 @@ io::Task<Http1Exchange::Head> Http1Exchange::read_head() {
     body_.start(request.body, &workspace_->request_trailers);
     socket.read_deadline(io::never);
     socket.watch_idle(this);
+    ask_half_closed();
     co_return Head::complete;
 }
 
@@ -76,6 +82,22 @@ void Http1Exchange::idle_ended(io::Socket& socket) {
     // Readable while nobody reads: the next request, a half-close (both legal), or the end of everything.
     if (socket.broken()) return tell_gone();
     socket.watch_idle(this);
+    ask_half_closed();
+}
+
+/// Sees to it that a client which has closed its side is asked whether it is still there.
+void Http1Exchange::ask_half_closed() {
+    io::Socket& socket = connection_.socket();
+    if (!socket.peer_closed() || asked_ || responded_ || !body_.done() || request().version == http::Version::http10)
+        return;
+    if (ask_at_ == io::never) {
+        ask_at_ = io::deadline_after(connection_.now(), half_close_patience);
+        socket.read_deadline(ask_at_);
+    } else if (connection_.now() >= ask_at_) {
+        asked_ = true;
+        socket.read_deadline(io::never);
+        connection_.stream().write_at_once(are_you_there);
+    }
 }
 
 BodyPiece Http1Exchange::body_at_hand() {

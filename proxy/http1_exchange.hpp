@@ -55,6 +55,7 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     enum class Framing : std::uint8_t { none, length, chunked, until_close };
 
     void idle_ended(io::Socket& socket) override;
+    void ask_half_closed();
     void was_cut() override { tell_gone(); }
     std::size_t held() const override {
         return (workspace_ ? sizeof(Workspace) : 0) + input_.buffer.size() + head_buffer_.size() + pipe_.held() +
@@ -80,6 +81,8 @@ class Http1Exchange final : public Exchange, io::Socket::IdleWatch, Connection::
     http::errc body_error_ = http::errc::ok;
     Framing framing_ = Framing::none;
     std::optional<RateWatch> body_rate_;  ///< once body bytes are waited for
+    io::TimePoint ask_at_ = io::never;    ///< when a client that has closed its side is asked whether it is there ...
+    bool asked_ = false;                  ///< ... which has been done
     bool keep_alive_ = true;
     bool aborted_ = false;
     bool tunnel_ = false;

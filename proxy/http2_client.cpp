@@ -151,12 +151,12 @@ io::Task<Result<void>> Http2Client::read_head(http::Method method) {
     }
 }
 
-io::Task<Result<void>> Http2Client::gather(io::Duration idle) {
+io::Task<Result<void>> Http2Client::gather(io::TimePoint deadline) {
     while (!has_body()) {
         const errc failed = failure();
         if (failed != errc{}) co_return failed;
-        const io::TimePoint deadline = io::deadline_after(connection_.reactor().now(), idle);
         const auto more = co_await wait_readable(deadline, errc::idle_timeout);
+        if (!more && more.error() == errc::idle_timeout) break;
         if (!more) co_return more.error();
     }
     co_return Result<void>();

@@ -21,7 +21,7 @@ class Http2Client final : public EndpointClient, public http::Http2ClientStream,
     io::Task<upstream::Result<bool>> wait_for_word(io::TimePoint deadline) override;
     io::Task<upstream::Result<void>> read_head(http::Method method) override;
     bool has_body() const override { return input_ended() || body_.size() >= space_->response.body.length; }
-    io::Task<upstream::Result<void>> gather(io::Duration idle) override;
+    io::Task<upstream::Result<void>> gather(io::TimePoint deadline) override;
     BodyPiece body_at_hand() override;
     io::Task<upstream::Result<BodyPiece>> read_body() override;
     void read_deadline(io::TimePoint deadline) override;

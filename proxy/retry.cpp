@@ -27,8 +27,9 @@ Verdict costing(const FailedAttempt& attempt, bool free) {
 Verdict decide(const FailedAttempt& attempt) {
     using upstream::errc;
     if (attempt.client_answered) return Verdict::give_up;
-    // Half an answer that the client has not seen is as good as none, if asking twice does no harm.
-    if (attempt.answer_begun && !http::is_idempotent(attempt.method)) return Verdict::give_up;
+    // Half an answer that the client has not seen is as good as none, if asking twice does no harm: a DELETE that
+    // worked would find nothing the second time.
+    if (attempt.answer_begun && !http::is_safe(attempt.method)) return Verdict::give_up;
     if (attempt.moved) {
         const bool may_run_twice = http::is_idempotent(attempt.method) && attempt.whole_retained;
         return may_run_twice ? costing(attempt, true) : Verdict::give_up;
@@ -53,6 +54,7 @@ Verdict decide(const FailedAttempt& attempt) {
     }
     if (!http::is_idempotent(attempt.method) && !never_read(attempt)) return Verdict::give_up;
     if (attempt.worker_hung && attempt.hangs > 0 && !never_read(attempt)) return Verdict::give_up;
+    if (attempt.managed && attempt.deaths >= most_deaths && !attempt.peer_reset) return Verdict::give_up;
     // A fresh connection that ends without an answer is the endpoint's own failure; only a worker's end excuses it.
     const bool death = attempt.worker_died || attempt.managed;
     return costing(attempt, death);

@@ -26,6 +26,7 @@ struct FailedAttempt {
     bool moved = false;                         ///< the worker does not read: we ended the attempt, to go elsewhere
     unsigned attempts = 1;                      ///< made so far, this one included
     unsigned replays = 0;                       ///< of these, how many a worker's death caused
+    unsigned deaths = 0;                        ///< of the replays, after how many the worker had read it: no reset
     unsigned hangs = 0;                         ///< ... before this one, at workers that were ended since they hung
     unsigned allowed_retries = 1;               ///< `retries.attempts`
 };
@@ -38,9 +39,10 @@ enum class Verdict : unsigned char {
 
 /// A request of this many bytes or fewer that left in one send is read by the known servers in one read or not at all.
 inline constexpr std::size_t one_read = 4096;
-/// Deaths of workers that one request may outlive; a request that kills whoever reads it must not go through all of
-/// them.
+/// Deaths of workers that one request may outlive ...
 inline constexpr unsigned most_replays = 5;
+/// ... and of those that may have read it: a request that kills whoever reads it must not go through all of them.
+inline constexpr unsigned most_deaths = 2;
 /// Attempts of one request, whatever they cost.
 inline constexpr unsigned most_attempts = 64;
 
@@ -51,6 +53,7 @@ inline constexpr unsigned most_attempts = 64;
 /// read it: a unix socket was reset with the whole request, at most `one_read` bytes sent at once, unread. Timeouts,
 /// and answers that have begun: never. A living worker that does not read may read later, so only what is idempotent
 /// leaves it. A request that was read by a worker that hung may be what made it hang: one more worker, and no other.
+/// One whose answer had begun was executed: again only if that changes nothing (a safe method).
 Verdict decide(const FailedAttempt& attempt);
 
 }  // namespace edgeproxy::proxy

@@ -354,6 +354,19 @@ bool Session::flush_tail(io::error_code& error) {
     return true;
 }
 
+bool Session::write_at_once(std::string_view text) {
+    if (!established_ || write_end_ || has_tail()) return false;
+    const Windows::Claim claim{windows_};
+    std::size_t count = 0;
+    if (SSL_write_ex(ssl_.get(), text.data(), text.size(), &count) != 1) {
+        ERR_clear_error();
+        return false;
+    }
+    io::error_code ignored;  // the next read or write meets it
+    send_output(ignored);
+    return true;
+}
+
 void Session::close_notify() {
     io::error_code ignored;
     if (!established_ || write_end_ || !flush_tail(ignored)) return;

@@ -65,6 +65,8 @@ class Session {
     }
     /// Encrypted bytes wait for the kernel.
     bool has_tail() const { return tail_begin_ < tail_end_; }
+    /// Of a Stream: `text` fits one record.
+    bool write_at_once(std::string_view text);
     /// Writes close_notify unless a tail is in its way. Never waits.
     void close_notify();
     bool truncated() const;

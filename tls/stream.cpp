@@ -161,6 +161,13 @@ bool Stream::truncated() const {
     return session_ && session_->truncated();
 }
 
+bool Stream::write_at_once(std::string_view text) {
+    if (socket_->writing() || socket_->cancelled() || socket_->unsent() > 0) return false;
+    if (session_) return session_->write_at_once(text);
+    const iovec piece{const_cast<char*>(text.data()), text.size()};
+    return socket_->send(&piece, 1).bytes == text.size();
+}
+
 void Stream::shutdown_write() {
     close_notify();
     socket_->shutdown_write();

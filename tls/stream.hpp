@@ -76,6 +76,9 @@ class Stream {
     /// Not a string literal, whose span would send its NUL as well: wrap it in a string_view.
     template <std::size_t size>
     io::Write write_all(const char (&literal)[size], std::span<const char> = {}, std::span<const char> = {}) = delete;
+    /// Sends `text`, which is short, if all of it can go at once: never waits. False: nothing of it was sent, since
+    /// earlier bytes wait, or writes are over.
+    bool write_at_once(std::string_view text);
     /// Until `read_some` would likely give something; holds no buffer.
     io::Read wait_readable();
     /// Bytes (or the end) have been taken from the socket and not been read yet, so `read_some` need not wait for the

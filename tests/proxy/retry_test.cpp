@@ -138,6 +138,19 @@ TEST_CASE("a GET outlives the death of its worker, but not of everybody who read
     CHECK(decide(attempt) == Verdict::give_up);
 }
 
+TEST_CASE("a request meets two workers more after one that may have died of it, and no fourth one", "[proxy][retry]") {
+    FailedAttempt attempt = failed(errc::closed_early, Method::get);
+    attempt.managed = attempt.unix_socket = attempt.worker_died = true;
+    attempt.deaths = attempt.replays = most_deaths - 1;
+    CHECK(decide(attempt) == Verdict::replay);
+    attempt.deaths = attempt.replays = most_deaths;
+    CHECK(decide(attempt) == Verdict::give_up);
+    // Who is killed before it has read all of it dies of something else.
+    FailedAttempt innocent = unread(GENERATE(Method::get, Method::post));
+    innocent.deaths = innocent.replays = most_deaths;
+    CHECK(decide(innocent) == Verdict::replay);
+}
+
 TEST_CASE("an answer that has begun, a body that is gone and a timeout are final", "[proxy][retry]") {
     FailedAttempt begun = unread(Method::get);
     begun.client_answered = true;
@@ -150,12 +163,12 @@ TEST_CASE("an answer that has begun, a body that is gone and a timeout are final
     CHECK(decide(failed(errc::queue_full, Method::get)) == Verdict::give_up);
 }
 
-TEST_CASE("half an answer that nobody has seen counts as none for a method that may run twice", "[proxy][retry]") {
+TEST_CASE("half an answer that nobody has seen counts as none for a method that changes nothing", "[proxy][retry]") {
     FailedAttempt half = unread(Method::get);
     half.error = errc::response_truncated;
     half.answer_begun = true;
     CHECK(decide(half) == Verdict::replay);
-    half.method = Method::post;
+    half.method = GENERATE(Method::post, Method::put, Method::delete_);
     CHECK(decide(half) == Verdict::give_up);
 }
 
@@ -166,7 +179,7 @@ TEST_CASE(
     FailedAttempt attempt = failed(errc::closed_early, Method::get);
     attempt.managed = true;
     attempt.attempts = 4;
-    attempt.replays = 3;
+    attempt.replays = 3;  // of a worker's that read nothing
     CHECK(decide(attempt) == Verdict::replay);
     attempt.managed = false;
     attempt.replays = 0;

@@ -249,3 +249,39 @@ TEST_CASE("what a refused client still sends is taken in for two seconds", "[pro
     }
     CHECK(street.closed());
 }
+
+TEST_CASE("a client that has closed its side is asked once whether it is there, if its answer takes a while",
+          "[proxy][timeouts]") {
+    Street street;
+    REQUIRE(street.client_sends(get));
+    street.client_ends();
+    street.pass(100ms);
+    CHECK(street.client_got.empty());
+    street.pass(5s);
+    CHECK(street.client_got == "HTTP/1.1 100 Continue\r\n\r\n");
+    REQUIRE(street.origin_sends(hello));
+    CHECK(street.client_got.ends_with("hello"));
+}
+
+TEST_CASE("the same if it sent its request and its end together; a client of HTTP/1.0 is not asked",
+          "[proxy][timeouts]") {
+    const bool old = GENERATE(true, false);
+    Street street;
+    REQUIRE(street.client_has_sent(old ? "GET /app HTTP/1.0\r\nHost: a.example\r\n\r\n" : get));
+    street.client_ends();
+    street.pass(5s);
+    CHECK(street.has("HTTP/1.1 100 ") == !old);
+    REQUIRE(street.origin_sends(hello));
+    CHECK(street.client_got.ends_with("hello"));
+}
+
+TEST_CASE("a short answer that trickles goes on as it comes", "[proxy][timeouts]") {
+    Street street;
+    REQUIRE(street.client_sends(get));
+    REQUIRE(street.origin_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"));
+    CHECK(street.client_got.empty());
+    street.pass(1s);
+    CHECK(street.client_got.ends_with("\r\n\r\nhe"));
+    REQUIRE(street.origin_sends("llo"));
+    CHECK(street.client_got.ends_with("hello"));
+}

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from origin import Origin, answer, answers, answers_then_closes, echoes_target
+from procs import within
 from wire import Broken, chunk, request
 
 
@@ -274,6 +275,46 @@ def test_a_client_that_goes_away_ends_the_work_behind(behind):
         origin.wait_requests(1)
         wire.reset()
     assert ended.wait(10), "the origin's connection stayed open"
+
+
+@pytest.mark.parametrize("listener", ["http", "https"])
+def test_a_client_that_closes_ends_the_work_behind(behind, listener):
+    """To us it is a half-close; only what is sent to it tells that nobody is there."""
+    ended = threading.Event()
+
+    def script(peer):
+        peer.request()
+        peer.wait_end()
+        ended.set()
+    edge, origin = behind(script)
+    wire = edge.wire() if listener == "http" else edge.tls_wire()
+    wire.send(request("/closed"))
+    origin.wait_requests(1)
+    wire.close()
+    assert ended.wait(10), "the origin's connection stayed open"
+    assert edge.wait_access("/closed")["error"] == "client_gone"
+
+
+def test_a_client_that_closes_leaves_the_queue(behind):
+    go = threading.Event()
+
+    def script(peer):
+        while True:
+            seen = peer.request()
+            if seen.target == "/first":
+                assert go.wait(20)
+            peer.send(answer())
+    edge, origin = behind(script, pool={"max_in_flight": 1})
+    with edge.wire() as first:
+        first.send(request("/first"))
+        origin.wait_requests(1)
+        second = edge.wire().send(request("/second", method="POST", body=b"order"))
+        within(10, lambda: edge.metric("edgeproxy_pool_queue_length", pool="app"), "the second one in the queue")
+        second.close()
+        assert edge.wait_access("/second")["error"] == "client_gone"
+        go.set()
+        assert first.answer().status == 200
+    assert [seen.target for seen in origin.requests] == ["/first"]
 
 
 def test_a_request_cut_off_in_its_body_is_never_complete_for_the_origin(behind):

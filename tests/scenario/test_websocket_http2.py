@@ -100,7 +100,8 @@ def test_connect_without_a_protocol_and_a_protocol_without_connect(edge, behind)
 
 REFUSED = [
     ("403", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", "403", b"no"),
-    ("200", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "200", b"ok"),
+    # To the client of a WebSocket over HTTP/2 it would say that the tunnel is open (RFC 8441, section 5).
+    ("200", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "502", None),
     ("426", b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n", "426", b""),
     ("302", b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", "302", b""),
     ("an early end", b"", "502", None),

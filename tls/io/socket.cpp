@@ -300,11 +300,14 @@ void Socket::suspend(Operation& operation, bool writing) {
     arm();
 }
 
+std::size_t Socket::unsent() const {
+    int held = 0;
+    return ::ioctl(fd_.get(), SIOCOUTQ, &held) == 0 && held > 0 ? static_cast<std::size_t>(held) : 0;
+}
+
 /// Bytes that the peer has taken: what the kernel has from us, less what it still holds.
 std::int64_t Socket::taken() const {
-    int held = 0;
-    if (::ioctl(fd_.get(), SIOCOUTQ, &held) != 0) held = 0;
-    return static_cast<std::int64_t>(sent_) - held;
+    return static_cast<std::int64_t>(sent_) - static_cast<std::int64_t>(unsent());
 }
 
 void Socket::wait_to_write() {

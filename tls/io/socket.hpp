@@ -129,6 +129,8 @@ class Socket final : Source, Timer {
 
     bool readable() const { return readable_; }
     bool writable() const { return writable_; }
+    /// Bytes that the kernel holds for the peer. Asks the kernel.
+    std::size_t unsent() const;
     /// The peer has shut down its sending side, or the connection is broken.
     bool peer_closed() const { return peer_closed_; }
     /// Bytes have come that nobody has read. Asks the kernel.
