@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/forward.hpp"
 
+#include <exception>
+
 #include "proxy/forwarding.hpp"
 #include "upstream/hang.hpp"
 
@@ -305,11 +307,26 @@ void Forwarding::give_up_connection(errc error) {
     answer_.release();  // the next attempt's is another
 }
 
+io::Task<void> Forwarding::break_off() {
+    if (upload_) co_await stop_upload();
+    exchange_.abort();
+}
+
 io::Task<void> forward(Connection& client, Exchange& exchange, const RoutePlan& plan, Workspace& workspace) {
     Forwarding forwarding{client, exchange, plan, workspace};
     const Reason* refused = forwarding.begin();
     while (refused == nullptr) {
-        const auto outcome = co_await forwarding.attempt();
+        Result<void> outcome;
+        std::exception_ptr failed;  // there is no memory; an upload must have ended before this frame goes
+        try {
+            outcome = co_await forwarding.attempt();
+        } catch (...) {
+            failed = std::current_exception();
+        }
+        if (failed) {
+            co_await forwarding.break_off();
+            std::rethrow_exception(failed);
+        }
         if (outcome) co_return;
         refused = forwarding.give_up(static_cast<errc>(outcome.error().value()));
     }

@@ -45,6 +45,8 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     /// After an attempt that failed. Why it was the last; null = there is another.
     const Reason* give_up(upstream::errc why);
     io::Task<void> answer_locally(const Reason& why);
+    /// After an attempt that ended with an exception.
+    io::Task<void> break_off();
 
  private:
     const http::Request& request() const { return work_.request; }

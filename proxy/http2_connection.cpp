@@ -95,7 +95,13 @@ http::Http2Stream* Http2Connection::opened(std::int32_t id) {
         lane().cells->hit(admin::Limit::streams_per_source);
         return nullptr;
     }
-    auto* const exchange = new Http2Exchange(*this, id);
+    Http2Exchange* exchange = nullptr;
+    try {
+        exchange = new Http2Exchange(*this, id);
+    } catch (const std::bad_alloc&) {
+        connection_.seat().stream_ends();
+        return nullptr;
+    }
     exchange->next = exchanges_;
     if (exchanges_ != nullptr) exchanges_->prev = exchange;
     exchanges_ = exchange;
@@ -108,8 +114,8 @@ http::Http2Stream* Http2Connection::opened(std::int32_t id) {
 void Http2Connection::head_done(http::Http2Stream& stream, http::errc error) {
     Http2Exchange& exchange = of(stream);
     exchange.head_done(error);
-    exchange.serve();
     ready_.push_back(&exchange);
+    exchange.serve();
 }
 
 void Http2Connection::closed(http::Http2Stream& stream) {

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http2_outlet.hpp"
 
+#include <new>
 #include <utility>
 
 namespace edgeproxy::proxy {
 
 void Http2Outlet::gather() {
-    if (!out_) out_ = stream_.socket().reactor().buffers().take_large();
+    try {
+        if (!out_) out_ = stream_.socket().reactor().buffers().take_large();
+    } catch (const std::bad_alloc&) {
+        broken_ = true;
+        return;
+    }
     const std::size_t more = source_.write(out_.span().subspan(filled_, most_unsent - filled_));
     filled_ += more;
     if (more > 0) ++gathered_;

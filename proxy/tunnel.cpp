@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/tunnel.hpp"
 
+#include <exception>
+
 #include "proxy/lane.hpp"
 
 namespace edgeproxy::proxy {
@@ -196,8 +198,15 @@ io::Task<void> Tunnel::run() {
     watch();
     io::Task<void> up = to_endpoint();
     up.start();
-    co_await to_client();
+    std::exception_ptr failed;  // there is no memory; the other direction must have ended before this frame goes
+    try {
+        co_await to_client();
+    } catch (...) {
+        failed = std::current_exception();
+    }
+    if (failed) break_off();
     co_await up;
+    if (failed) std::rethrow_exception(failed);
 }
 
 }  // namespace edgeproxy::proxy

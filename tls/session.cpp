@@ -114,14 +114,18 @@ bool Session::refill() {
     return true;
 }
 
+/// What OpenSSL did not read must leave the window. Without memory for it this session is over.
 void Session::keep_rest() {
-    if (input_.empty()) {
-        rest_.release();
-    } else if (!rest_) {
+    if (input_.empty()) return rest_.release();
+    if (rest_) return;
+    try {
         io::BufferPool& pool = socket_.reactor().buffers();
         rest_ = input_.size() <= io::BufferPool::small ? pool.take_small() : pool.take_large();
         std::memcpy(rest_.data(), input_.data(), input_.size());
         input_ = {rest_.data(), input_.size()};
+    } catch (const std::bad_alloc&) {
+        input_ = {};
+        fail(errc::out_of_memory);
     }
 }
 
@@ -310,13 +314,21 @@ bool Session::send_output(io::error_code& error) {
         error = sent.error;
         if (sent.error || sent.again) break;
     }
-    if (!left.empty() && !error && !keep_tail(left)) error = errc::flood;
+    if (!left.empty() && !error) error = keep_tail(left);
     windows_.clear_output();
     return !error && !has_tail();
 }
 
-/// False when there is no room: only for small answers behind a tail that is there already.
-bool Session::keep_tail(std::span<const char> left) {
+/// An error when there is no room: only for small answers behind a tail that is there already.
+io::error_code Session::keep_tail(std::span<const char> left) {
+    try {
+        return keep_behind_tail(left) ? io::error_code() : errc::flood;
+    } catch (const std::bad_alloc&) {
+        return errc::out_of_memory;
+    }
+}
+
+bool Session::keep_behind_tail(std::span<const char> left) {
     if (!has_tail()) {
         drop_tail();
         if (left.size() > io::BufferPool::small / 2) {

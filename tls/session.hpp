@@ -93,7 +93,8 @@ class Session {
     void keep_rest();
     bool send_output(io::error_code& error);
     bool flush_tail(io::error_code& error);
-    bool keep_tail(std::span<const char> left);
+    io::error_code keep_tail(std::span<const char> left);
+    bool keep_behind_tail(std::span<const char> left);
     void drop_tail();
     std::span<const char> next_record(const io::WriteOperation& op);
     void encrypt(io::WriteOperation& op);

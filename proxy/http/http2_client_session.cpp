@@ -124,15 +124,15 @@ struct Http2ClientSession::Callbacks {
     }
 
     static void set(nghttp2_session_callbacks* all) {
-        nghttp2_session_callbacks_set_on_header_callback(all, header);
-        nghttp2_session_callbacks_set_on_invalid_header_callback(all, invalid_header);
-        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, invalid_frame);
-        nghttp2_session_callbacks_set_on_frame_recv_callback(all, frame_received);
-        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, data_chunk);
-        nghttp2_session_callbacks_set_on_frame_send_callback(all, frame_sent);
-        nghttp2_session_callbacks_set_on_stream_close_callback(all, stream_closed);
-        nghttp2_session_callbacks_set_data_source_read_length_callback(all, data_length);
-        nghttp2_session_callbacks_set_send_data_callback(all, send_data);
+        nghttp2_session_callbacks_set_on_header_callback(all, guarded<header>);
+        nghttp2_session_callbacks_set_on_invalid_header_callback(all, guarded<invalid_header>);
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, guarded<invalid_frame>);
+        nghttp2_session_callbacks_set_on_frame_recv_callback(all, guarded<frame_received>);
+        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, guarded<data_chunk>);
+        nghttp2_session_callbacks_set_on_frame_send_callback(all, guarded<frame_sent>);
+        nghttp2_session_callbacks_set_on_stream_close_callback(all, guarded<stream_closed>);
+        nghttp2_session_callbacks_set_data_source_read_length_callback(all, guarded<data_length>);
+        nghttp2_session_callbacks_set_send_data_callback(all, guarded<send_data>);
     }
 };
 

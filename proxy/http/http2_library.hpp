@@ -22,6 +22,19 @@ inline void check(int result) {
     if (result != 0) throw std::bad_alloc();
 }
 
+/// A callback for the library, which is C: an exception of `callback` (there is no memory) ends the connection instead
+/// of the process.
+template <auto callback>
+inline constexpr auto guarded = callback;
+template <class Result, class... Arguments, Result (*callback)(Arguments...)>
+inline constexpr auto guarded<callback> = +[](Arguments... arguments) -> Result {
+    try {
+        return callback(arguments...);
+    } catch (const std::bad_alloc&) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+};
+
 /// What a session of the library is made of; it may go once the session is made. Throws std::bad_alloc.
 class Http2Library {
  public:

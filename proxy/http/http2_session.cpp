@@ -153,18 +153,18 @@ struct Http2Session::Callbacks {
     }
 
     static void set(nghttp2_session_callbacks* all) {
-        nghttp2_session_callbacks_set_on_begin_frame_callback(all, begin_frame);
-        nghttp2_session_callbacks_set_on_begin_headers_callback(all, begin_headers);
-        nghttp2_session_callbacks_set_on_header_callback(all, header);
-        nghttp2_session_callbacks_set_on_invalid_header_callback(all, invalid_header);
-        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, invalid_frame);
-        nghttp2_session_callbacks_set_on_frame_recv_callback(all, frame_received);
-        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, data_chunk);
-        nghttp2_session_callbacks_set_on_frame_send_callback(all, frame_sent);
-        nghttp2_session_callbacks_set_on_frame_not_send_callback(all, frame_not_sent);
-        nghttp2_session_callbacks_set_on_stream_close_callback(all, stream_closed);
-        nghttp2_session_callbacks_set_data_source_read_length_callback(all, data_length);
-        nghttp2_session_callbacks_set_send_data_callback(all, send_data);
+        nghttp2_session_callbacks_set_on_begin_frame_callback(all, guarded<begin_frame>);
+        nghttp2_session_callbacks_set_on_begin_headers_callback(all, guarded<begin_headers>);
+        nghttp2_session_callbacks_set_on_header_callback(all, guarded<header>);
+        nghttp2_session_callbacks_set_on_invalid_header_callback(all, guarded<invalid_header>);
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, guarded<invalid_frame>);
+        nghttp2_session_callbacks_set_on_frame_recv_callback(all, guarded<frame_received>);
+        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, guarded<data_chunk>);
+        nghttp2_session_callbacks_set_on_frame_send_callback(all, guarded<frame_sent>);
+        nghttp2_session_callbacks_set_on_frame_not_send_callback(all, guarded<frame_not_sent>);
+        nghttp2_session_callbacks_set_on_stream_close_callback(all, guarded<stream_closed>);
+        nghttp2_session_callbacks_set_data_source_read_length_callback(all, guarded<data_length>);
+        nghttp2_session_callbacks_set_send_data_callback(all, guarded<send_data>);
     }
 };
 

@@ -176,6 +176,16 @@ void Reactor::announce(std::uint64_t data, std::uint32_t events) {
         slots_[static_cast<std::uint32_t>(data)].input_ahead = true;
 }
 
+/// What is no coroutine, whose exceptions its promise takes, may run out of memory too.
+template <class Work>
+void Reactor::guarded(Work work) {
+    try {
+        work();
+    } catch (const std::exception&) {
+        ++exceptions_;
+    }
+}
+
 void Reactor::deliver(std::uint64_t data, std::uint32_t events) {
     if (data == wakeup_data) {
         std::uint64_t ignored;
@@ -188,10 +198,11 @@ void Reactor::deliver(std::uint64_t data, std::uint32_t events) {
     if (slot.source == nullptr || slot.generation != static_cast<std::uint32_t>(data >> 32)) return;
     slots_[static_cast<std::uint32_t>(data)].input_ahead = false;
     const bool broken = (events & broken_events) != 0;
-    slot.source->ready({.readable = broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0,
-                        .writable = broken || (events & EPOLLOUT) != 0,
-                        .peer_closed = broken || (events & EPOLLRDHUP) != 0,
-                        .broken = broken});
+    const Source::Events found{.readable = broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0,
+                               .writable = broken || (events & EPOLLOUT) != 0,
+                               .peer_closed = broken || (events & EPOLLRDHUP) != 0,
+                               .broken = broken};
+    guarded([&] { slot.source->ready(found); });
 }
 
 bool Reactor::run_once(Duration longest) {
@@ -259,7 +270,7 @@ void Reactor::take_posted() {
     while (in_order != nullptr) {
         Posted* node = in_order;
         in_order = node->next_;
-        node->run();
+        guarded([&] { node->run(); });
     }
 }
 
@@ -296,7 +307,7 @@ void Reactor::end_batch() {
     while (due.next_ != &due) {
         BatchEnd& node = *due.next_;
         node.unlink();
-        node.batch_ended();
+        guarded([&] { node.batch_ended(); });
     }
     due.next_ = due.prev_ = nullptr;
 }

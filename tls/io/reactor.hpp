@@ -210,6 +210,8 @@ class Reactor {
     int wait_time(Duration longest);
     bool move_manual_clock(Duration longest);
     void announce(std::uint64_t data, std::uint32_t events);
+    template <class Work>
+    void guarded(Work work);
     void deliver(std::uint64_t data, std::uint32_t events);
     void take_posted();
     void resume_ready();

@@ -99,9 +99,9 @@ Result<void> Channel::send_now(const Encoded& encoded) {
 
 Result<std::optional<Message>> Channel::receive() {
     if (!is_open()) return errc::closed;
-    std::string bytes(max_message + 1, '\0');
+    if (received_.empty()) received_.resize(max_message + 1);
     FdBuffer buffer;
-    iovec part{bytes.data(), bytes.size()};
+    iovec part{received_.data(), received_.size()};
     msghdr header{};
     header.msg_iov = &part;
     header.msg_iovlen = 1;
@@ -115,8 +115,7 @@ Result<std::optional<Message>> Channel::receive() {
     if (size <= 0) return errc::closed;
     std::vector<io::UniqueFd> fds = take_fds(header);
     if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return errc::malformed;
-    bytes.resize(static_cast<std::size_t>(size));
-    auto message = decode(bytes, std::move(fds));
+    auto message = decode({received_.data(), static_cast<std::size_t>(size)}, std::move(fds));
     if (!message) return message.error();
     return std::optional<Message>(std::move(*message));
 }

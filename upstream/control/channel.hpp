@@ -45,6 +45,7 @@ class Channel {
     io::UniqueFd socket_;
     std::deque<Encoded> queue_;
     std::size_t queued_bytes_ = 0;
+    std::string received_;  ///< room for any message, from the first one on
 };
 
 /// A fresh pair, both close-on-exec: the master's end and the end to hand down.
