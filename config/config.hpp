@@ -156,7 +156,7 @@ struct Listener {
     unsigned http2_max_streams = 0;
     unsigned http2_glitches = 0;           ///< waste that a connection may make at once, ...
     unsigned http2_glitch_rate = 0;        ///< ... and that is forgiven a second
-    ByteSize http2_window = 0;             ///< that a stream may send before we have read it
+    ByteSize http2_window = 0;             ///< that a stream may send before we have read it, at first
     ByteSize http2_connection_window = 0;  ///< that all streams of a connection may
     ListenerTimeouts timeouts;
     ListenerLimits limits;

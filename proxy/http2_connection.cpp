@@ -45,6 +45,7 @@ io::Task<void> serve_stream(Connection& connection, std::unique_ptr<Http2Exchang
     } else {
         co_await dispatch(connection, *exchange, exchange->workspace());
     }
+    if (!exchange->is_shed()) co_await exchange->linger();
 }
 
 /// The same a little later, for a client that wastes our time.

@@ -28,6 +28,11 @@ void make_websocket_key(Lane& lane, std::array<char, 24>& key) {
     std::copy(end.begin(), end.end(), key.begin() + random_digits);
 }
 
+/// A request that was answered before its end: so much of it, for so long, is still taken in. A reset right behind the
+/// answer is legal (RFC 9113, section 8.1), but clients such as curl 7.88 then take the answer for lost.
+constexpr std::size_t linger_bytes = 256 * 1024;
+constexpr io::Duration linger_time = std::chrono::seconds(2);
+
 }  // namespace
 
 Http2Exchange::Http2Exchange(Http2Connection& connection, std::int32_t id)
@@ -38,7 +43,7 @@ Http2Exchange::Http2Exchange(Http2Connection& connection, std::int32_t id, Objec
       connection_(connection),
       workspace_(std::move(workspace)),
       head_memory_(connection.reactor().buffers().take_small()),
-      body_(connection.reactor().buffers(), connection.connection().listener().http2_window),
+      body_(connection.reactor().buffers(), connection.session().largest_window()),
       readable_(connection.reactor()),
       writable_(connection.reactor()),
       input_rate_(connection.body_rate()),
@@ -231,6 +236,22 @@ io::error_code Http2Exchange::judge_reader(io::TimePoint now, io::TimePoint& sta
     lost(slow ? loss::response_rate : loss::write_timeout);
     connection_.session().charge_slow_reader(now);
     return io::errc::timed_out;
+}
+
+io::Task<void> Http2Exchange::linger() {
+    const io::TimePoint end = connection_.reactor().now() + linger_time;
+    for (std::size_t taken = 0; output_ended() && !input_ended() && !closed() && !client_gone();) {
+        use_given();
+        while (!body_.empty()) {
+            given_ = body_.front().size();
+            taken += given_;
+            use_given();
+        }
+        if (taken >= linger_bytes) co_return;
+        readable_.reset();
+        const auto more = co_await readable_.wait(end);
+        if (!more) co_return;
+    }
 }
 
 void Http2Exchange::abort() {

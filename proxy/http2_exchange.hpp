@@ -53,6 +53,8 @@ class Http2Exchange final : public Exchange, public http::Http2Stream, public io
     std::size_t unused() const { return body_.size(); }
     /// Bytes of memory that the stream takes.
     std::size_t held() const { return sizeof(Workspace) + head_memory_.size() + body_.held() + watcher_holds(); }
+    /// After the answer: takes in the rest of the request, within bounds.
+    io::Task<void> linger();
     /// Its coroutine runs, and will destroy it.
     bool served() const { return served_; }
     void serve() { served_ = true; }

@@ -326,7 +326,16 @@ void Http2Session::end_input(Http2Stream& stream) {
 }
 
 void Http2Session::consume(Http2Stream& stream, std::size_t size) {
-    if (size > 0) nghttp2_session_consume(session_.get(), stream.id_, size);
+    if (size == 0) return;
+    nghttp2_session_consume(session_.get(), stream.id_, size);
+    if (stream.closed_ || stream.input_ended_) return;
+    const std::uint32_t window = stream.window_ > 0 ? stream.window_ : options_.stream_window;
+    stream.consumed_ += static_cast<std::uint32_t>(size);
+    if (stream.consumed_ < window || window >= largest_window()) return;
+    stream.consumed_ = 0;
+    stream.window_ = std::min(2 * window, largest_window());
+    nghttp2_session_set_local_window_size(session_.get(), NGHTTP2_FLAG_NONE, stream.id_,
+                                          static_cast<std::int32_t>(stream.window_));
 }
 
 }  // namespace edgeproxy::http

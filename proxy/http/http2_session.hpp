@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -56,8 +57,9 @@ class Http2Stream {
     Trailers& trailers_in_;
     Body body_;
     std::uint64_t received_ = 0;
-    std::string_view data_;                // to be sent
-    std::span<const Field> trailers_out_;  // behind it
+    std::uint32_t window_ = 0, consumed_ = 0;  // of the client's; consumed since it was last widened
+    std::string_view data_;                    // to be sent
+    std::span<const Field> trailers_out_;      // behind it
     unsigned heads_pending_ = 0;
     bool last_ = false;  // nothing follows data_ and trailers_out_
     bool input_ended_ = false, output_ended_ = false, closed_ = false;
@@ -94,7 +96,7 @@ class Http2Events {
 
 struct Http2Options {
     unsigned max_streams = 100;
-    std::uint32_t stream_window = 64 * 1024;
+    std::uint32_t stream_window = 64 * 1024;  ///< of each stream at first
     std::uint32_t connection_window = 1024 * 1024;
     Limits limits;  ///< of heads; must be the ones that heads are begun with
     unsigned glitch_burst = Http2Budget::default_burst;
@@ -150,6 +152,9 @@ class Http2Session {
 
     /// Of heads.
     const Limits& limits() const { return options_.limits; }
+    /// A stream whose body is used as it comes has its window doubled, again and again, up to this: else a client far
+    /// away sends one window a round trip. A quarter of the connection's, so that no slow stream holds up the others.
+    std::uint32_t largest_window() const { return std::max(options_.stream_window, options_.connection_window / 4); }
 
     // All of these only note what is to be sent; `write` sends it.
 
@@ -164,7 +169,7 @@ class Http2Session {
     /// Ends the stream at once; the client can tell it from a clean end unless the answer was complete. What was to be
     /// sent is dropped and its memory free.
     void reset(Http2Stream& stream, Http2Code code);
-    /// `size` bytes of a body were used: the client may send as many more.
+    /// `size` bytes of a body were used: the client may send as many more, or still more (`largest_window`).
     void consume(Http2Stream& stream, std::size_t size);
     /// The owner is about to destroy the stream; if it is not closed it is reset.
     void forget(Http2Stream& stream);

@@ -255,6 +255,21 @@ def test_the_answer_of_an_aborted_upload_is_delivered(start_edge):
         assert client.got[stream]["headers"][":status"] == "413"
 
 
+def test_an_answer_before_the_end_of_its_request_is_not_followed_by_a_reset(start_edge):
+    """At once, that is: clients such as curl 7.88 would take the answer for lost."""
+    edge = start_edge({"routes": [{"path": "/none", "respond": {"status": 404, "body": "no"}}], "pools": {}})
+    with Client(edge) as client:
+        stream = client.open("/none", method="POST", end=False)
+        client.data(stream, b"x" * 150_000, end=True)
+        got = client.answer(stream)
+        assert got["headers"][":status"] == "404" and got["body"] == b"no" and not got.get("reset")
+        endless = client.open("/none", method="POST", end=False)
+        while not client.got.get(endless, {}).get("reset"):
+            client.turn()
+        assert client.got[endless]["code"] == 0 and client.got[endless]["body"] == b"no"
+        assert client.get("/none")["headers"][":status"] == "404"
+
+
 @pytest.mark.parametrize("http2", [True, False], ids=["http2", "http1"])
 def test_no_upload_outlives_its_early_answer(start_edge, http2):
     """Wherever the answer meets the upload, the exchange ends with it: the stop at the end does not have to cut one."""

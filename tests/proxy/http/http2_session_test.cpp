@@ -182,6 +182,25 @@ TEST_CASE("bodies and trailers arrive, and their window comes back when they are
     CHECK(slow.ended);
 }
 
+TEST_CASE("the window of a body that is used as it comes grows to a quarter of the connection's", "[http][h2]") {
+    Link link;
+    link.owner.window = 1024 * 1024;
+    const auto id = link.client.request(head("/", {}, "POST"), std::string(2'000'000, 'y').c_str());
+    std::vector<std::size_t> windows;
+    for (std::size_t got = 0; got < 2'000'000;) {
+        link.exchange();
+        std::string& body = link.owner.at(id).body;
+        REQUIRE_FALSE(body.empty());
+        windows.push_back(body.size());
+        got += body.size();
+        link.owner.session.consume(*link.owner.at(id).stream, std::exchange(body, {}).size());
+    }
+    link.exchange();
+    CHECK(link.owner.at(id).ended);
+    windows.resize(5);
+    CHECK(windows == std::vector<std::size_t>{65536, 131072, 262144, 262144, 262144});
+}
+
 TEST_CASE("a length that the body does not keep resets the stream", "[http][h2]") {
     const auto [length, body] = GENERATE(table<std::string, const char*>({{"5", "hell"}, {"5", "hello!"}, {"0", "x"}}));
     Link link;
