@@ -74,14 +74,16 @@ Listener::Accepted Listener::accept_one() {
     socklen_t size = sizeof from;
     io::UniqueFd fd{::accept4(socket_->get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     if (!fd) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) return out_of_descriptors();
+        const bool no_descriptor = errno == EMFILE || errno == ENFILE;
+        if (no_descriptor || errno == ENOBUFS || errno == ENOMEM) return out_of_descriptors(no_descriptor);
         // A client that left the backlog again is no reason to stop.
         return errno == ECONNABORTED || errno == EINTR ? Accepted::one : Accepted::none;
     }
     // Descriptors are given out lowest first: from here on the reserve would be used up.
     if (fd.get() >= lane_.limits->client_ceiling()) {
+        lane_.cells->listener(plan_->index).refuse(admin::Refusal::descriptor_limit);
         reset(fd);
-        return out_of_descriptors();
+        return out_of_descriptors(false);
     }
     const io::Peer peer = io::Peer::from(from);
     Limits::Seat seat{*lane_.limits};
@@ -96,13 +98,12 @@ Listener::Accepted Listener::accept_one() {
     return Accepted::one;
 }
 
-/// One newcomer is turned away by means of the spare descriptor, so that the backlog moves; idle connections give back
-/// theirs; then we rest.
-Listener::Accepted Listener::out_of_descriptors() {
-    const int reason = errno;
+/// Idle connections give back their descriptors; then we rest. `turn_one_away`: a newcomer could not be accepted, which
+/// is done by means of the spare descriptor, so that the backlog moves.
+Listener::Accepted Listener::out_of_descriptors(bool turn_one_away) {
     lane_.cells->hit(admin::Limit::descriptors);
     lane_.limits->tell_descriptors_gone();
-    if (spare_ && (reason == EMFILE || reason == ENFILE)) {
+    if (spare_ && turn_one_away) {
         spare_.reset();
         io::UniqueFd fd{::accept4(socket_->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
         if (fd) {
@@ -162,7 +163,8 @@ void Listener::expired(io::TimePoint) {
 void Listener::close() {
     if (closed_) return;
     closed_ = true;
-    while (accept_one() == Accepted::one) {
+    // Those who are in the backlog have been promised a connection; who comes meanwhile has not.
+    for (unsigned left = plan_->listener->backlog; left > 0 && accept_one() == Accepted::one; --left) {
     }
     if (registered_) lane_.reactor.remove(*this, socket_->get());
     registered_ = false;

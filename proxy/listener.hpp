@@ -46,7 +46,7 @@ class Listener final : io::Source, io::Timer {
     bool may_accept();
     Accepted accept_one();
     bool may_shake_hands(const io::Peer& peer);
-    Accepted out_of_descriptors();
+    Accepted out_of_descriptors(bool turn_one_away);
     bool admit(io::UniqueFd& fd, const io::Peer& peer, Limits::Seat& seat);
     void turn_away(io::UniqueFd fd);
     void rest();

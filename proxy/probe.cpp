@@ -28,6 +28,8 @@ using Outcome = ProbeResult::Outcome;
 
 /// An answer to a probe may have so many bytes; more is no health page.
 constexpr std::size_t most_bytes = 1024 * 1024;
+/// What was learned about an endpoint is dropped when it was not looked at for so long.
+constexpr std::chrono::minutes forgotten{1};
 
 std::string probe_text(const config::Health& health, const ProbeTarget& to) {
     const std::string path = health.path.empty() ? "/" : health.path;
@@ -238,6 +240,9 @@ void Prober::check(upstream::Roster& roster) {
     const config::Health& health = roster.config().health;
     if (health.path.empty() || health.interval.count() == 0) return;
     const auto now = std::chrono::steady_clock::now();
+    // Ids are never used twice: of endpoints that are gone nothing may stay.
+    std::erase_if(state_->checks,
+                  [&](const auto& one) { return !one.second.running && one.second.next + forgotten < now; });
     for (const upstream::EndpointStatus& endpoint : roster.status()) {
         const bool probed = endpoint.state == upstream::EndpointState::ready ||
                             endpoint.state == upstream::EndpointState::suspect ||
