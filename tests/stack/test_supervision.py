@@ -56,6 +56,31 @@ def test_all_workers_killed_at_once_and_every_get_is_held(start_edge, server):
     assert load.slowest() < 20
 
 
+DEADLY = """
+import os
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return
+    if scope["path"] == "/die":
+        os._exit(7)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+"""
+
+
+def test_a_request_that_kills_its_worker_meets_three_of_them_and_no_more(start_edge, tmp_path):
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    edge = start_edge({"pools": {"app": {"command": "uvicorn deadly:app", "working_dir": str(tmp_path), "workers": 4}}})
+    within(60, lambda: edge.metric("edgeproxy_pool_endpoints", pool="app", state="ready") == 4, "four ready")
+    with edge.wire(deadline=30) as wire:
+        assert wire.ask(request("/die")).status == 502
+    line = edge.wait_access("/die")
+    assert (line["attempts"], line["error"]) == (3, "connection_terminated")
+    assert edge.get("/", "http").text == "ok"  # the fourth is there
+    within(60, lambda: edge.metric("edgeproxy_worker_restarts_total", pool="app", reason="crash") == 3, "three deaths")
+
+
 def test_a_gunicorn_arbiter_is_killed_with_all_that_is_below_it(start_edge):
     server = by_name("gunicorn-sync")[0].values[0]
     edge = start_edge({"pools": {"app": server.pool(workers=1)}})
