@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/rewrite.hpp"
 
+#include <array>
+
 #include "proxy/http/framing.hpp"
 #include "proxy/http/target.hpp"
 #include "proxy/http/text.hpp"
@@ -120,6 +122,16 @@ void write_forwarded(http::HeadWriter& out, const RewriteRules& rules, const Ide
     }
 }
 
+/// The version is that of the request as it came (RFC 9110, section 7.6.3).
+void write_via(http::HeadWriter& out, http::Version received, const RewriteRules& rules) {
+    if (rules.via.empty()) return;
+    constexpr std::array<std::string_view, 3> versions{"1.0 ", "1.1 ", "2.0 "};
+    out.put("Via: ");
+    out.put(versions[static_cast<std::size_t>(received)]);
+    out.put(rules.via);
+    out.put("\r\n");
+}
+
 void optional_field(http::HeadWriter& out, std::string_view name, std::string_view value) {
     if (!value.empty()) out.field(name, value);
 }
@@ -155,7 +167,7 @@ bool passes_to_client(const Field& field, const http::Response& response, const 
 RewriteRules::RewriteRules(const config::Headers& headers, const config::Route& route, const config::Pool* pool)
     : request_id(headers.request_id),
       server(headers.server),
-      via(headers.via.empty() ? "" : "1.1 " + headers.via),
+      via(headers.via),
       pass_underscores(headers.pass_underscores),
       forwarded_x(headers.forwarded_x),
       forwarded_rfc7239(headers.forwarded_rfc7239),
@@ -193,7 +205,7 @@ admin::FieldDrops write_request_head(http::HeadWriter& out, const http::Request&
     write_certificate(out, identity);
     if (!rules.request_id.empty()) out.field(rules.request_id, request_id);
     if (const auto hops = max_forwards(request); hops && *hops > 0) out.field("Max-Forwards", *hops - 1);
-    if (!rules.via.empty()) out.field("Via", rules.via);
+    write_via(out, request.version, rules);
     out.end_head();
     return drops;
 }

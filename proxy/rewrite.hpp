@@ -20,7 +20,7 @@ struct RewriteRules {
 
     std::string request_id;  ///< field name, empty = off
     std::string server;      ///< "" = removed, "pass" = the endpoint's
-    std::string via;         ///< value of Via for requests, "1.1 edgeproxy"; empty = off
+    std::string via;         ///< our name in Via of requests, behind the version they came in; empty = off
     bool pass_underscores = false;
     bool forwarded_x = true;
     bool forwarded_rfc7239 = false;

@@ -55,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
     proxy::RewriteRules rules;
     rules.request_id = (how & 1) != 0 ? "X-Request-ID" : "";
-    rules.via = (how & 2) != 0 ? "1.1 edgeproxy" : "";
+    rules.via = (how & 2) != 0 ? "edgeproxy" : "";
     rules.pass_underscores = (how & 4) != 0;
     rules.strip_prefix = (how & 8) != 0 ? "/a" : "";
     proxy::Arrival arrival;

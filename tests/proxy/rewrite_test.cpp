@@ -17,9 +17,8 @@ config::Cidr loopback() {
 }
 
 /// What the endpoint gets for a request from 127.0.0.1, over TLS, on port 8443.
-std::string rewritten(const std::string& head, const RewriteRules& rules, bool trusted = false, bool asks = false,
+std::string rewritten(const ParsedRequest& parsed, const RewriteRules& rules, bool trusted = false, bool asks = false,
                       const tls::ClientIdentity* certificate = nullptr) {
-    const ParsedRequest parsed{head};
     config::ClientIp client_ip;
     if (trusted) client_ip.trusted_proxies.push_back(loopback());
     Arrival arrival;
@@ -41,10 +40,15 @@ std::string rewritten(const std::string& head, const RewriteRules& rules, bool t
     return std::string(out.text());
 }
 
+std::string rewritten(const std::string& head, const RewriteRules& rules, bool trusted = false, bool asks = false,
+                      const tls::ClientIdentity* certificate = nullptr) {
+    return rewritten(ParsedRequest{head}, rules, trusted, asks, certificate);
+}
+
 RewriteRules usual() {
     RewriteRules rules;
     rules.request_id = "X-Request-ID";
-    rules.via = "1.1 edgeproxy";
+    rules.via = "edgeproxy";
     return rules;
 }
 
@@ -71,6 +75,18 @@ TEST_CASE("a plain request gets our fields and keeps its own", "[proxy][rewrite]
     CHECK(has_line(head, "X-Request-ID: id-1"));
     CHECK(has_line(head, "Via: 1.1 edgeproxy"));
     CHECK(head.ends_with("\r\n\r\n"));
+}
+
+TEST_CASE("Via tells the version in which the request came, and who came before us", "[proxy][rewrite]") {
+    const std::string old = rewritten("GET / HTTP/1.0\r\nHost: a.example\r\nVia: 1.0 fred\r\n\r\n", usual());
+    CHECK(old.find("\r\nVia: 1.0 fred\r\n") < old.find("\r\nVia: 1.0 edgeproxy\r\n"));
+    CHECK(has_line(old, "Via: 1.0 edgeproxy"));
+    const ParsedRequest h2{get("/")};
+    h2.request->version = http::Version::h2;
+    CHECK(has_line(rewritten(h2, usual()), "Via: 2.0 edgeproxy"));
+    RewriteRules off = usual();
+    off.via.clear();
+    CHECK_FALSE(has_name(rewritten(get("/"), off), "Via"));
 }
 
 TEST_CASE("what a client must not say never arrives", "[proxy][rewrite]") {

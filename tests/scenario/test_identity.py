@@ -163,6 +163,12 @@ def test_via_is_added_to_requests_only(edge, origin):
     assert re.match(r"1\.1 \S+", origin.requests[-1].get("via"))
 
 
+def test_via_tells_the_version_in_which_the_request_came(edge, origin):
+    with edge.wire() as wire:
+        wire.ask(b"GET / HTTP/1.0\r\nHost: app.test\r\nVia: 1.1 before\r\n\r\n")
+    assert re.match(r"1\.0 \S+", origin.requests[-1].values("via")[-1]) and origin.requests[-1].values("via")[0] == "1.1 before"
+
+
 def test_one_request_id_for_origin_client_and_log(edge, origin):
     with edge.wire() as wire:
         got = wire.ask(request("/id", fields=[("X-Request-ID", "forged")]))
