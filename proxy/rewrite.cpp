@@ -24,6 +24,11 @@ bool is_rewritten(FieldId id) {
     return id == FieldId::host || id == FieldId::content_length || id == FieldId::expect;
 }
 
+/// Do we say ourselves which prefix is gone?
+bool tells_prefix(const RewriteRules& rules) {
+    return rules.forwarded_x && !rules.strip_prefix.empty();
+}
+
 /// False, and noted.
 bool drop(admin::FieldDrops& drops, admin::FieldDrop reason) {
     ++drops[static_cast<std::size_t>(reason)];
@@ -58,6 +63,7 @@ bool passes_to_endpoint(const Field& field, const http::Request& request, const 
                 // Ours are written below in any case; the rest of a trusted peer's passes.
                 if (!identity.trusted) return drop(drops, FieldDrop::client_identity);
                 if (field.id == FieldId::forwarded) return !rules.forwarded_rfc7239;
+                if (field.id == FieldId::x_forwarded_prefix) return !tells_prefix(rules);
                 if (field.id == FieldId::x_forwarded_for || field.id == FieldId::x_forwarded_proto ||
                     field.id == FieldId::x_forwarded_host || field.id == FieldId::x_forwarded_port ||
                     field.id == FieldId::x_real_ip || field.id == FieldId::x_request_id)
@@ -97,13 +103,25 @@ std::string_view host_for_endpoint(const http::Request& request, const RewriteRu
     return {};
 }
 
-void write_forwarded(http::HeadWriter& out, const RewriteRules& rules, const Identity& identity) {
+/// What we cut off stood behind what a trusted peer had cut off: one path, from the outside in.
+void write_prefix(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
+                  const Identity& identity) {
+    std::string_view outer = identity.trusted ? request.fields.value(FieldId::x_forwarded_prefix) : std::string_view();
+    while (outer.ends_with('/')) outer.remove_suffix(1);
+    out.put("X-Forwarded-Prefix: ");
+    out.put(outer);
+    out.put(rules.strip_prefix);
+    out.put("\r\n");
+}
+
+void write_forwarded(http::HeadWriter& out, const http::Request& request, const RewriteRules& rules,
+                     const Identity& identity) {
     if (rules.forwarded_x) {
         out.field("X-Forwarded-For", identity.client_ip);
         out.field("X-Forwarded-Proto", identity.proto);
         if (!identity.host.empty()) out.field("X-Forwarded-Host", identity.host);
         if (!identity.port.empty()) out.field("X-Forwarded-Port", identity.port);
-        if (!rules.strip_prefix.empty()) out.field("X-Forwarded-Prefix", rules.strip_prefix);
+        if (tells_prefix(rules)) write_prefix(out, request, rules, identity);
     }
     if (rules.forwarded_rfc7239) {
         const bool v6 = identity.client_ip.find(':') != std::string_view::npos;
@@ -201,7 +219,7 @@ admin::FieldDrops write_request_head(http::HeadWriter& out, const http::Request&
     } else if (request.te_trailers) {
         out.put("Connection: te\r\nTE: trailers\r\n");
     }
-    write_forwarded(out, rules, identity);
+    write_forwarded(out, request, rules, identity);
     write_certificate(out, identity);
     if (!rules.request_id.empty()) out.field(rules.request_id, request_id);
     if (const auto hops = max_forwards(request); hops && *hops > 0) out.field("Max-Forwards", *hops - 1);

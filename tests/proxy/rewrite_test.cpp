@@ -151,6 +151,25 @@ TEST_CASE("a prefix is changed on the normal form, by segment", "[proxy][rewrite
     CHECK(rewritten(get("/a"), rules).starts_with("GET /app/a HTTP/1.1\r\n"));
 }
 
+TEST_CASE("the prefix of a trusted peer and ours are one path, and nobody else's is believed", "[proxy][rewrite]") {
+    RewriteRules rules = usual();
+    rules.strip_prefix = "/v1";
+    const auto [said, trusted, expected] = GENERATE(table<std::string, bool, std::string>({
+        {"X-Forwarded-Prefix: /outer\r\n", true, "/outer/v1"},
+        {"X-Forwarded-Prefix: /outer/\r\n", true, "/outer/v1"},
+        {"X-Forwarded-Prefix: /\r\n", true, "/v1"},
+        {"X-Forwarded-Prefix: /outer\r\n", false, "/v1"},
+        {"", true, "/v1"},
+    }));
+    CAPTURE(said, trusted);
+    const std::string head = rewritten(get("/v1/a", "a.example", said), rules, trusted);
+    CHECK(has_line(head, "X-Forwarded-Prefix: " + expected));
+    CHECK(head.find("X-Forwarded-Prefix") == head.rfind("X-Forwarded-Prefix"));
+    rules.strip_prefix.clear();
+    CHECK(has_name(rewritten(get("/v1/a", "a.example", said), rules, trusted), "X-Forwarded-Prefix") ==
+          (trusted && !said.empty()));
+}
+
 TEST_CASE("a WebSocket handshake is passed on as one", "[proxy][rewrite]") {
     const std::string head =
         rewritten(get("/ws", "a.example",
