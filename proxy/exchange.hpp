@@ -16,8 +16,8 @@ class Stream;
 
 namespace edgeproxy::proxy {
 
-/// The head of an answer on its way to a client, free of any HTTP version: no framing and no hop-by-hop fields among
-/// `fields`.
+/// The head of an answer on its way to a client, free of any HTTP version: no framing among `fields`, and no
+/// hop-by-hop field but the Upgrade of a 426.
 ///
 /// Views live until the call that sends it has finished. Large (the fields): pooled, never on a coroutine's frame.
 struct ResponseHead {

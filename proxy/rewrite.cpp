@@ -180,6 +180,22 @@ bool passes_to_client(const Field& field, const http::Response& response, const 
     return response.connection.names().empty() || !response.connection.nominates(field.name);
 }
 
+/// 426 has to say which protocol it wants (RFC 9110, section 15.5.22). A client can change to that one with us; any
+/// other would be an offer that we do not keep.
+bool demands_websocket(const http::Response& response) {
+    constexpr unsigned upgrade_required = 426;
+    if (response.status != upgrade_required) return false;
+    bool found = false;
+    for (const Field& field : response.fields) {
+        if (field.id != FieldId::upgrade) continue;
+        http::for_each_element(field.value, [&](std::string_view protocol) {
+            found = found || http::iequals(protocol, "websocket");
+            return true;
+        });
+    }
+    return found;
+}
+
 }  // namespace
 
 RewriteRules::RewriteRules(const config::Headers& headers, const config::Route& route, const config::Pool* pool)
@@ -245,6 +261,10 @@ bool filter_response(const http::Response& response, const RewriteRules& rules, 
         if (passes_to_client(field, response, rules)) room &= out.fields.push(field.name, field.value, field.id);
     }
     if (response.status < 200) return room;
+    if (demands_websocket(response)) {
+        room &= out.fields.push("Connection", "upgrade", FieldId::connection);
+        room &= out.fields.push("Upgrade", "websocket", FieldId::upgrade);
+    }
     if (!response.fields.has(FieldId::date)) room &= out.fields.push("Date", extras.date, FieldId::date);
     if (!rules.server.empty() && rules.server != "pass")
         room &= out.fields.push("Server", rules.server, FieldId::server);

@@ -61,7 +61,8 @@ struct ResponseExtras {
 };
 
 /// Fills `out` from an endpoint's answer: status, framing, and the fields that may pass. Interim answers and 101 get no
-/// extras. False when there is no room for all fields.
+/// extras. A 426 that asks for WebSocket keeps that with its Connection; HTTP/2 leaves both out when it writes the
+/// head. False when there is no room for all fields.
 bool filter_response(const http::Response& response, const RewriteRules& rules, const ResponseExtras& extras,
                      ResponseHead& out);
 

@@ -212,6 +212,23 @@ TEST_CASE("an answer without a body may tell the length that it would have", "[p
     CHECK(out->fields.find("Strict-Transport-Security") == nullptr);
 }
 
+TEST_CASE("426 tells that WebSocket is wanted, and no protocol that we do not change to", "[proxy][rewrite]") {
+    const auto [answer, told] = GENERATE(table<std::string, bool>({
+        {"HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n", true},
+        {"HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, WebSocket\r\n", true},
+        {"HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: HTTP/3.0\r\n", false},
+        {"HTTP/1.1 426 Upgrade Required\r\n", false},
+        {"HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n", false},
+    }));
+    CAPTURE(answer);
+    const ParsedResponse response{answer + "Content-Length: 0\r\n\r\n"};
+    const auto out = std::make_unique<ResponseHead>();
+    REQUIRE(filter_response(response, usual(), {"", "", ""}, *out));
+    CHECK((out->fields.value(http::FieldId::upgrade) == "websocket") == told);
+    CHECK((out->fields.value(http::FieldId::connection) == "upgrade") == told);
+    CHECK(out->fields.has(http::FieldId::upgrade) == told);
+}
+
 TEST_CASE("204 tells no length, whatever its endpoint says", "[proxy][rewrite]") {
     const ParsedResponse response{"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nX-App: 1\r\n\r\n"};
     const RewriteRules rules = usual();

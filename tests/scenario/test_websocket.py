@@ -168,6 +168,19 @@ def test_no_101_no_tunnel(behind):
     assert [seen.target for seen in origin.requests] == ["/ws"]
 
 
+def test_426_tells_that_a_websocket_is_wanted(behind):
+    """RFC 9110, section 15.5.22. The connection goes on: nobody has changed to anything."""
+    def script(peer):
+        peer.request()
+        peer.send(b"HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nContent-Length: 2\r\n\r\nno")
+        script(peer)
+    edge, _ = behind(script)
+    with edge.wire() as wire:
+        for _ in range(2):
+            got = wire.ask(request("/plain"))
+            assert (got.status, got.body, got.get("upgrade"), got.get("connection")) == (426, b"no", "websocket", "upgrade")
+
+
 def test_a_wrong_accept_is_no_tunnel(behind):
     def script(peer):
         switches(peer, accept="AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
