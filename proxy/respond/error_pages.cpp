@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
+
+#include "proxy/http/text.hpp"
 
 namespace edgeproxy::respond {
 namespace {
@@ -12,6 +15,34 @@ std::string lower(std::string_view text) {
     std::transform(out.begin(), out.end(), out.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     return out;
+}
+
+/// Which of our formats a media range in lower case asks for by name.
+std::optional<config::PageFormat> format_of(std::string_view type) {
+    const auto has = [&](std::string_view part) { return type.find(part) != std::string_view::npos; };
+    if (has("text/html") || has("application/xhtml")) return config::PageFormat::html;
+    if (has("application/json") || has("+json")) return config::PageFormat::json;
+    return std::nullopt;
+}
+
+/// The weight of a media range in thousandths: 1000 when there is none, or none that is a number (RFC 9110, section
+/// 12.4.2).
+unsigned weight_of(std::string_view range) {
+    constexpr unsigned whole = 1000;
+    for (std::size_t at = range.find(';'); at != std::string_view::npos; at = range.find(';', at + 1)) {
+        const std::string_view parameter = http::trim(range.substr(at + 1));
+        if (!parameter.starts_with("q=")) continue;
+        const std::string_view text = parameter.substr(2);
+        if (text.empty() || text[0] != '0') return whole;
+        unsigned weight = 0, unit = 100;
+        for (const char digit : text.starts_with("0.") ? text.substr(2) : std::string_view()) {
+            if (digit < '0' || digit > '9') break;
+            weight += static_cast<unsigned>(digit - '0') * unit;
+            unit /= 10;
+        }
+        return weight;
+    }
+    return whole;
 }
 
 std::string html_escaped(std::string_view text) {
@@ -109,11 +140,18 @@ std::string text(const ErrorPage& page) {
 config::PageFormat choose_format(config::PageFormat configured, std::string_view accept) {
     if (configured != config::PageFormat::automatic) return configured;
     const std::string wanted = lower(accept);
-    const auto at = [&](std::string_view type) { return wanted.find(type); };
-    const std::size_t html_at = std::min(at("text/html"), at("application/xhtml"));
-    const std::size_t json_at = std::min(at("application/json"), at("+json"));
-    if (html_at == std::string::npos && json_at == std::string::npos) return config::PageFormat::text;
-    return html_at < json_at ? config::PageFormat::html : config::PageFormat::json;
+    config::PageFormat best = config::PageFormat::text;
+    unsigned best_weight = 0;
+    http::for_each_element(wanted, [&](std::string_view range) {
+        const auto format = format_of(range.substr(0, range.find(';')));
+        const unsigned weight = format ? weight_of(range) : 0;
+        if (weight > best_weight) {  // of equals the first
+            best = *format;
+            best_weight = weight;
+        }
+        return true;
+    });
+    return best;
 }
 
 Page render(const ErrorPage& page, config::PageFormat format) {

@@ -24,7 +24,7 @@ struct Page {
 };
 
 /// The format that `accept` (the value of the field, may be empty) asks for: HTML for browsers, problem+json for JSON,
-/// else text.
+/// else text. Of two the one of more weight, then the first.
 config::PageFormat choose_format(config::PageFormat configured, std::string_view accept);
 
 /// Renders it: HTML, `application/problem+json` (RFC 9457) or text. Everything that is not ours is escaped. `format`

@@ -54,6 +54,12 @@ TEST_CASE("the page comes in the format that the client asks for", "[proxy][loca
         {"application/json", PageFormat::json},
         {"application/problem+json", PageFormat::json},
         {"application/json, text/html", PageFormat::json},
+        {"application/json;q=0.1, text/html", PageFormat::html},
+        {"text/html ; q=0.25, application/json ; q=0.5", PageFormat::json},
+        {"text/html;q=0.009, application/json;q=0.01", PageFormat::json},
+        {"text/html;level=1;q=0.5, application/json;q=0.5", PageFormat::html},
+        {"text/html;q=0, application/json;q=0.0", PageFormat::text},
+        {"text/html;q=1.0, application/json;q=x", PageFormat::html},
         {"*/*", PageFormat::text},
         {"", PageFormat::text},
     }));
