@@ -100,7 +100,8 @@ struct RequestFamilies {
 
     explicit RequestFamilies(Families& all)
         : requests(all.counter("edgeproxy_http_requests_total",
-                               "Finished requests; code is none when the client left before an answer.",
+                               "Finished requests; code is none when the client left before an answer, or when its "
+                               "status is not 100 to 599; protocol http/1.1 counts HTTP/1.0 too.",
                                {"route", "method", "code", "protocol"})),
           duration(all.histogram("edgeproxy_http_request_duration_seconds",
                                  "Request head complete to the last byte of the answer sent; without tunnels.",
