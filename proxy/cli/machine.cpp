@@ -254,6 +254,9 @@ class MachineCheck {
         constexpr long soon = 14;
         if (info.not_after <= machine_.now) {
             problems_.warn(place, "cert-expiry", "certificate " + info.subject + " has expired");
+        } else if (info.not_before > machine_.now) {
+            problems_.warn(place, "cert-expiry", "certificate " + info.subject + " is not valid yet",
+                           "is the clock of this machine right?");
         } else if (days <= std::min<long>(soon, life / 3)) {
             problems_.warn(
                 place, "cert-expiry",

@@ -143,6 +143,7 @@ TEST_CASE("a certificate that is about to expire is a warning, days before and a
     CHECK(after(10) == "");
     CHECK(after(25) == "2:14 warning cert-expiry\n");
     CHECK(after(40) == "2:14 warning cert-expiry\n");
+    CHECK(after(-10) == "2:14 warning cert-expiry\n");
 }
 
 TEST_CASE("without files, only the file itself counts", "[cli][check]") {
