@@ -308,13 +308,23 @@ class MachineCheck {
         }
     }
 
+    void no_program(const std::string& whole, Place place) {
+        const std::string path = std::filesystem::path(whole).lexically_normal().string();
+        std::error_code ignored;
+        if (!std::filesystem::exists(path, ignored))
+            return problems_.error(place, "no-program", "there is no " + in_quotes(path));
+        if (is_directory(path)) return problems_.error(place, "no-program", in_quotes(path) + " is a directory");
+        const bool script = path.ends_with(".py");
+        problems_.error(place, "no-program", in_quotes(path) + " is there, but may not be run",
+                        "chmod +x " + path + (script ? ", or write python " + path : ""));
+    }
+
     void program(const config::Command& command, Place place) {
         const std::string& name = command.argv.front();
         if (name.find('{') != std::string::npos) return;
         if (name.find('/') != std::string::npos) {
             const std::string whole = name.starts_with('/') ? name : command.working_dir + "/" + name;
-            if (!is_program(whole))
-                problems_.error(place, "no-program", in_quotes(whole) + " is not there, or cannot be run");
+            if (!is_program(whole)) no_program(whole, place);
             return;
         }
         const auto own = command.environment.find("PATH");

@@ -122,6 +122,29 @@ TEST_CASE("a stop that may take longer than the platform waits is a warning", "[
     CHECK(places(load_and_check(folder.write("stack.yaml", stack), true, machine)) == expected);
 }
 
+TEST_CASE("a program that is missing is told from one that may not be run", "[cli][check]") {
+    Folder folder;
+    folder.write("main.py", "print(1)\n", 0644);
+    std::filesystem::create_directory(folder.path() + "/folder");
+    const std::string plain = folder.path() + "/plain", script = folder.path() + "/main.py";
+    const std::vector<std::tuple<std::string, std::string, std::string>> rows{
+        {"./nowhere", "there is no \"" + folder.path() + "/nowhere\"", ""},
+        {"./folder", "\"" + folder.path() + "/folder\" is a directory", ""},
+        {"./plain", "\"" + plain + "\" is there, but may not be run", "chmod +x " + plain},
+        {"./main.py", "\"" + script + "\" is there, but may not be run",
+         "chmod +x " + script + ", or write python " + script},
+    };
+    for (const auto& [program, text, hint] : rows) {
+        INFO(program);
+        const auto stack = folder.write("stack.yaml", "listen: \":81\"\napp: " + program + "\n");
+        const auto loaded = load_and_check(stack, true, folder.machine());
+        REQUIRE(loaded.problems.size() == 1);
+        CHECK(loaded.problems[0].rule == "no-program");
+        CHECK(loaded.problems[0].text == text);
+        CHECK(loaded.problems[0].hint == hint);
+    }
+}
+
 TEST_CASE("only root may start workers as somebody else", "[cli][check]") {
     Folder folder;
     const auto file = folder.write("stack.yaml", "listen: \":81\"\napp: { command: prog, user: \"12345\" }\n");
