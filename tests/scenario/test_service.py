@@ -212,4 +212,5 @@ def test_the_shipped_unit_gives_the_stop_the_time_that_it_may_take():
     value = dict(re.findall(r"^(\w+)=(.*)$", text, re.M))
     assert value["Type"] == "notify" and value["NotifyAccess"] == "main" and value["KillMode"] == "mixed"
     assert int(value["TimeoutStopSec"]) > 30 and "2 3" in value["RestartPreventExitStatus"]
+    assert value["SuccessExitStatus"] == "8", "a stop that had to cut somebody off is a stop"
     assert value["NoNewPrivileges"] == "yes" and value["LimitCORE"] == "0" and value["ProtectSystem"] == "strict"
