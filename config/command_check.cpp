@@ -161,6 +161,12 @@ class Checker {
         for (const char* name : {"--protocol", "--proxy-protocol"})
             refuse_fixed(name, {}, "take it out: workers are spoken to in plain HTTP");
         warn_web_concurrency();
+        const auto timeout = find("--timeout", "-t");
+        if (timeout && timeout->value != "0") {
+            warn(timeout->word, "worker-timeout",
+                 in_quotes(argv_[timeout->word]) + " makes gunicorn kill a worker that is busy for so long",
+                 "take it out: hang.kill_after is for workers that hang, timeouts.response for long requests");
+        }
         const auto file = find("--config", "-c");
         if (file && !find("--worker-class", "-k") && !find("--threads")) {
             warn(file->word, "unseen-config", "the worker class in gunicorn's own file is not seen; sync is assumed",

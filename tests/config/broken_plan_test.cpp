@@ -205,6 +205,11 @@ TEST_CASE("what is wrong with a plan is said at its place: addresses, TLS, pools
          "app: gunicorn -b 0.0.0.0:80 main:app\n",
          "2:15+2 error command-flag: \"-b\" in the command of a managed pool | take it out: edgeproxy gives every "
          "worker its own socket\n"},
+        {"gunicorn -t",
+         "listen: \":8080\"\n"
+         "app: gunicorn -t 30 main:app\n",
+         "2:15+2 warning worker-timeout: \"-t\" makes gunicorn kill a worker that is busy for so long | take it out: "
+         "hang.kill_after is for workers that hang, timeouts.response for long requests\n"},
         {"uvicorn --workers",
          "listen: \":8080\"\n"
          "app: uvicorn main:app --workers 4\n",
