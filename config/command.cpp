@@ -113,13 +113,14 @@ void look_at_gunicorn(const Argv& argv, std::size_t from, const Environment& env
     // gunicorn reads its variable first and the command line over it.
     Argv words = split_command(variable(environment, "GUNICORN_CMD_ARGS")).value.value_or(Argv{});
     words.insert(words.end(), argv.begin() + static_cast<std::ptrdiff_t>(std::min(from, argv.size())), argv.end());
-    const auto worker_class = option(words, 0, "--worker-class", "-k").value_or("sync");
+    facts.worker_class = option(words, 0, "--worker-class", "-k");
+    const auto worker_class = facts.worker_class.value_or("sync");
     const auto threads = small_number(option(words, 0, "--threads"));
     if (threads && *threads > 1) facts.threads = threads;
     facts.sync_worker = worker_class == "sync" && !facts.threads;
     if (worker_class != "sync" && worker_class != "gthread") facts.threads.reset();
     facts.keepalive = seconds(option(words, 0, "--keep-alive"));
-    facts.has_config_file = option(words, 0, "--config", "-c").has_value();
+    facts.config_file = option(words, 0, "--config", "-c");
 }
 
 std::optional<Bind> placeholder_bind(const Argv& argv) {

@@ -29,11 +29,11 @@ std::size_t arguments_of(const Argv& argv);
 
 /// What the command and its environment tell about the server.
 struct CommandFacts {
-    bool sync_worker = false;              ///< gunicorn with one request at a time
-    std::optional<unsigned> threads;       ///< gunicorn's --threads, when above 1
-    std::optional<Duration> keepalive;     ///< how long the server keeps idle connections, when the command says it
-    bool has_config_file = false;          ///< gunicorn -c: what stands in there is not seen
-    std::optional<Bind> placeholder_bind;  ///< what {socket}, {fd} or {port} ask for
+    bool sync_worker = false;           ///< gunicorn with one request at a time
+    std::optional<unsigned> threads;    ///< gunicorn's --threads, when above 1
+    std::optional<Duration> keepalive;  ///< how long the server keeps idle connections, when the command says it
+    std::optional<std::string> worker_class, config_file;  ///< gunicorn's -k and -c
+    std::optional<Bind> placeholder_bind;                  ///< what {socket}, {fd} or {port} ask for
 };
 CommandFacts look_at(const Argv& argv, const Environment& environment, Kind kind);
 

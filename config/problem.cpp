@@ -72,10 +72,22 @@ std::string excerpt(const Problem& problem, std::string_view line) {
 
 }  // namespace
 
+std::string_view word(Severity severity) {
+    switch (severity) {
+        case Severity::note:
+            return "note";
+        case Severity::warning:
+            return "warning";
+        case Severity::error:
+            break;
+    }
+    return "error";
+}
+
 std::string headline(const Problem& problem) {
     std::string result = problem.file;
     if (problem.line != 0) result += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
-    result += problem.severity == Severity::error ? ": error: " : ": warning: ";
+    result += ": " + std::string(word(problem.severity)) + ": ";
     return result + printable(problem.text) + " [" + problem.rule + "]";
 }
 
@@ -97,11 +109,16 @@ void Problems::warn(Place place, std::string rule, std::string text, std::string
          std::move(hint)});
 }
 
+void Problems::note(Place place, std::string rule, std::string text, std::string hint) {
+    add({Severity::note, file_, place.line, place.column, place.length, std::move(rule), std::move(text),
+         std::move(hint)});
+}
+
 void Problems::add(Problem problem) {
     errors_ = errors_ || problem.severity == Severity::error;
     // Warnings get half of the room, so that they never crowd out the error that explains a refusal.
-    const bool warning = problem.severity == Severity::warning;
-    if (list_.size() >= (warning ? most_problems / 2 : most_problems)) return;
+    const bool mild = problem.severity != Severity::error;
+    if (list_.size() >= (mild ? most_problems / 2 : most_problems)) return;
     // A value that several aliases stand for is read several times.
     if (std::find(list_.begin(), list_.end(), problem) != list_.end()) return;
     list_.push_back(std::move(problem));

@@ -16,9 +16,13 @@ struct Place {
     bool operator==(const Place&) const = default;
 };
 
-enum class Severity { warning, error };
+/// A note is what nobody can tell from here whether it is wrong.
+enum class Severity { note, warning, error };
 
-/// One thing that is wrong with a configuration. An error keeps it from being used, a warning does not.
+/// "error"
+std::string_view word(Severity severity);
+
+/// One thing that is wrong with a configuration. An error keeps it from being used, the others do not.
 struct Problem {
     Severity severity = Severity::error;
     std::string file;  ///< as the caller named it
@@ -45,6 +49,7 @@ class Problems {
 
     void error(Place place, std::string rule, std::string text, std::string hint = {});
     void warn(Place place, std::string rule, std::string text, std::string hint = {});
+    void note(Place place, std::string rule, std::string text, std::string hint = {});
     void add(Problem problem);
 
     bool has_errors() const;

@@ -19,16 +19,17 @@ std::size_t count(const std::vector<Problem>& problems, Severity severity) {
         std::count_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.severity == severity; }));
 }
 
-std::string counted(std::size_t number, const char* what) {
+std::string counted(std::size_t number, const std::string& what) {
     return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
 }
 
 /// `4 errors, 2 warnings`
 std::string summary(const std::vector<Problem>& problems) {
-    const std::size_t errors = count(problems, Severity::error), warnings = count(problems, Severity::warning);
     std::string text;
-    if (errors != 0) text = counted(errors, "error");
-    if (warnings != 0) text += (text.empty() ? "" : ", ") + counted(warnings, "warning");
+    for (const Severity severity : {Severity::error, Severity::warning, Severity::note}) {
+        const std::size_t number = count(problems, severity);
+        if (number != 0) text += (text.empty() ? "" : ", ") + counted(number, std::string(config::word(severity)));
+    }
     return text;
 }
 
@@ -52,9 +53,8 @@ std::string json_string(std::string_view text) {
 std::string as_json(const Problem& problem) {
     return "{\"file\":" + json_string(problem.file) + ",\"line\":" + std::to_string(problem.line) +
            ",\"column\":" + std::to_string(problem.column) + ",\"length\":" + std::to_string(problem.length) +
-           ",\"severity\":" + (problem.severity == Severity::error ? "\"error\"" : "\"warning\"") +
-           ",\"rule\":" + json_string(problem.rule) + ",\"message\":" + json_string(problem.text) +
-           ",\"hint\":" + json_string(problem.hint) + "}";
+           ",\"severity\":" + json_string(config::word(problem.severity)) + ",\"rule\":" + json_string(problem.rule) +
+           ",\"message\":" + json_string(problem.text) + ",\"hint\":" + json_string(problem.hint) + "}";
 }
 
 void print_json(std::ostream& out, const std::string& file, const config::LoadResult& loaded) {
@@ -113,6 +113,7 @@ std::string describe_problems(const config::LoadResult& loaded) {
 
 void log_warnings(const config::LoadResult& loaded, config::Log& log) {
     for (const Problem& problem : loaded.problems) {
+        if (problem.severity == Severity::note) continue;  // for who checks, not for every start
         const std::string text = problem.hint.empty() ? problem.text : problem.text + " (" + problem.hint + ")";
         log.warn("config_warning", text,
                  {{"rule", problem.rule}, {"file", problem.file}, {"line", problem.line}, {"column", problem.column}});
@@ -133,7 +134,7 @@ int run_check(const CommandLine& command, const std::string& file, std::ostream&
             if (loaded.config) out << file << ": valid\n";
             break;
     }
-    const bool failed = !loaded.config || (command.strict && !loaded.problems.empty());
+    const bool failed = !loaded.config || (command.strict && count(loaded.problems, Severity::warning) != 0);
     return failed ? exit_configuration : exit_done;
 }
 

@@ -17,8 +17,10 @@
 #include <fstream>
 #include <optional>
 
+#include "config/command.hpp"
 #include "config/key_pairs.hpp"
 #include "config/units.hpp"
+#include "proxy/cli/gunicorn_file.hpp"
 #include "tls/certificates.hpp"
 #include "tls/client_auth.hpp"
 #include "tls/client_context.hpp"
@@ -291,6 +293,26 @@ class MachineCheck {
             return;
         }
         program(command, at(path + ".command"));
+        if (command.kind == config::Kind::gunicorn) gunicorn(command, path);
+    }
+
+    void gunicorn(const config::Command& command, const std::string& path) {
+        constexpr std::size_t most = 256 * 1024;
+        const auto facts = config::look_at(command.argv, command.environment, command.kind);
+        GunicornFile file{facts.config_file.value_or("gunicorn.conf.py"), std::string(most, '\0'),
+                          facts.config_file.has_value()};
+        std::ifstream stream(std::filesystem::path(command.working_dir) / file.name, std::ios::binary);
+        stream.read(file.text.data(), most);
+        file.text.resize(static_cast<std::size_t>(stream.gcount()));
+        const bool capacity = places_.contains(path + ".max_in_flight");
+        for (const auto& found : check_gunicorn(facts, stream.is_open() ? &file : nullptr, capacity)) {
+            const Place place = at(path + ".command");
+            if (found.severity == config::Severity::note) {
+                problems_.note(place, found.rule, found.text, found.hint);
+            } else {
+                problems_.warn(place, found.rule, found.text, found.hint);
+            }
+        }
     }
 
     void resources(const std::string& path, const config::WorkerResources& wanted) {

@@ -32,7 +32,7 @@ inline constexpr std::size_t largest_pem = 1024 * 1024;  ///< bytes of a certifi
 ///
 /// rules  no-file, bad-certificate, no-user, no-group, no-permission, no-program, no-directory, no-cpu; warnings:
 /// cert-expiry, certificate,
-///        key-mode, termination-grace
+///        key-mode, termination-grace, unseen-config; notes: forwarded-ignored
 std::vector<config::Problem> check_machine(const config::Config& config, const std::string& file,
                                            const std::map<std::string, config::Place, std::less<>>& places,
                                            const Machine& machine);

@@ -30,7 +30,7 @@ inline std::string described(const std::vector<edgeproxy::config::Problem>& prob
     std::string all;
     for (const auto& p : problems) {
         all += std::to_string(p.line) + ":" + std::to_string(p.column) + "+" + std::to_string(p.length);
-        all += p.severity == edgeproxy::config::Severity::error ? " error " : " warning ";
+        all += " " + std::string(edgeproxy::config::word(p.severity)) + " ";
         all += p.rule + ": " + p.text + " | " + p.hint + "\n";
     }
     return all;

@@ -61,8 +61,8 @@ class Folder {
 std::string places(const config::LoadResult& loaded) {
     std::string all;
     for (const auto& p : loaded.problems) {
-        all += std::to_string(p.line) + ":" + std::to_string(p.column) +
-               (p.severity == config::Severity::error ? " error " : " warning ") + p.rule + "\n";
+        all += std::to_string(p.line) + ":" + std::to_string(p.column) + " " + std::string(config::word(p.severity)) +
+               " " + p.rule + "\n";
     }
     return all;
 }
@@ -223,6 +223,26 @@ TEST_CASE("check speaks to people, editors and programs, and says how it went", 
     CHECK(out.str().find("1 warning\n") != std::string::npos);
     strict.strict = true;
     CHECK(run_check(strict, warned, out, folder.machine()) == exit_configuration);
+}
+
+TEST_CASE("gunicorn's own file is looked at, and a note fails nobody", "[cli][check]") {
+    Folder folder;
+    folder.write("gunicorn", "#!/bin/sh\n", 0755);
+    const auto file = folder.write("stack.yaml", "listen: \":81\"\napp: gunicorn main:app\n");
+    std::stringstream out;
+    CommandLine strict = asked(CheckFormat::human);
+    strict.strict = true;
+    CHECK(run_check(strict, file, out, folder.machine()) == exit_done);
+    CHECK(out.str().find(":2:6: note: gunicorn reads no X-Forwarded-For") != std::string::npos);
+    CHECK(out.str().find("1 note\n" + file + ": valid\n") != std::string::npos);
+    config::Log log;
+    log_warnings(load_and_check(file, true, folder.machine()), log);
+    CHECK(log.drain([](config::LogRecord&&) {}) == 0);
+
+    folder.write("gunicorn.conf.py", "workers = 4\n");
+    CHECK(places(load_and_check(file, true, folder.machine())) ==
+          "2:6 warning unseen-config\n2:6 note forwarded-ignored\n");
+    CHECK(run_check(strict, file, out, folder.machine()) == exit_configuration);
 }
 
 TEST_CASE("warnings of a start are records of the log", "[cli][check]") {
