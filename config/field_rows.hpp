@@ -84,7 +84,7 @@ inline constexpr Field table[] = {
 {"listeners.<name>",                      section,      "",               "",       "",        "address",   live,    now,   "one listener"},
 {"listeners.<name>.address",              address_list, "",               "",       "",        "",          live,    now,   "where; several allowed"},
 {"listeners.<name>.tls",                  boolean,      "secure_port?true|false", "", "",      "",          live,    now,   "speak TLS; true by itself on ports 443 and 8443 where tls exists; or a map with the keys of tls, which hold here instead of those"},
-{"listeners.<name>.protocols",            word_list,    "tls?h2,http/1.1|http/1.1", "", "",    "http/1.1 h2 h2c!", live, now, "in the order of preference"},
+{"listeners.<name>.protocols",            word_list,    "tls?h2,http/1.1|http/1.1", "", "",    "http/1.1 h2 h2c! h3!", live, now, "in the order of preference"},
 {"listeners.<name>.redirect",             text,         "",               "",       "",        "https",     live,    now,   "`https` or an address whose port is used: everything is answered 308"},
 {"listeners.<name>.backlog",              count,        "4096",           "1",      "65535",   "",          restart, now,   "connections that wait in the kernel"},
 {"listeners.<name>.reuse_port",           boolean,      "true",           "",       "",        "",          restart, later, "one acceptor a thread"},

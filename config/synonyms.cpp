@@ -12,7 +12,29 @@ namespace {
 constexpr std::string_view pool = "pools.<name>", listener = "listeners.<name>", route = "routes[]",
                            cert = "tls.certificates[]";
 
+constexpr std::string_view no_http3 = "HTTP/3 is not supported yet",
+                           no_compression = "compression is not supported yet",
+                           no_files = "static files are not supported yet", no_cache = "caching is not supported yet";
+
 constexpr Synonym table[] = {
+    // what people look for and we do not have
+    {"", "http3", no_http3},
+    {"", "quic", no_http3},
+    {listener, "http3", no_http3},
+    {listener, "quic", no_http3},
+    {"", "compress", no_compression},
+    {"", "compression", no_compression},
+    {"", "gzip", no_compression},
+    {"", "brotli", no_compression},
+    {listener, "compression", no_compression},
+    {listener, "gzip", no_compression},
+    {route, "compression", no_compression},
+    {route, "brotli", no_compression},
+    {"", "static", no_files},
+    {route, "files", no_files},
+    {route, "directory", no_files},
+    {"", "cache", no_cache},
+    {route, "cache", no_cache},
     // docker-compose, gunicorn, uvicorn, pm2: processes
     {pool, "replicas", "workers"},
     {pool, "instances", "workers"},

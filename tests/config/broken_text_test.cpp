@@ -321,6 +321,10 @@ TEST_CASE("what is wrong with a file is said at its place: text, keys, values", 
          "  command: prog\n"
          "  balance: hash\n",
          "4:12+4 error not-supported: \"hash\" is not supported yet | one of least_requests, round_robin\n"},
+        {"a protocol of later",
+         "listeners: { web: { address: \":8443\", protocols: [h3] } }\n"
+         "app: prog\n",
+         "1:51+2 error not-supported: \"h3\" is not supported yet | one of http/1.1, h2\n"},
         {"a share",
          "listen: \":8080\"\n"
          "app:\n"

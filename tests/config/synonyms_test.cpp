@@ -49,6 +49,15 @@ TEST_CASE("words of other tools get the right word here", "[config][synonyms]") 
     }
     CHECK(hint_for_key(route, "return").find("respond, or redirect") != std::string::npos);
     CHECK(hint_for_key(pool, "depends_on").find("not needed") == 0);
+    for (const auto& [section, words] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+             {"", {"http3", "quic", "compression", "gzip", "static", "cache"}},
+             {listener, {"http3", "quic", "compression"}},
+             {route, {"compression", "files", "cache"}}}) {
+        for (const std::string& word : words) {
+            INFO(section << "." << word);
+            CHECK(hint_for_key(section, word).ends_with("not supported yet"));
+        }
+    }
 }
 
 TEST_CASE("no synonym is a key, and every answer that names a key names one that exists", "[config][synonyms]") {
