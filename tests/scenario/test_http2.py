@@ -139,6 +139,30 @@ def test_a_length_that_disagrees_with_the_data_costs_the_stream(edge, origin, se
     assert [seen.target for seen in origin.requests[before:]] == ["/next"]
 
 
+def test_a_head_that_is_reset_is_counted_and_not_logged(edge):
+    """docs/refusals.md says so: there is no request that could have a line."""
+    before = edge.metric("edgeproxy_http_malformed_total", reason="bad_field") or 0
+    with Client(edge, lenient=True) as client:
+        assert client.answer(client.open("/nameless", fields=[("X-Upper", "a")]))["reset"]
+        assert client.get("/behind-it")["body"] == b"/behind-it"
+    assert edge.metric("edgeproxy_http_malformed_total", reason="bad_field") == before + 1
+    edge.wait_access("/behind-it")
+    assert not [line for line in edge.access() if line.get("path") == "/nameless"]
+
+
+def test_forbidden_trailers_are_dropped_and_a_length_resets(edge, origin):
+    def with_trailer(name, value):
+        with Client(edge, lenient=True) as client:
+            stream = client.open("/trailer", method="POST", fields=[("te", "trailers")], end=False)
+            client.data(stream, b"hello")
+            client.h2.send_headers(stream, [(name, value), ("x-mine", "yes")], end_stream=True)
+            client.flush()
+            return client.answer(stream)
+    assert with_trailer("authorization", "x")["headers"][":status"] == "200"
+    assert origin.requests[-1].trailers == [("x-mine", "yes")]
+    assert with_trailer("content-length", "3")["reset"]
+
+
 def test_a_large_field_list_costs_that_stream_only(edge):
     with Client(edge) as client:
         got = client.answer(client.open("/", fields=[(f"x-{i}", "y" * 1000) for i in range(40)]))
