@@ -82,10 +82,12 @@ bool WorkerSocket::make_listener(const SocketOwners& owners, std::string& error)
     if (!listener_ || ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
         return fails("bind", path_, error);
     }
+    // While it is ours: fs.protected_hardlinks forbids a link to what is another's, and its mode is its owner's to
+    // change.
+    if (::link(path_.c_str(), link_.c_str()) != 0) return fails("link", link_, error);
     if (::chmod(path_.c_str(), 0660) != 0 || ::chown(path_.c_str(), worker_uid(owners), proxy_gid(owners)) != 0) {
         return fails("give away", path_, error);
     }
-    if (::link(path_.c_str(), link_.c_str()) != 0) return fails("link", link_, error);
     if (::listen(listener_.get(), backlog) != 0) return fails("listen on", path_, error);
     held_ = true;
     return true;

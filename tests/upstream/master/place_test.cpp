@@ -15,6 +15,7 @@
 
 #include "support.hpp"
 #include "upstream/master/listen.hpp"
+#include "upstream/master/privilege.hpp"
 #include "upstream/master/runtime_dir.hpp"
 #include "upstream/master/worker_socket.hpp"
 
@@ -175,6 +176,24 @@ TEST_CASE("between different users only the worker's and the proxy's may come ne
     own.reset();
     CHECK_FALSE(exists(scratch.path("w1")));
     CHECK_FALSE(exists(scratch.path("w2")));
+}
+
+// As the master does it: CAP_FOWNER, with which others' files may be linked, is not among what it keeps.
+TEST_CASE("with no more rights than the master keeps a socket is made for another user, and taken away",
+          "[worker_socket]") {
+    if (::geteuid() != 0) return;
+    const SocketOwners owners{Identity{4001, 4001, {4001}}, Identity{4002, 4002, {4002}}};
+    Scratch scratch;
+    for (const config::Bind bind : {config::Bind::fd, config::Bind::unix_path}) {
+        CHECK(in_child([&] {
+                  std::string error;
+                  if (!drop_capabilities(error)) return 1;
+                  auto socket = WorkerSocket::make(bind, scratch.path(), 1, owners, error);
+                  if (!socket) return 2;
+                  socket.reset();
+                  return exists(scratch.path("w1")) || exists(scratch.path("w1.sock")) ? 3 : 0;
+              }) == 0);
+    }
 }
 
 config::Address tcp(const std::string& host, std::uint16_t port = 0) {
