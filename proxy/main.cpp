@@ -74,10 +74,13 @@ std::string format_record(admin::LogLines& lines, const config::LogRecord& recor
     return text;
 }
 
-int serve(const Launch& launch, const cli::CommandLine& command, const Load& load, const std::string& name) {
+/// `runs`: MasterOptions.
+int serve(const Launch& launch, const cli::CommandLine& command, const Load& load, const std::string& name,
+          const std::string& runs) {
     admin::LogLines lines;
     master::MasterOptions options;
     options.config_name = name;
+    options.runs = runs;
     options.program = launch.program;
     options.arguments = launch.arguments;
     options.load = [&command, &load] {
@@ -115,7 +118,7 @@ int serve_text(const Launch& launch, const std::string& text, const std::string&
     }
     const std::string folder = std::filesystem::current_path().string();
     return serve(
-        launch, {}, [&] { return cli::check_text(text, name, folder); }, name);
+        launch, {}, [&] { return cli::check_text(text, name, folder); }, name, name);
 }
 
 int complain(const std::string& complaint, const std::string& hint) {
@@ -179,7 +182,8 @@ int run(const Launch& launch, const cli::CommandLine& command) {
             return cli::run_explain(*file, std::cout, std::cerr);
         default:
             return serve(
-                launch, command, [&file] { return cli::load_and_check(*file, true); }, *file);
+                launch, command, [&file] { return cli::load_and_check(*file, true); }, *file,
+                std::filesystem::absolute(*file).lexically_normal().string());
     }
 }
 

@@ -13,12 +13,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "config/host.hpp"
 #include "config/load.hpp"
 #include "config/units.hpp"
+#include "proxy/cli/check.hpp"
 #include "proxy/cli/exit_code.hpp"
 #include "tls/io/fd.hpp"
 #include "upstream/control/command.hpp"
@@ -33,13 +32,6 @@ std::optional<std::string> variable(const std::string& name) {
     const char* value = std::getenv(name.c_str());
     if (value == nullptr) return std::nullopt;
     return std::string(value);
-}
-
-std::string read_text(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (text.size() > config::largest_file) text.clear();
-    return text;
 }
 
 control::Request request_of(const CommandLine& command) {
@@ -136,25 +128,47 @@ std::string written_runtime_dir(std::string_view text) {
     return {};
 }
 
-std::string control_path(const CommandLine& command) {
-    if (!command.control.empty()) return command.control;
+Addressee find_addressee(const CommandLine& command) {
+    if (!command.control.empty()) return {command.control, {}, {}};
+    Addressee out;
+    out.file = command.config;
     std::string directory;
     if (const auto file = config_file(command)) {
         config::LoadOptions options;
         options.read_env_files = false;
         const config::LoadResult loaded = config::load_file(*file, options);
-        directory = loaded.config ? loaded.config->server.runtime_dir : written_runtime_dir(read_text(*file));
+        directory = loaded.config ? loaded.config->server.runtime_dir : written_runtime_dir(loaded.source);
+        const bool filled_in = directory.find("${") == std::string::npos;
+        const bool to_be_seen = loaded.config || (filled_in && (!loaded.places.empty() || !directory.empty()));
+        if (!to_be_seen && !out.file.empty()) return {{}, out.file, describe_problems(loaded)};
         if (!directory.empty() && directory.front() != '/') {
             const auto base = std::filesystem::absolute(*file).parent_path();
             directory = (base / directory).lexically_normal().string();
         }
     }
     if (directory.empty()) directory = config::runtime_dir_for(::geteuid(), variable);
-    return directory + "/" + control::control_socket;
+    out.socket = directory + "/" + control::control_socket;
+    return out;
+}
+
+std::string not_meant(const control::Holder& holder, const Addressee& wanted) {
+    if (wanted.file.empty() || holder.runs.empty()) return {};
+    if (control::is_file(holder.runs) && control::is_same_file(holder.runs, wanted.file)) return {};
+    const bool named = control::is_file(holder.runs);
+    return "no running edgeproxy has " + wanted.file + ": at " + wanted.socket + " is pid " +
+           std::to_string(holder.pid) + ", which runs " + (named ? "with " : "as ") + holder.runs +
+           (named ? "; name that file, or start yours with a server.runtime_dir of its own"
+                  : "; leave -c out and name its socket by --control " + wanted.socket);
 }
 
 int ask(const CommandLine& command, std::ostream& out, std::ostream& err) {
-    const std::string path = control_path(command);
+    const Addressee to = find_addressee(command);
+    const std::string& path = to.socket;
+    if (path.empty()) {
+        err << to.problems << "edgeproxy: " << to.file
+            << " does not tell which edgeproxy is meant; mend it, or name the running one by --control SOCKET\n";
+        return exit_configuration;
+    }
     const auto request = control::encode(request_of(command));
     if (!request) {
         err << "edgeproxy: that name is too long\n";
@@ -168,6 +182,11 @@ int ask(const CommandLine& command, std::ostream& out, std::ostream& err) {
     if (!fd) {
         err << "edgeproxy: no running edgeproxy found at " << path << " (" << std::strerror(errno)
             << "); start it with edgeproxy -c FILE, or name another with --control\n";
+        return exit_nobody;
+    }
+    const auto lock = std::filesystem::path(path).replace_filename(control::lock_file);
+    if (const std::string why = not_meant(control::read_holder(lock), to); !why.empty()) {
+        err << "edgeproxy: " << why << '\n';
         return exit_nobody;
     }
     // It may have answered and closed already ("too many"): what it said is read all the same.

@@ -109,7 +109,7 @@ PoolView House::view_of_crew(const Crew& crew) const {
 StatusView House::status() const {
     StatusView out;
     out.version = EDGEPROXY_VERSION;
-    out.config_name = options_.config_name;
+    out.config_name = options_.runs.empty() ? options_.config_name : options_.runs;
     out.pid = ::getpid();
     out.proxy_pid = proxy_.is_alive() ? proxy_.pid() : 0;
     out.proxy_ready = proxy_.is_ready();

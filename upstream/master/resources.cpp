@@ -93,7 +93,8 @@ bool Resources::find_users(const config::Config& config, std::string& error) {
     return resolve_all(config, *this, error);
 }
 
-std::optional<Resources> Resources::acquire(const config::Config& config, config::Log& log, int& exit_code) {
+std::optional<Resources> Resources::acquire(const config::Config& config, const std::string& runs, config::Log& log,
+                                            int& exit_code) {
     Resources out;
     std::string error;
     exit_code = ExitCode::cannot_bind;
@@ -108,7 +109,7 @@ std::optional<Resources> Resources::acquire(const config::Config& config, config
     const bool managed = std::any_of(config.pools.begin(), config.pools.end(), is_managed);
     const bool several_users = out.proxy || std::any_of(out.workers.begin(), out.workers.end(),
                                                         [](const auto& pair) { return pair.second.has_value(); });
-    out.runtime_dir = RuntimeDir::take(config.server.runtime_dir, several_users, error);
+    out.runtime_dir = RuntimeDir::take(config.server.runtime_dir, several_users, runs, error);
     if (!out.runtime_dir && managed) {
         log.error("runtime_dir_unusable", error);
         return std::nullopt;

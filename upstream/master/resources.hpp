@@ -38,8 +38,10 @@ struct Resources {
     /// What a service manager passed and no listener has taken yet.
     InheritedSockets inherited;
 
-    /// Empty on failure: logged with its remedy, `exit_code` says how to end. Warnings are logged.
-    static std::optional<Resources> acquire(const config::Config& config, config::Log& log, int& exit_code);
+    /// Empty on failure: logged with its remedy, `exit_code` says how to end. Warnings are logged. `runs`
+    /// is what we are called with (MasterOptions).
+    static std::optional<Resources> acquire(const config::Config& config, const std::string& runs, config::Log& log,
+                                            int& exit_code);
 
     /// Fills in `proxy` and `workers`. False with one sentence in `error`.
     bool find_users(const config::Config& config, std::string& error);

@@ -8,25 +8,40 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
 #include "upstream/control/command.hpp"
+#include "upstream/control/holder.hpp"
 
 namespace edgeproxy::master {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string read_pid(int lock) {
-    std::array<char, 16> text{};
-    const ssize_t n = ::pread(lock, text.data(), text.size() - 1, 0);
-    std::string pid(text.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-    pid.erase(std::find_if(pid.begin(), pid.end(), [](char c) { return c < '0' || c > '9'; }), pid.end());
-    return pid;
+control::Holder holder_of(int lock) {
+    std::array<char, 8192> text{};
+    const ssize_t n = ::pread(lock, text.data(), text.size(), 0);
+    return control::decode_holder({text.data(), n > 0 ? static_cast<std::size_t>(n) : 0});
+}
+
+bool say_holder(int lock, const std::string& runs) {
+    const std::string text = control::encode({::getpid(), runs});
+    return ::ftruncate(lock, 0) == 0 && ::pwrite(lock, text.data(), text.size(), 0) >= 0;
+}
+
+std::string held_by_another(const control::Holder& holder, const std::string& path, const std::string& runs) {
+    if (control::is_file(holder.runs) && control::is_file(runs) && control::is_same_file(holder.runs, runs)) {
+        return fmt::format(
+            "already running (pid {}): {}; edgeproxy reload takes over what changed there, "
+            "edgeproxy stop ends it",
+            holder.pid, runs);
+    }
+    const std::string what = holder.runs.empty() ? std::string() : " with " + holder.runs;
+    return fmt::format("another edgeproxy (pid {}) runs{} on runtime_dir {}; give this one its own", holder.pid, what,
+                       path);
 }
 
 // Nobody else may be able to put something into it: then a path below it is ours.
@@ -52,7 +67,8 @@ void sweep(const std::string& path) {
 
 }  // namespace
 
-std::unique_ptr<RuntimeDir> RuntimeDir::take(const std::string& path, bool shared, std::string& error) {
+std::unique_ptr<RuntimeDir> RuntimeDir::take(const std::string& path, bool shared, const std::string& runs,
+                                             std::string& error) {
     if (path.size() + path_reserve > sizeof(sockaddr_un::sun_path)) {
         error = fmt::format("runtime_dir {} is too long: {} bytes, at most {} fit a socket's path", path, path.size(),
                             sizeof(sockaddr_un::sun_path) - path_reserve);
@@ -66,25 +82,24 @@ std::unique_ptr<RuntimeDir> RuntimeDir::take(const std::string& path, bool share
         return nullptr;
     }
     if (!is_safe(path, error)) return nullptr;
-    io::UniqueFd lock(::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    const std::string lock_path = path + "/" + control::lock_file;
+    io::UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!lock) {
-        error = fmt::format("cannot open {}/lock: {}", path, std::strerror(errno));
+        error = fmt::format("cannot open {}: {}", lock_path, std::strerror(errno));
         return nullptr;
     }
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-        error = fmt::format("another edgeproxy (pid {}) runs on runtime_dir {}; give this one its own",
-                            read_pid(lock.get()), path);
+        error = held_by_another(holder_of(lock.get()), path, runs);
         return nullptr;
     }
-    const std::string pid = std::to_string(::getpid());
-    if (::ftruncate(lock.get(), 0) != 0 || ::pwrite(lock.get(), pid.data(), pid.size(), 0) < 0) {
-        error = fmt::format("cannot write {}/lock: {}", path, std::strerror(errno));
+    if (!say_holder(lock.get(), runs)) {
+        error = fmt::format("cannot write {}: {}", lock_path, std::strerror(errno));
         return nullptr;
     }
     sweep(path);
     // A umask may have taken what others need, and an old directory may have another mode.
     ::chmod(path.c_str(), mode);
-    const std::string run = path + "/" + pid;
+    const std::string run = path + "/" + std::to_string(::getpid());
     if (::mkdir(run.c_str(), mode) != 0 || ::chmod(run.c_str(), mode) != 0) {
         error = fmt::format("cannot make {}: {}", run, std::strerror(errno));
         return nullptr;
@@ -92,7 +107,8 @@ std::unique_ptr<RuntimeDir> RuntimeDir::take(const std::string& path, bool share
     return std::unique_ptr<RuntimeDir>(new RuntimeDir(run, std::move(lock)));
 }
 
-std::unique_ptr<RuntimeDir> RuntimeDir::adopt(std::string path, io::UniqueFd lock) {
+std::unique_ptr<RuntimeDir> RuntimeDir::adopt(std::string path, io::UniqueFd lock, const std::string& runs) {
+    if (holder_of(lock.get()).runs.empty()) say_holder(lock.get(), runs);
     return std::unique_ptr<RuntimeDir>(new RuntimeDir(std::move(path), std::move(lock)));
 }
 

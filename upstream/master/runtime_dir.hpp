@@ -10,7 +10,7 @@ namespace edgeproxy::master {
 /// `runtime_dir` while we run: the lock that makes us the only master on it, and below it a directory of this run's
 /// own.
 ///
-///   <runtime_dir>/lock          flocked, holds our pid
+///   <runtime_dir>/lock          flocked, holds our pid and what we run (control/holder.hpp)
 ///   <runtime_dir>/control.sock  the control socket
 ///   <runtime_dir>/<pid>/        this run: sockets of the workers; removed at the end
 ///
@@ -22,10 +22,11 @@ class RuntimeDir {
 
     /// Takes it, makes it where it is missing. Null on failure, with the reason in `error` (one sentence; names the pid
     /// of the master that holds it). `shared`: other users (proxy, workers) must get to their sockets, so they may pass
-    /// through.
-    static std::unique_ptr<RuntimeDir> take(const std::string& path, bool shared, std::string& error);
-    /// The one that an earlier program in our process had taken.
-    static std::unique_ptr<RuntimeDir> adopt(std::string path, io::UniqueFd lock);
+    /// through. `runs`: what we are called with, as in Holder.
+    static std::unique_ptr<RuntimeDir> take(const std::string& path, bool shared, const std::string& runs,
+                                            std::string& error);
+    /// The one that an earlier program in our process had taken. Says what we run, where that one did not.
+    static std::unique_ptr<RuntimeDir> adopt(std::string path, io::UniqueFd lock, const std::string& runs);
     int lock() const { return lock_.get(); }
     ~RuntimeDir();
     RuntimeDir(const RuntimeDir&) = delete;

@@ -278,8 +278,8 @@ CertificateFiles files_of(const State::Keys& keys) {
 
 }  // namespace
 
-void adopt_resources(const State& state, Resources& out) {
-    if (!state.run_dir.empty()) out.runtime_dir = RuntimeDir::adopt(state.run_dir, io::UniqueFd(state.lock));
+void adopt_resources(const State& state, const std::string& runs, Resources& out) {
+    if (!state.run_dir.empty()) out.runtime_dir = RuntimeDir::adopt(state.run_dir, io::UniqueFd(state.lock), runs);
     for (const State::Socket& socket : state.sockets)
         out.sockets.push_back({socket.name, socket.address, io::UniqueFd(socket.fd), socket.wanted, socket.id});
     out.last_socket = state.last_socket;

@@ -79,8 +79,9 @@ DecodedState decode_state(std::span<const char> bytes);
 
 /// First thing in the new program: its descriptors are closed in whatever it starts.
 void keep_from_children(const State& state);
-/// Runtime directory, sockets and keys of the state become `out`'s; the users are still to be found.
-void adopt_resources(const State& state, Resources& out);
+/// Runtime directory, sockets and keys of the state become `out`'s; the users are still to be found. `runs`:
+/// of MasterOptions.
+void adopt_resources(const State& state, const std::string& runs, Resources& out);
 /// The other way round; the descriptors stay where they are.
 void remember_resources(const Resources& resources, State& out);
 

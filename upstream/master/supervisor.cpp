@@ -85,7 +85,7 @@ int resume_master(const MasterOptions& options, io::UniqueFd fd, config::Log& lo
     std::string error = left.error;
     if (error.empty()) {
         keep_from_children(*left.state);
-        adopt_resources(*left.state, resources);
+        adopt_resources(*left.state, options.runs, resources);
         if (resources.find_users(*left.config, error)) drop_capabilities(error);
     }
     if (!error.empty()) {  // the check has found nothing; what is left is ended by the guard
@@ -104,7 +104,7 @@ int run_master(const MasterOptions& options, std::shared_ptr<const config::Confi
     become_subreaper();
     ::signal(SIGPIPE, SIG_IGN);
     int exit_code = ExitCode::done;
-    auto resources = Resources::acquire(*config, log, exit_code);
+    auto resources = Resources::acquire(*config, options.runs, log, exit_code);
     std::string error;
     if (resources && !drop_capabilities(error)) {
         log.error("privilege", error);

@@ -17,6 +17,8 @@ namespace edgeproxy::master {
 /// What `main` knows and the configuration does not say.
 struct MasterOptions {
     std::string config_name;  ///< for the banner: the file as it was named
+    /// By which commands know us: the absolute path of the file; the command ("edgeproxy run") where there is none.
+    std::string runs;
     /// Reads and judges the file again, for a reload; called in a child process.
     std::function<Checked()> load;
     /// Turns a record into text for the log, line end included. `json` or for people; called on the master's thread.

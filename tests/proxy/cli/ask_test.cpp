@@ -25,7 +25,7 @@ TEST_CASE("a control socket that is named is the one", "[cli]") {
     CommandLine command;
     command.verb = Verb::status;
     command.control = "/nowhere/control.sock";
-    CHECK(control_path(command) == "/nowhere/control.sock");
+    CHECK(find_addressee(command).socket == "/nowhere/control.sock");
     std::ostringstream out, err;
     CHECK(ask(command, out, err) == exit_nobody);
     CHECK(out.str().empty());

@@ -45,11 +45,11 @@ TEST_CASE("one master at a time holds a runtime directory, and the next one swee
     const std::string path = scratch.path("run/edgeproxy");
     std::string error;
     {
-        const auto held = RuntimeDir::take(path, false, error);
+        const auto held = RuntimeDir::take(path, false, "/etc/stack.yaml", error);
         REQUIRE(held);
         CHECK(held->path() == path + "/" + std::to_string(::getpid()));
         CHECK(mode_of(held->path()) == 0700);
-        CHECK_FALSE(RuntimeDir::take(path, false, error));
+        CHECK_FALSE(RuntimeDir::take(path, false, "/etc/stack.yaml", error));
         CHECK(error.find("(pid " + std::to_string(::getpid()) + ")") != std::string::npos);
     }
     CHECK_FALSE(exists(path + "/" + std::to_string(::getpid())));
@@ -57,7 +57,7 @@ TEST_CASE("one master at a time holds a runtime directory, and the next one swee
     ::mkdir((path + "/99999999/w1").c_str(), 0710);
     ::mkdir((path + "/keep").c_str(), 0700);
     error.clear();
-    const auto again = RuntimeDir::take(path, true, error);
+    const auto again = RuntimeDir::take(path, true, "edgeproxy run", error);
     REQUIRE(again);
     CHECK(mode_of(again->path()) == 0711);
     CHECK_FALSE(exists(path + "/99999999"));
@@ -70,22 +70,22 @@ TEST_CASE("a runtime directory that others can write, or that is too long, is re
     const std::string open = scratch.path("open");
     ::mkdir(open.c_str(), 0777);
     ::chmod(open.c_str(), 0777);
-    CHECK_FALSE(RuntimeDir::take(open, false, error));
+    CHECK_FALSE(RuntimeDir::take(open, false, "", error));
     CHECK(error.find("can be written by others") != std::string::npos);
 
     error.clear();
     const std::string link = scratch.path("link");
     REQUIRE(::symlink("/tmp", link.c_str()) == 0);
-    CHECK_FALSE(RuntimeDir::take(link, false, error));
+    CHECK_FALSE(RuntimeDir::take(link, false, "", error));
     CHECK(error.find("not a directory") != std::string::npos);
 
     error.clear();
-    CHECK_FALSE(RuntimeDir::take(scratch.path(std::string(80, 'x')), false, error));
+    CHECK_FALSE(RuntimeDir::take(scratch.path(std::string(80, 'x')), false, "", error));
     CHECK(error.find("too long") != std::string::npos);
 
     error.clear();
     write_file(scratch.path("file"), "");
-    CHECK_FALSE(RuntimeDir::take(scratch.path("file/run"), false, error));
+    CHECK_FALSE(RuntimeDir::take(scratch.path("file/run"), false, "", error));
     CHECK_FALSE(error.empty());
 }
 
