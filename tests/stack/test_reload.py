@@ -195,6 +195,48 @@ def test_the_verdict_waits_for_a_pool_that_is_new(edge):
     assert done.returncode == 0 and "pool fourth: 2 workers replaced" in done.stderr, done.stderr
 
 
+def test_workers_that_did_not_start_are_tried_by_every_next_reload(edge, tmp_path):
+    """Also when the application was mended and not the file; until then everybody is told."""
+    before, mended = edge.workers(), tmp_path / "mended"
+    command = f"[ -e {mended} ] || exit 3; exec edgeproxy-demo-worker"
+    over = {"pools": {"app": {"command": ["sh", "-c", command]}}}
+    for _ in range(2):
+        done = reload(edge, over)
+        assert done.returncode == 7 and "not all workers were replaced" in done.stderr, done.stderr
+        assert "last reload failed: pool app: the new app-" in edge.command("status").stdout
+        assert edge.metric("edgeproxy_config_last_reload_successful") == 0
+        assert edge.workers() == before
+    asked = edge.command("reload", "--dry-run")
+    assert asked.returncode == 0 and "pool app: its workers are still to be replaced: the new app-" in asked.stdout
+    mended.touch()
+    done = edge.command("reload")
+    assert done.returncode == 0 and "nothing differs" in done.stdout and "pool app: 2 workers replaced" in done.stderr
+    assert not set(edge.workers()) & set(before)
+    assert "last reload failed" not in edge.command("status").stdout
+    now = edge.workers()
+    assert edge.command("reload").returncode == 0 and edge.workers() == now, "once is enough"
+
+
+def test_a_restart_by_hand_makes_up_for_a_reload_that_failed(edge, tmp_path):
+    mended = tmp_path / "mended"
+    over = {"pools": {"app": {"command": ["sh", "-c", f"[ -e {mended} ] || exit 3; exec edgeproxy-demo-worker"]}}}
+    assert reload(edge, over).returncode == 7
+    mended.touch()
+    assert edge.command("restart", "app").returncode == 0
+    assert "last reload failed" not in edge.command("status").stdout
+    now = edge.workers()
+    assert edge.command("reload").returncode == 0 and edge.workers() == now
+
+
+def test_a_dry_run_of_a_broken_file_is_no_failed_reload(edge):
+    edge.stack.write_text(edge.rewrite().replace("pool: app", "poool: app"))
+    done = edge.command("reload", "--dry-run")
+    assert done.returncode == 7 and "unknown key" in done.stderr and "would be refused" in done.stderr
+    assert edge.metric("edgeproxy_config_reloads_total", result="refused") == 0
+    assert edge.metric("edgeproxy_config_last_reload_successful") == 1
+    assert "last reload failed" not in edge.command("status").stdout
+
+
 def test_whoever_has_no_time_is_not_kept_waiting(edge):
     os.kill(edge.proxy, signal.SIGSTOP)
     edge.rewrite(routes(fixed("/extra", "here")))

@@ -182,7 +182,7 @@ def test_a_state_that_the_binary_does_not_know_is_refused(tmp_path):
     stack.write_text("listen: ':0'\napp: edgeproxy-demo-worker\n")
     seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
     for content, words in ((b"edgeproxy state\n" + (99).to_bytes(8, "little"), "the state has version 99"),
-                           (b"#!/bin/sh", "no state of a master"), (b"edgeproxy state\n" + (1).to_bytes(8, "little"), "damaged")):
+                           (b"#!/bin/sh", "no state of a master"), (b"edgeproxy state\n" + (2).to_bytes(8, "little"), "damaged")):
         state = os.memfd_create("state", os.MFD_ALLOW_SEALING)
         os.write(state, content)
         fcntl.fcntl(state, fcntl.F_ADD_SEALS, seals)

@@ -174,8 +174,9 @@ void House::asked_about_pool(const control::Request& request, const config::Pool
 }
 
 void House::asked_to_restart(Crew& crew, const std::string& worker, std::shared_ptr<Asker> asker) {
-    const RollTold told = [asker](const RollVerdict& verdict) {
+    const RollTold told = [this, asker, all = worker.empty()](const RollVerdict& verdict) {
         if (verdict.ok) {
+            if (all) reload_.replaced(verdict.pool);
             asker->result(fmt::format("pool {}: {} worker{} replaced\n", verdict.pool, verdict.replaced,
                                       verdict.replaced == 1 ? "" : "s"));
             return asker->done(ExitCode::done);

@@ -50,6 +50,10 @@ Reload::Outside House::reload_outside() {
         if (Crew* const crew = fleet_.find(pool)) return crew->await_start(std::move(told));
         told({pool, false, 0, "the pool is gone", {}});
     };
+    out.is_ok = [this](const std::string& pool) {
+        const Crew* const crew = fleet_.find(pool);
+        return crew != nullptr && crew->state() == control::PoolState::ok;
+    };
     out.counted = [this] { counted(); };
     return out;
 }

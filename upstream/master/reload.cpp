@@ -53,6 +53,30 @@ void Reload::recall(const Memory& memory) {
     counts_ = memory.counts;
     last_failure_ = memory.last_failure;
     last_ok_at_ = memory.last_ok_at;
+    behind_ = {memory.behind.begin(), memory.behind.end()};
+    absent_ = {memory.absent.begin(), memory.absent.end()};
+}
+
+Reload::Memory Reload::memory() const {
+    return {generation_,
+            last_tried_,
+            counts_,
+            last_failure_,
+            last_ok_at_,
+            {behind_.begin(), behind_.end()},
+            {absent_.begin(), absent_.end()}};
+}
+
+std::string Reload::last_failure() const {
+    if (!last_failure_.empty()) return last_failure_;
+    for (const Failures* pools : {&behind_, &absent_}) {
+        if (!pools->empty()) return fmt::format("pool {}: {}", pools->begin()->first, pools->begin()->second);
+    }
+    return {};
+}
+
+void Reload::replaced(const std::string& pool) {
+    if (behind_.erase(pool) + absent_.erase(pool) > 0) outside_.counted();
 }
 
 void Reload::begin() {
@@ -90,7 +114,7 @@ void Reload::checked(Checked result) {
         log_.warn("reload_kept", fmt::format("{} needs a restart to become {}; kept", one.path, one.after),
                   {{"key", one.path}});
     }
-    const std::string text = shown.empty() ? "nothing differs\n" : config::describe(shown);
+    const std::string text = (shown.empty() ? "nothing differs\n" : config::describe(shown)) + describe_behind(*wanted);
     for (const Order& order : orders_) {
         if (!order.asker) continue;
         order.asker->result(text);
@@ -158,11 +182,7 @@ void Reload::committed() {
 void Reload::roll(const Adopted& pools) {
     phase_ = Phase::rolling;
     rolls_ = 1;  // until all are asked: some may answer at once
-    const auto is_new = [&](const std::string& pool) {
-        return std::find(pools.added.begin(), pools.added.end(), pool) != pools.added.end();
-    };
-    for (const std::string& pool : wants_roll() ? outside_.managed_pools() : pools.changed) {
-        if (is_new(pool)) continue;
+    for (const std::string& pool : to_roll(pools)) {
         ++rolls_;
         const bool known = outside_.roll(pool, [this](const RollVerdict& verdict) { rolled(verdict); });
         if (!known) --rolls_;
@@ -174,8 +194,42 @@ void Reload::roll(const Adopted& pools) {
     settled();
 }
 
+// What has changed and what an earlier reload has left behind; or all. Not what is new.
+std::vector<std::string> Reload::to_roll(const Adopted& pools) {
+    const std::vector<std::string> managed = outside_.managed_pools();
+    const auto among = [](const std::vector<std::string>& names, const std::string& pool) {
+        return std::find(names.begin(), names.end(), pool) != names.end();
+    };
+    std::erase_if(behind_, [&](const auto& one) { return !among(managed, one.first); });
+    std::erase_if(absent_, [&](const auto& one) {
+        return !among(managed, one.first) || outside_.is_ok(one.first);  // it has come up later, by itself
+    });
+    std::vector<std::string> out;
+    for (const std::string& pool : managed) {
+        const bool due = wants_roll() || among(pools.changed, pool) || behind_.contains(pool) || absent_.contains(pool);
+        if (due && !among(pools.added, pool)) out.push_back(pool);
+    }
+    return out;
+}
+
+// A line for each pool of `wanted` that is rolled although nothing about it need differ.
+std::string Reload::describe_behind(const config::Config& wanted) const {
+    std::string out;
+    for (const Failures* pools : {&behind_, &absent_}) {
+        for (const auto& [name, why] : *pools) {
+            const config::Pool* pool = wanted.find_pool(name);
+            if (pool == nullptr || !pool->managed || (pools == &absent_ && outside_.is_ok(name))) continue;
+            out += fmt::format("pool {}: its workers are still to be replaced: {}\n", name, why);
+        }
+    }
+    return out;
+}
+
 void Reload::rolled(const RollVerdict& verdict) {
     if (phase_ != Phase::rolling || rolls_ == 0) return;
+    behind_.erase(verdict.pool);
+    absent_.erase(verdict.pool);
+    if (!verdict.ok) behind_[verdict.pool] = verdict.why;
     if (verdict.ok) {
         tell_all(fmt::format("pool {}: {} worker{} replaced\n", verdict.pool, verdict.replaced,
                              verdict.replaced == 1 ? "" : "s"));
@@ -191,6 +245,7 @@ void Reload::started(const RollVerdict& verdict) {
         tell_all(fmt::format("pool {}: {} worker{} started\n", verdict.pool, verdict.replaced,
                              verdict.replaced == 1 ? "" : "s"));
     } else {
+        absent_[verdict.pool] = verdict.why;
         failed(verdict, fmt::format("pool {} does not start", verdict.pool));
     }
     settled();
@@ -223,14 +278,19 @@ void Reload::refuse(const std::string& why) {
 
 void Reload::finish(Result result, const std::string& why) {
     timer_.cancel();
-    ++counts_[static_cast<std::size_t>(result)];
-    last_failure_ = first_line(why);
+    const bool asks = only_asks();
+    if (!asks) {
+        ++counts_[static_cast<std::size_t>(result)];
+        last_failure_ = result == Result::refused ? first_line(why) : std::string();
+    }
     const std::vector<Order> orders = std::exchange(orders_, {});
     const std::size_t asked = orders.size();  // by so many it was asked for
     std::string text;
     if (result == Result::ok) {
         text = fmt::format("reloaded in {} ms", elapsed_ms());
         log_.info("reload_ok", text, {{"generation", generation_}, {"asked", asked}});
+    } else if (asks) {
+        text = fmt::format("this reload would be refused; configuration number {} serves", generation_);
     } else if (result == Result::refused) {
         text = fmt::format("reload refused, nothing has changed; configuration number {} serves", generation_);
         log_.error("reload_refused", text + ": " + why, {{"generation", generation_}, {"asked", asked}});
@@ -274,6 +334,12 @@ void Reload::tell_all(const std::string& text) {
     for (const Order& order : orders_) {
         if (order.asker && !text.empty()) order.asker->note(text);
     }
+}
+
+// Nobody wants more than to know, so it is no reload that is refused.
+bool Reload::only_asks() const {
+    return !orders_.empty() &&
+           std::all_of(orders_.begin(), orders_.end(), [](const Order& order) { return order.dry_run; });
 }
 
 bool Reload::wants_roll() const {

@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,8 +27,8 @@ namespace edgeproxy::master {
 ///
 /// One at a time. What is asked meanwhile waits and is done together in one further go, which reads the file then: the
 /// latest wins. The verdict has two parts: refused before `committing` is over, nothing has changed; a roll that fails
-/// afterwards leaves the new configuration and the old workers, and a new pool that does not start is tried again. On
-/// the loop's thread.
+/// afterwards leaves the new configuration and the old workers, and a new pool that does not start is tried again. Such
+/// a pool is rolled by the next reload too, whether its settings differ then or not. On the loop's thread.
 class Reload {
  public:
     /// How it ended; the label of `edgeproxy_config_reloads_total`.
@@ -56,6 +57,8 @@ class Reload {
         std::function<bool(const std::string& pool, RollTold told)> roll;
         /// `told` comes once when the workers of a new pool are ready, or the first of them did not come up.
         std::function<void(const std::string& pool, RollTold told)> await_start;
+        /// All workers of the pool are ready.
+        std::function<bool(const std::string& pool)> is_ok;
         std::function<void()> counted;  ///< `counts` or `is_busy` changed
     };
 
@@ -78,8 +81,10 @@ class Reload {
     /// Of the configuration in force; 1 is the one of the start.
     std::uint64_t generation() const { return generation_; }
     const std::array<std::uint64_t, control::reload_results>& counts() const { return counts_; }
-    /// Why the last one failed; empty when it did not.
-    const std::string& last_failure() const { return last_failure_; }
+    /// Why the last one failed, or what an earlier one has left behind; empty when all is as the file says.
+    std::string last_failure() const;
+    /// All workers of that pool were replaced, on somebody else's order: nothing of it is left behind.
+    void replaced(const std::string& pool);
     std::int64_t last_ok_at() const { return last_ok_at_; }  ///< seconds since 1970; the start's at first
     bool is_busy() const { return phase_ != Phase::idle; }
 
@@ -89,13 +94,15 @@ class Reload {
         std::array<std::uint64_t, control::reload_results> counts{};
         std::string last_failure;
         std::int64_t last_ok_at = 0;
+        std::vector<std::pair<std::string, std::string>> behind, absent;
         bool operator==(const Memory&) const = default;
     };
-    Memory memory() const { return {generation_, last_tried_, counts_, last_failure_, last_ok_at_}; }
+    Memory memory() const;
     void recall(const Memory& memory);
 
  private:
     enum class Phase : std::uint8_t { idle, waiting, checking, preparing, committing, rolling };
+    using Failures = std::map<std::string, std::string>;  // why, by pool
     struct Order {
         bool roll_all = false, dry_run = false;
         std::shared_ptr<Asker> asker;
@@ -109,6 +116,9 @@ class Reload {
     void rolled(const RollVerdict& verdict);
     void started(const RollVerdict& verdict);
     void failed(const RollVerdict& verdict, const std::string& what);
+    std::vector<std::string> to_roll(const Adopted& pools);
+    std::string describe_behind(const config::Config& wanted) const;
+    bool only_asks() const;
     void settled();
     void refuse(const std::string& why);
     void finish(Result result, const std::string& why);
@@ -131,9 +141,11 @@ class Reload {
     std::size_t rolls_ = 0;     // pools that still roll or start
     std::string roll_failure_;  // of the first pool that failed: what, and why
     std::string roll_outcome_;  // ... what that means
+    Failures behind_;           // pools whose workers are still those of before
+    Failures absent_;           // new pools that have not come up
     std::chrono::steady_clock::time_point begun_{};
     std::array<std::uint64_t, control::reload_results> counts_{};
-    std::string last_failure_;
+    std::string last_failure_;  // why the last one was refused
     std::int64_t last_ok_at_;
 };
 

@@ -34,7 +34,7 @@ void fields(A& a, ControlSocket::Memory& m) {
 }
 template <class A>
 void fields(A& a, Reload::Memory& m) {
-    a(m.generation, m.last_tried, m.counts, m.last_failure, m.last_ok_at);
+    a(m.generation, m.last_tried, m.counts, m.last_failure, m.last_ok_at, m.behind, m.absent);
 }
 template <class A>
 void fields(A& a, Upgrade::Memory& m) {

@@ -21,7 +21,7 @@ namespace edgeproxy::master {
 /// the exec. Points in time are of the monotonic clock, which goes on.
 struct State {
     /// Of the encoding. Rises with every change of it: an older program cannot read it, and says so before the exec.
-    static constexpr std::uint32_t version = 1;
+    static constexpr std::uint32_t version = 2;
 
     struct Socket {
         std::string name;

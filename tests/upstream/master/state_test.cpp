@@ -52,7 +52,7 @@ State sample() {
     out.keys = {{0, 3, "/etc/cert.pem", {7, 8, -1, -1, -1, -1}}};
     out.endpoint_keys = {{1, 2, "/etc/roots.pem", {9, 10, -1, 11, -1, -1}}};
     out.control = {12, "/run/edgeproxy/control.sock", {1, 2, 3, 4, 5}};
-    out.reload = {4, 6, {1, 2, 3}, "it was refused", 1700000001};
+    out.reload = {4, 6, {1, 2, 3}, "it was refused", 1700000001, {{"app", "it did not come up"}}, {{"new", "exit 3"}}};
     out.upgrade = {{1, 0, 2}, "", "0.0.9", 13, at(99)};
     out.proxy = {815, 14, 2, at(7)};
     out.guard_pid = 816, out.guard_pipe = 15;
@@ -111,7 +111,7 @@ TEST_CASE("a state that is cut, longer, or of another version is refused with it
     CHECK(decode_state(std::string("#!/bin/sh\nexit 0 and so on\n")).error == "this is no state of a master");
     std::string later = bytes;
     later[bytes.find('\n') + 1] = 9;
-    CHECK(decode_state(later).error == "the state has version 9, this program knows version 1; restart it instead");
+    CHECK(decode_state(later).error == "the state has version 9, this program knows version 2; restart it instead");
 }
 
 TEST_CASE("a byte that is no value of its place is refused", "[state]") {
