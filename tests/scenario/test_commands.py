@@ -166,6 +166,39 @@ def test_a_drained_endpoint_gets_nothing_new_until_it_is_undrained(edge):
     within(20, lambda: int(edge.get("/pid").text) == rested)
 
 
+def test_status_tells_who_is_drained(edge):
+    within(20, lambda: "2 of 2 workers ready" in edge.command("status").stdout)
+    assert edge.command("drain", "app/app-1").returncode == 0
+    assert edge.command("drain", "far/127.0.0.1:9").returncode == 0
+    within(20, lambda: "1 of 2 workers ready" in edge.command("status").stdout)
+    text = edge.command("status").stdout
+    assert "pool app: degraded" in text and re.search(r"app-1 +drained .* drained for \d+s", text), text
+    assert re.search(r"127\.0\.0\.1:9  drained for \d+s", text)
+    app, far = json.loads(edge.command("status", "--json").stdout)["pools"]
+    assert (app["state"], app["ready"], app["workers"][0]["state"]) == ("degraded", 1, "drained")
+    assert app["workers"][0]["since"] > 0 and far["drained"][0]["endpoint"] == "127.0.0.1:9"
+    assert edge.command("undrain", "app/app-1").returncode == 0
+    assert "pool app: ok, 2 of 2 workers ready" in edge.command("status").stdout
+
+
+def test_status_tells_the_health_that_the_proxy_sees(start_edge):
+    edge = start_edge({"pools": {"app": {**DEMO, "health": {"path": "/status/200", "interval": "200ms"}}}})
+    within(20, lambda: "pool app: ok, 2 of 2 workers ready" in edge.command("status").stdout)
+    for pid in edge.workers():
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        within(20, lambda: "pool app: degraded, 0 of 2 workers ready" in edge.command("status").stdout)
+        within(20, lambda: len(re.findall(r"app-\d +unhealthy ", edge.command("status").stdout)) == 2)
+        assert edge.status("/readyz") == 503
+        told = json.loads(edge.command("status", "--json").stdout)["pools"][0]
+        assert (told["state"], told["ready"]) == ("degraded", 0)
+        assert all(worker["since"] > 0 and worker["why"] for worker in told["workers"])
+    finally:
+        for pid in edge.workers():
+            os.kill(pid, signal.SIGCONT)
+    within(20, lambda: "pool app: ok, 2 of 2 workers ready" in edge.command("status").stdout)
+
+
 def test_a_drain_ends_at_the_next_reload_and_only_at_one_that_is_taken(edge):
     assert edge.command("drain", "app/app-1").returncode == 0
     within(10, lambda: edge.metric("edgeproxy_pool_endpoints", pool="app", state="draining") == 1)

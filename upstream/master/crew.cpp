@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "upstream/master/unix_time.hpp"
 #include "upstream/master/usage.hpp"
 #include "upstream/master/worker_command.hpp"
 
@@ -153,7 +154,10 @@ bool Crew::hear(control::Incarnation incarnation, WorkerEvent event, const std::
         return true;
     }
     const WorkerState before = worker.machine.state();
+    const bool was_sick = worker.machine.is_unhealthy();
     const WorkerAction action = worker.machine.on(event, now());
+    if (event == WorkerEvent::unhealthy) worker.sickness = why;
+    if (worker.machine.is_unhealthy() && !was_sick) worker.sick_since = unix_now();
     if (before == WorkerState::starting && event == WorkerEvent::answered) {
         became_ready(seat, worker);
     } else {

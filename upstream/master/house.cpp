@@ -154,7 +154,7 @@ void House::greet(ProxyProcess& to, bool doors) {
         send_config(to);
     }
     if (crews_started_) fleet_.introduce([&to](control::Message message) { to.send(std::move(message)); });
-    for (const auto& [pool, endpoint] : resting_) to.send(control::EndpointRest{pool, endpoint, true});
+    for (const auto& [name, since] : resting_) to.send(control::EndpointRest{name.first, name.second, true});
     if (phase_ == Phase::delaying) {
         const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - io::Clock::real().now());
         const auto drain = std::chrono::duration_cast<milliseconds>(drain_until_ - close_at_);

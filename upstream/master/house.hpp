@@ -101,6 +101,8 @@ class House {
     void open_control();
     const char* phase_word() const;
     PoolView view_of_crew(const Crew& crew) const;
+    PoolView view_of_external(const config::Pool& pool) const;
+    std::int64_t resting_since(const std::string& pool, const std::string& endpoint) const;
     StatusView status() const;
     void asked(const control::Request& request, std::shared_ptr<Asker> asker);
     void asked_to_stop(bool now, Asker& asker);
@@ -160,8 +162,9 @@ class House {
     std::uint64_t keys_number_ = 0;                            // of the last KeysChanged
     std::map<std::pair<std::string, std::uint32_t>, control::WorkerUsage> usages_;  // by pool and slot, as told last
     std::set<std::string> late_pools_;                                              // came by a reload
-    std::set<std::pair<std::string, std::string>> resting_;  // pool and endpoint that get no new requests
-    std::vector<ListenSocket> leaving_sockets_;              // until the proxy has closed its copies
+    // Pool and endpoint that get no new requests, and since when (seconds since 1970).
+    std::map<std::pair<std::string, std::string>, std::int64_t> resting_;
+    std::vector<ListenSocket> leaving_sockets_;  // until the proxy has closed its copies
     ControlSocket control_;
     Reload reload_;
     Upgrade upgrade_;

@@ -8,33 +8,29 @@
 #include <numeric>
 
 #include "upstream/master/house.hpp"
+#include "upstream/master/unix_time.hpp"
 #include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
 namespace {
 
-std::int64_t unix_now() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
-PoolView view_of_external(const config::Pool& pool) {
-    PoolView out;
-    out.name = pool.name;
-    out.managed = false;
-    out.wanted = static_cast<unsigned>(pool.endpoints.size());
-    for (const config::Endpoint& endpoint : pool.endpoints) {
-        const std::string address = endpoint.address.to_string();
-        const bool named = !endpoint.name.empty() && endpoint.name != address;
-        out.endpoints.push_back(named ? endpoint.name + " " + address : address);
-    }
-    return out;
-}
-
-WorkerView view_of(const IncarnationProcess& process, const std::string& pool) {
+// `resting_since`: 0 = it gets requests.
+WorkerView view_of(const IncarnationProcess& process, const std::string& pool, std::int64_t resting_since) {
     WorkerView out;
     out.name = worker_name(pool, process.slot);
-    out.state = word(process.machine.state());
+    const WorkerState state = process.machine.state();
+    out.state = word(state);
+    const bool serves = state == WorkerState::ready || state == WorkerState::suspect;
+    if (state == WorkerState::starting) out.why = process.rejected;
+    if (serves && process.machine.is_unhealthy()) {
+        out.state = "unhealthy";
+        out.why = process.sickness;
+        out.since = process.sick_since;
+    }
+    if (serves && resting_since != 0) {
+        out.state = "drained";
+        out.since = resting_since;
+    }
     out.pid = process.process.pid;
     out.started_at = process.started_at;
     out.rss_bytes = process.rss_bytes;
@@ -96,7 +92,8 @@ PoolView House::view_of_crew(const Crew& crew) const {
         const auto usage = usages_.find({out.name, slot});
         const std::size_t before = out.workers.size();
         for (const IncarnationProcess* process : processes) {
-            if (process->slot == slot) out.workers.push_back(view_of(*process, out.name));
+            if (process->slot != slot) continue;
+            out.workers.push_back(view_of(*process, out.name, resting_since(out.name, worker_name(out.name, slot))));
         }
         if (out.workers.size() == before) out.workers.push_back({worker_name(out.name, slot)});
         if (usage == usages_.end()) continue;
@@ -104,6 +101,26 @@ PoolView House::view_of_crew(const Crew& crew) const {
         out.workers[before].restarts = std::accumulate(restarts.begin(), restarts.end(), std::uint64_t{0});
     }
     return out;
+}
+
+PoolView House::view_of_external(const config::Pool& pool) const {
+    PoolView out;
+    out.name = pool.name;
+    out.managed = false;
+    out.wanted = static_cast<unsigned>(pool.endpoints.size());
+    for (const config::Endpoint& endpoint : pool.endpoints) {
+        const std::string address = endpoint.address.to_string();
+        const bool named = !endpoint.name.empty() && endpoint.name != address;
+        out.endpoints.push_back(named ? endpoint.name + " " + address : address);
+        if (const auto since = resting_since(pool.name, named ? endpoint.name : address); since != 0)
+            out.drained.emplace_back(out.endpoints.back(), since);
+    }
+    return out;
+}
+
+std::int64_t House::resting_since(const std::string& pool, const std::string& endpoint) const {
+    const auto found = resting_.find({pool, endpoint});
+    return found == resting_.end() ? 0 : found->second;
 }
 
 StatusView House::status() const {
@@ -204,7 +221,7 @@ void House::asked_to_rest(const config::Pool& pool, const std::string& endpoint,
             ExitCode::refused);
     }
     if (resting) {
-        resting_.insert({pool.name, endpoint});
+        resting_.try_emplace({pool.name, endpoint}, unix_now());
     } else {
         resting_.erase({pool.name, endpoint});
     }

@@ -111,7 +111,8 @@ Reload::Adopted House::adopt_pools() {
 
 // What was drained by a command: run-time changes end at a reload, the file is the only truth.
 void House::wake_all() {
-    for (const auto& [pool, endpoint] : std::exchange(resting_, {})) {
+    for (const auto& [name, since] : std::exchange(resting_, {})) {
+        const auto& [pool, endpoint] = name;
         log_.info("endpoint_undrained",
                   fmt::format("{}/{} gets requests again: the drain ends at the reload", pool, endpoint),
                   {{"pool", pool}, {"endpoint", endpoint}});

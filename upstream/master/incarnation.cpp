@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include "upstream/master/unix_time.hpp"
 #include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
@@ -114,8 +115,7 @@ std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace
     worker->socket->close_listener();
     worker->process = std::move(*process);
     worker->journey.executed = io::Clock::real().now();
-    worker->started_at =
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    worker->started_at = unix_now();
     attach(workplace, *worker, std::move(out.first), std::move(err.first));
     return worker;
 }
@@ -138,6 +138,8 @@ IncarnationProcess::Memory IncarnationProcess::memory() const {
     out_.requests = stats.requests;
     out_.in_flight = stats.in_flight;
     out_.rejected = rejected;
+    out_.sickness = sickness;
+    out_.sick_since = sick_since;
     out_.recycling = recycling.memory();
     out_.replaces = replaces;
     out_.drain_reason = drain_reason;
@@ -158,6 +160,8 @@ std::unique_ptr<IncarnationProcess> adopt_incarnation(const Workplace& workplace
     worker->rss_bytes = memory.rss_bytes;
     worker->stats = {memory.id, memory.requests, memory.in_flight};
     worker->rejected = memory.rejected;
+    worker->sickness = memory.sickness;
+    worker->sick_since = memory.sick_since;
     worker->recycling.recall(memory.recycling);
     worker->replaces = memory.replaces;
     worker->drain_reason = memory.drain_reason;

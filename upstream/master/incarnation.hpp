@@ -54,6 +54,8 @@ struct IncarnationProcess {
     std::uint64_t rss_bytes = 0;  ///< when last measured
     control::WorkerStats stats;   ///< the proxy's last count
     std::string rejected;         ///< why its last answer to the readiness probe does not count
+    std::string sickness;         ///< why the proxy calls it unhealthy, while the machine says that it is
+    std::int64_t sick_since = 0;  ///< seconds since 1970
     Recycling recycling;          ///< when it has served long enough
     bool replaces = false;        ///< started by a roll
     control::DrainReason drain_reason = control::DrainReason::request;  ///< while it drains
@@ -73,7 +75,8 @@ struct IncarnationProcess {
         Journey journey;
         std::int64_t started_at = 0;
         std::uint64_t rss_bytes = 0, requests = 0, in_flight = 0;
-        std::string rejected;
+        std::string rejected, sickness;
+        std::int64_t sick_since = 0;
         Recycling::Memory recycling;
         bool replaces = false;
         control::DrainReason drain_reason = control::DrainReason::request;

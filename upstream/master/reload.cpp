@@ -9,14 +9,10 @@
 
 #include "config/load.hpp"
 #include "upstream/control/channel.hpp"
+#include "upstream/master/unix_time.hpp"
 
 namespace edgeproxy::master {
 namespace {
-
-std::int64_t unix_now() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 std::string first_line(const std::string& text) {
     return text.substr(0, text.find('\n'));

@@ -75,7 +75,8 @@ void fields(A& a, Recycling::Memory& m) {
 template <class A>
 void fields(A& a, IncarnationProcess::Memory& m) {
     a(m.id, m.pid, m.machine, m.socket, m.lines, m.out, m.err, m.out_rest, m.err_rest, m.journey, m.started_at,
-      m.rss_bytes, m.requests, m.in_flight, m.rejected, m.recycling, m.replaces, m.drain_reason);
+      m.rss_bytes, m.requests, m.in_flight, m.rejected, m.sickness, m.sick_since, m.recycling, m.replaces,
+      m.drain_reason);
 }
 template <class A>
 void fields(A& a, Crew::SeatMemory& m) {

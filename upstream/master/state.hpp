@@ -60,7 +60,8 @@ struct State {
     std::int32_t guard_pid = -1;
     int guard_pipe = -1;
     std::vector<Crew::Memory> crews;
-    std::vector<std::pair<std::string, std::string>> resting;  ///< pool and endpoint
+    /// Pool and endpoint, and since when, in seconds since 1970.
+    std::vector<std::pair<std::pair<std::string, std::string>, std::int64_t>> resting;
     std::vector<std::string> late_pools;
 
     /// Every descriptor in it that is there.

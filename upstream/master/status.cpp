@@ -29,6 +29,12 @@ std::size_t ready_in(const PoolView& pool) {
     return static_cast<std::size_t>(std::count_if(pool.workers.begin(), pool.workers.end(), ready));
 }
 
+// The crew's word is about processes; one that gets no requests is not all right either.
+std::string_view shown_state(const PoolView& pool) {
+    const std::string_view state = pool.state;
+    return state == "ok" && ready_in(pool) < pool.wanted ? "degraded" : state;
+}
+
 std::string worker_line(const WorkerView& worker, std::int64_t now) {
     std::string out = fmt::format("  {:<16} {:<9}", worker.name, worker.state);
     if (worker.pid != 0) {
@@ -37,6 +43,8 @@ std::string worker_line(const WorkerView& worker, std::int64_t now) {
                            age(now - worker.started_at), worker.rss_bytes / mib, worker.in_flight, worker.requests);
     }
     if (worker.restarts > 0) out += fmt::format("  restarts {}", worker.restarts);
+    if (worker.since > 0) out += fmt::format("  {} for {}", worker.state, age(now - worker.since));
+    if (!worker.why.empty()) out += fmt::format("{}{}", worker.since > 0 ? ": " : "  ", worker.why);
     return out + "\n";
 }
 
@@ -48,11 +56,17 @@ std::string scale_of(const PoolView& pool) {
 std::string pool_lines(const PoolView& pool, std::int64_t now) {
     if (!pool.managed) {
         std::string out = fmt::format("pool {}: {} endpoint{}\n", pool.name, pool.wanted, pool.wanted == 1 ? "" : "s");
-        for (const std::string& endpoint : pool.endpoints) out += fmt::format("  {}\n", endpoint);
+        for (const std::string& endpoint : pool.endpoints) {
+            out += "  " + endpoint;
+            for (const auto& [name, since] : pool.drained) {
+                if (name == endpoint) out += fmt::format("  drained for {}", age(now - since));
+            }
+            out += '\n';
+        }
         return out;
     }
-    std::string out = fmt::format("pool {}: {}, {} of {} workers ready{}\n", pool.name, pool.state, ready_in(pool),
-                                  pool.wanted, scale_of(pool));
+    std::string out = fmt::format("pool {}: {}, {} of {} workers ready{}\n", pool.name, shown_state(pool),
+                                  ready_in(pool), pool.wanted, scale_of(pool));
     for (const WorkerView& worker : pool.workers) out += worker_line(worker, now);
     if (!pool.reason.empty()) out += fmt::format("  {}\n", pool.reason);
     for (const std::string& line : pool.last_lines) out += fmt::format("    | {}\n", line);
@@ -115,7 +129,22 @@ void add(Json& json, const WorkerView& worker) {
     json.number("requests", worker.requests);
     json.number("in_flight", worker.in_flight);
     json.number("restarts", worker.restarts);
+    json.number("since", worker.since);
+    json.member("why", worker.why);
     json.close('}');
+}
+
+void add_drained(Json& json, const PoolView& pool) {
+    json.key("drained");
+    json.open('[');
+    for (const auto& [name, since] : pool.drained) {
+        json.next();
+        json.open('{');
+        json.member("endpoint", name);
+        json.number("since", since);
+        json.close('}');
+    }
+    json.close(']');
 }
 
 void add(Json& json, const PoolView& pool) {
@@ -125,7 +154,7 @@ void add(Json& json, const PoolView& pool) {
     json.number("managed", pool.managed);
     json.number("wanted", pool.wanted);
     if (pool.managed) {
-        json.member("state", pool.state);
+        json.member("state", shown_state(pool));
         json.number("ready", ready_in(pool));
         json.number("min", pool.max == 0 ? pool.wanted : pool.min);
         json.number("max", pool.max == 0 ? pool.wanted : pool.max);
@@ -138,6 +167,7 @@ void add(Json& json, const PoolView& pool) {
         json.close(']');
     } else {
         json.list("endpoints", pool.endpoints);
+        if (!pool.drained.empty()) add_drained(json, pool);
     }
     json.close('}');
 }

@@ -9,26 +9,29 @@ namespace edgeproxy::master {
 /// One worker process as `status` shows it.
 struct WorkerView {
     std::string name;            ///< "app-1"
-    const char* state = "down";  ///< starting, ready, suspect, draining, stopping, backoff, down
+    const char* state = "down";  ///< starting, ready, unhealthy, suspect, drained, draining, stopping, backoff, down
     int pid = 0;                 ///< 0 while no process lives
     std::int64_t started_at = 0;
     std::uint64_t rss_bytes = 0;
     std::uint64_t requests = 0, in_flight = 0;  ///< as the proxy said last
     std::uint64_t restarts = 0;                 ///< of its place, for all reasons
+    std::int64_t since = 0;                     ///< seconds since 1970: unhealthy or drained so long
+    std::string why{};                          ///< why it is unhealthy, or its answers do not count
 };
 
 /// One pool as `status` shows it.
 struct PoolView {
     std::string name;
     bool managed = true;
-    const char* state = "ok";
+    const char* state = "ok";             ///< of the crew; "ok" is shown only while all of them serve
     std::string reason;                   ///< why it is not ok; may be empty
     std::vector<std::string> last_lines;  ///< of the worker that failed last, while the pool is not ok
     unsigned wanted = 0;                  ///< workers, or endpoints of an external pool
     unsigned min = 0, max = 0;            ///< of autoscaling; max 0 = the number is fixed
     bool pinned = false;                  ///< the number was set by hand, until the next reload
     std::vector<WorkerView> workers;
-    std::vector<std::string> endpoints;  ///< external: addresses
+    std::vector<std::string> endpoints;                         ///< external: addresses
+    std::vector<std::pair<std::string, std::int64_t>> drained;  ///< those of them that get no new requests, since when
 };
 
 /// Everything that `edgeproxy status` tells.

@@ -31,6 +31,7 @@ IncarnationProcess::Memory worker() {
     out.started_at = 1700000000;
     out.rss_bytes = 1, out.requests = 2, out.in_flight = 3;
     out.rejected = "status 503";
+    out.sickness = "GET /healthz: timeout", out.sick_since = 1700000003;
     out.recycling = {100, 200, config::Duration(300), 4, 5, 6};
     out.replaces = true;
     out.drain_reason = control::DrainReason::health;
@@ -68,7 +69,7 @@ State sample() {
     crew.decisions = {1, 2, 3, 4, 5};
     crew.last_reason = "app-1: exit 3", crew.last_lines = {"Traceback"};
     out.crews = {crew};
-    out.resting = {{"app", "app-2"}};
+    out.resting = {{{"app", "app-2"}, 1700000002}};
     out.late_pools = {"later"};
     return out;
 }

@@ -61,6 +61,29 @@ TEST_CASE("the status tells whether the number of workers moves, and who said so
     CHECK(status_text(view).find("1 of 2 workers ready, as set by hand until the next reload\n") != std::string::npos);
 }
 
+TEST_CASE("the status tells who gets no requests, why and since when", "[status]") {
+    StatusView view = some_view();
+    PoolView& app = view.pools[0];
+    app.state = "ok";
+    app.workers[0].state = "unhealthy";
+    app.workers[0].since = view.now - 12;
+    app.workers[0].why = "GET /healthz: status 500";
+    app.workers[1] = {"app-2", "drained", 21, view.now - 100, 50u << 20, 3, 0, 1, view.now - 130};
+    view.pools[1].drained = {{"10.0.0.1:80", view.now - 5}};
+    const std::string text = status_text(view);
+    CHECK(text.find("pool app: degraded, 0 of 2 workers ready\n"
+                    "  app-1            unhealthy pid 20      up 100s     50 MiB  1 in flight  7 requests  "
+                    "unhealthy for 12s: GET /healthz: status 500\n"
+                    "  app-2            drained   pid 21      up 100s     50 MiB  0 in flight  3 requests  "
+                    "restarts 1  drained for 2m\n") != std::string::npos);
+    CHECK(text.find("  10.0.0.1:80  drained for 5s\n") != std::string::npos);
+    const std::string json = status_json(view);
+    CHECK(json.find(R"("state":"degraded","ready":0,)") != std::string::npos);
+    CHECK(json.find(R"("state":"unhealthy","pid":20,)") != std::string::npos);
+    CHECK(json.find(R"("since":999988,"why":"GET /healthz: status 500"})") != std::string::npos);
+    CHECK(json.find(R"("drained":[{"endpoint":"10.0.0.1:80","since":999995}])") != std::string::npos);
+}
+
 TEST_CASE("the status while there is no proxy, and after a reload that failed", "[status]") {
     StatusView view = some_view();
     view.proxy_pid = 0;
