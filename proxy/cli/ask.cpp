@@ -89,7 +89,7 @@ int read_answer(int fd, const Patience& patience, std::ostream& out, std::ostrea
         if (!patience.holds(fd)) {
             err << "edgeproxy: no verdict within " << patience.words()
                 << "; it goes on, and edgeproxy status tells how it ends\n";
-            return exit_failed;
+            return exit_undecided;
         }
         std::array<char, control::max_command> record;
         const ssize_t size = ::recv(fd, record.data(), record.size(), 0);

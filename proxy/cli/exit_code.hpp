@@ -14,6 +14,7 @@ enum ExitCode : int {
     exit_nobody = 6,         ///< no running edgeproxy to talk to
     exit_refused = 7,        ///< the running one said no
     exit_forced = 8,         ///< the grace period ran out
+    exit_undecided = 9,      ///< no verdict within --timeout; what was asked for goes on
 };
 
 }  // namespace edgeproxy::cli

@@ -28,9 +28,9 @@ Asked of the running one, found by its file or by --control SOCKET:
   status [--json]         pools and workers
   reload [--dry-run]      read the file again; --dry-run prints the difference
   restart POOL[/WORKER]   scale POOL N     drain, undrain POOL/WORKER
-  stop [--now]            upgrade
-Exit codes: 0 done, 2 command line, 3 configuration, 4 cannot bind, 5 workers
-do not start, 6 nobody runs, 7 refused, 8 forced end
+  stop [--now]            upgrade    reload, restart, upgrade: --timeout 30s
+Exit codes: 0 done, 1 failed, 2 command line, 3 configuration, 4 cannot bind,
+5 workers do not start, 6 nobody runs, 7 refused, 8 forced end, 9 --timeout over
 )";
 
 std::string_view compiler() {

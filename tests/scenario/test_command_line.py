@@ -47,6 +47,8 @@ def test_help_fits_a_terminal_and_starts_with_examples(flag):
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and 10 <= len(lines) <= 24 and all(len(line) <= 80 for line in lines)
     assert "edgeproxy -c stack.yaml" in done.stdout and "check" in done.stdout and not done.stderr
+    assert re.search(r"restart, .*--timeout", done.stdout)
+    assert all(f" {code} " in re.sub(r"\s", " ", done.stdout.partition("Exit codes:")[2]) for code in range(10))
 
 
 @pytest.mark.parametrize("arguments, hint", [(["--confg", "x"], "--config"), (["chekc"], "check"), (["check", "--fromat", "json"], "--format")])
