@@ -31,6 +31,7 @@ Reload::Outside House::reload_outside() {
         return phase_ == Phase::running && crews_started_ && proxy_.is_ready() && !proxy_.is_handing();
     };
     out.tell_proxy = [this](control::Message message) { proxy_.send(std::move(message)); };
+    out.end_proxy = [this] { proxy_.kill_active(); };
     out.current = [this] { return config_; };
     out.resources = [this]() -> Resources& { return resources_; };
     out.adopt = [this](std::shared_ptr<const config::Config> config, Resources resources) {

@@ -80,7 +80,7 @@ void Reload::begin() {
     if (!outside_.can_begin()) {
         if (phase_ == Phase::waiting) return;
         phase_ = Phase::waiting;
-        return expect(proxy_timeout, "no proxy process is ready");
+        return expect(outside_.proxy_timeout, "no proxy process is ready");
     }
     orders_ = std::exchange(waiting_, {});
     differences_.clear();
@@ -137,7 +137,7 @@ void Reload::prepare() {
     if (!text) return refuse("cannot hand the configuration to the proxy: " + text.error().message());
     phase_ = Phase::preparing;
     ++last_tried_;
-    expect(proxy_timeout, "the proxy process does not answer");
+    expect(outside_.proxy_timeout, "the proxy process does not answer");
     for (control::Listeners& chunk : next_resources_->listeners()) outside_.tell_proxy(std::move(chunk));
     for (control::KeyMaterial& pair : next_resources_->key_material()) outside_.tell_proxy(std::move(pair));
     outside_.tell_proxy(control::ConfigMessage{last_tried_, std::move(*text)});
@@ -153,7 +153,7 @@ bool Reload::heard(const control::ConfigResult& result) {
         return true;
     }
     phase_ = Phase::committing;
-    expect(proxy_timeout, "the proxy process does not take the configuration over");
+    expect(outside_.proxy_timeout, "the proxy process does not take the configuration over");
     outside_.tell_proxy(control::Commit{last_tried_});
     return true;
 }
@@ -342,12 +342,22 @@ bool Reload::wants_roll() const {
     return std::any_of(orders_.begin(), orders_.end(), [](const Order& order) { return order.roll_all; });
 }
 
-void Reload::expect(std::chrono::seconds longest, const std::string& what) {
+void Reload::expect(std::chrono::milliseconds longest, const std::string& what) {
     timer_.expires_after(longest);
     timer_.async_wait([this, what](boost::system::error_code error) {
         if (error || timer_.expiry() > std::chrono::steady_clock::now()) return;
-        if (phase_ != Phase::idle && phase_ != Phase::rolling) refuse(what);
+        if (phase_ != Phase::idle && phase_ != Phase::rolling) overdue(what);
     });
+}
+
+// A commit cannot be taken back: perhaps it serves the new configuration already. Its end is the verdict, or its last
+// word, which is heard before.
+void Reload::overdue(const std::string& what) {
+    if (phase_ != Phase::committing) return refuse(what);
+    log_.error("reload_unanswered", what + "; it is ended, since nobody knows which one it serves",
+               {{"generation", last_tried_}});
+    tell_all(what + "; it is ended, since nobody knows which one it serves\n");
+    outside_.end_proxy();
 }
 
 long long Reload::elapsed_ms() const {

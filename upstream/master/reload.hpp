@@ -28,13 +28,14 @@ namespace edgeproxy::master {
 /// One at a time. What is asked meanwhile waits and is done together in one further go, which reads the file then: the
 /// latest wins. The verdict has two parts: refused before `committing` is over, nothing has changed; a roll that fails
 /// afterwards leaves the new configuration and the old workers, and a new pool that does not start is tried again. Such
-/// a pool is rolled by the next reload too, whether its settings differ then or not. On the loop's thread.
+/// a pool is rolled by the next reload too, whether its settings differ then or not. A proxy that does not say in time
+/// whether it has taken over, may have done so: it is ended, and its successor gets what is in force. On the loop's
+/// thread.
 class Reload {
  public:
     /// How it ended; the label of `edgeproxy_config_reloads_total`.
     enum class Result : std::uint8_t { ok, refused, failed };
     static constexpr std::chrono::seconds check_timeout{60};  ///< for the child
-    static constexpr std::chrono::seconds proxy_timeout{30};  ///< for each answer of the proxy, and for a ready one
     static constexpr std::size_t most_waiting = 64;           ///< who wait for the next go
 
     /// Managed pools of a configuration that was taken over.
@@ -48,6 +49,8 @@ class Reload {
         std::function<Checked()> load;  ///< reads and judges the file; called in a child
         std::function<bool()> can_begin;
         std::function<void(control::Message)> tell_proxy;
+        /// It is started again, with the configuration in force.
+        std::function<void()> end_proxy;
         std::function<std::shared_ptr<const config::Config>()> current;
         std::function<Resources&()> resources;
         /// The new configuration is in force: take over both.
@@ -59,7 +62,8 @@ class Reload {
         std::function<void(const std::string& pool, RollTold told)> await_start;
         /// All workers of the pool are ready.
         std::function<bool(const std::string& pool)> is_ok;
-        std::function<void()> counted;  ///< `counts` or `is_busy` changed
+        std::function<void()> counted;                   ///< `counts` or `is_busy` changed
+        std::chrono::milliseconds proxy_timeout{30000};  ///< for each answer of the proxy, and for a ready one
     };
 
     Reload(boost::asio::io_context& loop, config::Log& log, Outside outside);
@@ -124,7 +128,8 @@ class Reload {
     void finish(Result result, const std::string& why);
     void tell_all(const std::string& text);
     bool wants_roll() const;
-    void expect(std::chrono::seconds longest, const std::string& what);
+    void expect(std::chrono::milliseconds longest, const std::string& what);
+    void overdue(const std::string& what);
     long long elapsed_ms() const;
 
     boost::asio::io_context& loop_;
