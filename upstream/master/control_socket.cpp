@@ -30,6 +30,11 @@ bool is_allowed(int fd) {
     return peer.uid == 0 || peer.uid == ::geteuid();
 }
 
+// Of something that is back sooner or later.
+bool is_shortage(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 bool send_record(int fd, const std::string& bytes) {
     return ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
@@ -161,7 +166,7 @@ class ControlSocket::Client final : public Asker, public std::enable_shared_from
 
 ControlSocket::ControlSocket(boost::asio::io_context& loop, config::Log& log, Handle handle,
                              std::function<void()> counted)
-    : loop_(loop), log_(log), handle_(std::move(handle)), counted_(std::move(counted)) {}
+    : loop_(loop), log_(log), handle_(std::move(handle)), counted_(std::move(counted)), pause_timer_(loop) {}
 
 ControlSocket::~ControlSocket() {
     close();
@@ -214,6 +219,7 @@ std::shared_ptr<Asker> ControlSocket::adopt_client(int descriptor) {
 void ControlSocket::close() {
     if (!listener_) return;
     listener_.reset();
+    pause_timer_.cancel();
     ::unlink(path_.c_str());
     for (const auto& client : std::exchange(clients_, {})) client->close();
 }
@@ -221,17 +227,26 @@ void ControlSocket::close() {
 void ControlSocket::wait() {
     listener_->async_wait(stream_descriptor::wait_read, [this](boost::system::error_code error) {
         if (error || !listener_) return;
-        accept_all();
+        if (is_shortage(accept_all())) return pause();
         wait();
     });
 }
 
-void ControlSocket::accept_all() {
+// Whoever could not be let in stays in the backlog, where waiting would find it at once again, without end.
+void ControlSocket::pause() {
+    pause_timer_.expires_after(accept_pause);
+    pause_timer_.async_wait([this](boost::system::error_code error) {
+        if (!error && listener_) wait();
+    });
+}
+
+int ControlSocket::accept_all() {
     for (std::size_t i = 0; i < max_clients; ++i) {
         io::UniqueFd fd(::accept4(listener_->native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (!fd) return;
+        if (!fd) return errno;
         admit(std::move(fd));
     }
+    return 0;
 }
 
 void ControlSocket::admit(io::UniqueFd fd) {

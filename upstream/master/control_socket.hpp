@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -56,6 +57,7 @@ class ControlSocket {
  public:
     static constexpr std::size_t max_clients = 16;
     static constexpr std::chrono::milliseconds request_timeout{2000};  ///< to send the request, and to read on
+    static constexpr std::chrono::milliseconds accept_pause{100};      ///< while there is no descriptor for a client
     static constexpr std::size_t max_waiting = 512 * 1024;             ///< bytes of an answer that nobody reads
 
     using Handle = std::function<void(const control::Request&, std::shared_ptr<Asker>)>;
@@ -89,7 +91,9 @@ class ControlSocket {
  private:
     class Client;
     void wait();
-    void accept_all();
+    /// Returns errno, 0 when all who wanted to are in.
+    int accept_all();
+    void pause();
     void admit(io::UniqueFd fd);
     void refuse(ControlRefusal why);
     void forget(const Client& client);
@@ -100,6 +104,7 @@ class ControlSocket {
     const std::function<void()> counted_;
     std::string path_;
     std::unique_ptr<boost::asio::posix::stream_descriptor> listener_;
+    boost::asio::steady_timer pause_timer_;
     std::vector<std::shared_ptr<Client>> clients_;
     Counts refused_{};
 };

@@ -10,6 +10,7 @@ extern "C" {  // glibc 2.36 leaves it out
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <utility>
@@ -56,15 +57,24 @@ void drop_ended(std::set<pid_t>& groups) {
     }
 }
 
+constexpr int pause_ms = 20;
+
+// The workers may end meanwhile, and the number of a group that has ended may be given to somebody else's: what is gone
+// is crossed out at once, not when it is to be signalled.
+void await_proxy(const io::UniqueFd& proxy, std::set<pid_t>& groups, Clock::time_point until) {
+    pollfd wait{proxy.get(), POLLIN, 0};
+    int ended = 0;
+    while (ended <= 0 && left_ms(until) > 0) {
+        ended = ::poll(&wait, 1, std::min(pause_ms, left_ms(until)));
+        drop_ended(groups);
+    }
+}
+
 void end_everything(Charges& charges, const GuardTimes& times) {
     const auto died = Clock::now();
-    for (const auto& [pid, proxy] : charges.proxies) {
-        pollfd wait{proxy.get(), POLLIN, 0};
-        while (::poll(&wait, 1, left_ms(died + times.proxy)) < 0 && errno == EINTR) {
-        }
-    }
+    drop_ended(charges.groups);
+    for (const auto& [pid, proxy] : charges.proxies) await_proxy(proxy, charges.groups, died + times.proxy);
     for (const pid_t group : charges.groups) ::kill(-group, SIGTERM);
-    constexpr int pause_ms = 20;
     for (drop_ended(charges.groups); !charges.groups.empty() && left_ms(died + times.kill) > 0;
          drop_ended(charges.groups)) {
         ::poll(nullptr, 0, pause_ms);

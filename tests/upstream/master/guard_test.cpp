@@ -88,6 +88,54 @@ TEST_CASE("after a killed master the guard lets the proxy finish, then ends ever
     ::kill(gone, SIGKILL);
 }
 
+// A process that leaves its group, which ends with that, and makes one of the same number again later: what somebody
+// else's group would be that was given the number meanwhile. Each step waits for its file and tells it by another.
+void wander(const Scratch& scratch, pid_t outer) {
+    ::close_range(3, ~0u, 0);  // the guard's pipe too: its end of file is the master's end
+    const auto await = [&](const char* name) {
+        while (::access(scratch.path(name).c_str(), F_OK) != 0) ::usleep(1000);
+    };
+    ::setpgid(0, 0);
+    await("leave");
+    ::setpgid(0, outer);
+    write_file(scratch.path("left"), "");
+    await("return");
+    ::setpgid(0, 0);
+    write_file(scratch.path("returned"), "");
+    for (;;) ::pause();
+}
+
+TEST_CASE("a group that ends while the guard waits is not signalled when its number is used again", "[guard]") {
+    Scratch scratch;
+    const pid_t outer = ::getpgrp(), master = ::fork();
+    if (master == 0) {
+        Guard guard;
+        if (!guard.start({20s, 20s})) ::_exit(1);
+        const pid_t wanderer = ::fork();
+        if (wanderer == 0) wander(scratch, outer);
+        ::setpgid(wanderer, wanderer);
+        guard.add(wanderer);
+        guard.proxy(start_script("while ! test -e " + scratch.path("finish") + "; do sleep 0.01; done"), true);
+        write_file(scratch.path("part"), std::to_string(guard.pid()) + " " + std::to_string(wanderer));
+        ::rename(scratch.path("part").c_str(), scratch.path("pids").c_str());
+        for (;;) ::pause();
+    }
+    int guard = 0, wanderer = 0;
+    REQUIRE(within(
+        10, [&] { return std::sscanf(read_file(scratch.path("pids")).c_str(), "%d %d", &guard, &wanderer) == 2; }));
+    kill_and_reap(master);
+    const auto exists = [&](const char* name) { return ::access(scratch.path(name).c_str(), F_OK) == 0; };
+    write_file(scratch.path("leave"), "");
+    REQUIRE(within(10, [&] { return exists("left"); }));
+    ::usleep(500'000);  // many looks long
+    write_file(scratch.path("return"), "");
+    REQUIRE(within(10, [&] { return exists("returned"); }));
+    write_file(scratch.path("finish"), "");
+    CHECK(within(10, [&] { return !is_running(guard); }));
+    CHECK(is_running(wanderer));
+    ::kill(wanderer, SIGKILL);
+}
+
 TEST_CASE("a proxy that does not finish is not waited for without end", "[guard]") {
     Scratch scratch;
     const pid_t master = start_master(scratch, "exec sleep 1000");
