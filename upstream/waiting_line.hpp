@@ -16,8 +16,8 @@ class Endpoint;
 /// nobody.
 using EndpointId = std::uint64_t;
 
-/// One who waits for a place at an endpoint. Lives in the waiting coroutine's frame; belongs to one WaitingLine at a
-/// time.
+/// One who waits for a place at an endpoint. Lives as long as the waiting coroutine does; belongs to one WaitingLine at
+/// a time.
 ///
 /// idle -> waiting -> granted | failed -> idle. Everything but `state == idle` is guarded by the line's mutex.
 struct Waiter {

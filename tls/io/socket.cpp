@@ -334,11 +334,6 @@ bool Socket::writer_is_late(TimePoint now) {
     return false;
 }
 
-void Socket::forget(Operation& operation) {
-    if (reader_ == &operation) reader_ = nullptr;
-    if (writer_ == &operation) writer_ = nullptr;
-}
-
 void Socket::arm() {
     TimePoint soonest = never;
     if (reader_ != nullptr || idle_watch_ != nullptr) soonest = read_deadline_;

@@ -175,7 +175,6 @@ class Socket final : Source, Timer {
     Raw send(const iovec* pieces, std::size_t count);
     Raw send(Pipe& from);
     void suspend(Operation& operation, bool writing);
-    void forget(Operation& operation);
 
  private:
     void ready(Events events) override;
