@@ -294,12 +294,12 @@ void Reload::finish(Result result, const std::string& why) {
         text = fmt::format("configuration number {} serves, but {}", generation_, roll_outcome_);
         log_.error("reload_failed", text + ": " + why, {{"generation", generation_}, {"asked", asked}});
     }
+    phase_ = Phase::idle;
+    outside_.counted();  // first: whoever is told looks at the metrics next
     for (const Order& order : orders) {
         if (order.asker) order.asker->note(text + "\n");
         if (order.asker) order.asker->done(result == Result::ok ? ExitCode::done : ExitCode::refused);
     }
-    phase_ = Phase::idle;
-    outside_.counted();
     if (waiting_.empty()) return;
     // From the loop, since this may be told in the middle of a crew's or the proxy's work.
     boost::asio::post(loop_, [this] {
