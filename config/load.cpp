@@ -54,6 +54,7 @@ LoadResult load_file(const std::string& path, const LoadOptions& options) {
 
 LoadResult load_text(std::string_view text, const std::string& name, const LoadOptions& options) {
     LoadResult result;
+    result.name = name;
     Problems problems(name);
     if (const auto root = read_yaml(text, problems)) {
         Scope scope(problems, options, options.base_dir.empty() ? directory_of(name) : options.base_dir);

@@ -33,7 +33,12 @@ struct LoadOptions {
 struct LoadResult {
     std::shared_ptr<const Config> config;  ///< null when there is at least one error
     std::vector<Problem> problems;         ///< errors and warnings, by place
+    std::string name;                      ///< of the file, as its problems have it; those of other files have theirs
     std::string source;                    ///< the text that was read, for `render`
+    /// For `render`: what the problem's lines are lines of; empty for one of another file.
+    std::string_view source_of(const Problem& problem) const {
+        return problem.file == name ? std::string_view(source) : std::string_view();
+    }
     /// Where the written values stand, by their path in the plan ("tls.certificates[0].cert", "pools.web.user"): for
     /// those who find out later that one does not fit the machine.
     std::map<std::string, Place, std::less<>> places;

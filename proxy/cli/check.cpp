@@ -106,7 +106,7 @@ config::LoadResult check_text(const std::string& text, const std::string& name, 
 
 std::string describe_problems(const config::LoadResult& loaded) {
     std::string text;
-    for (const Problem& problem : loaded.problems) text += config::render(problem, loaded.source);
+    for (const Problem& problem : loaded.problems) text += config::render(problem, loaded.source_of(problem));
     if (!loaded.problems.empty()) text += summary(loaded.problems) + "\n";
     return text;
 }

@@ -33,6 +33,22 @@ bool is_target(const std::string& text) {
            text.find(':', colon + 1) == std::string::npos;
 }
 
+/// For a path of a file, with an attribute or without, what would be an application.
+std::string how_to_write(const std::string& target) {
+    const auto colon = std::min(target.find(':'), target.size());
+    std::string attribute = target.substr(std::min(colon + 1, target.size()));
+    if (attribute.empty() || attribute.find_first_of(":/") != std::string::npos) attribute = "app";
+    auto path = std::filesystem::path(target.substr(0, colon)).lexically_normal();
+    if (path.extension() == ".py") path.replace_extension();
+    if (!path.has_filename()) path = path.parent_path();  // a folder with its slash
+    const bool elsewhere = path.is_absolute() || *path.begin() == "..";
+    std::string module = elsewhere ? path.filename().string() : path.string();
+    std::replace(module.begin(), module.end(), '/', '.');
+    if (module.empty() || module.find_first_not_of('.') == std::string::npos) module = "main";
+    const std::string there = elsewhere ? ", in the folder " + path.parent_path().string() : "";
+    return "write module:attribute, for example " + module + ":" + attribute + there;
+}
+
 /// The first server that is installed, with its arguments.
 std::optional<std::vector<std::string>> serve_asgi(const Project& project, const std::string& target) {
     if (auto uvicorn = project.program("uvicorn")) return std::vector<std::string>{*uvicorn, target};
@@ -156,11 +172,7 @@ AppInterface interface_of(std::string_view source, std::string_view attribute) {
 AppChoice choose_app(const Project& project, const std::string& target) {
     if (!target.empty()) {
         if (is_target(target)) return serve_target(project, target);
-        const bool file = target.ends_with(".py");
-        std::string module = file ? target.substr(0, target.size() - 3) : target;
-        std::replace(module.begin(), module.end(), '/', '.');
-        return {
-            {}, {}, '"' + target + "\" is no application", "write module:attribute, for example " + module + ":app"};
+        return {{}, {}, '"' + target + "\" is no application", how_to_write(target)};
     }
     for (const char* known : {"main:app", "app:app", "app.main:app"}) {
         const std::string name(known);

@@ -41,6 +41,8 @@ void option(Arguments& arguments, RunOptions& out, const std::string& word) {
         out.health = arguments.value();
     } else if (word == "--metrics") {
         out.metrics = arguments.value();
+    } else if (word == "--runtime-dir") {
+        out.runtime_dir = arguments.value();
     } else if (word.starts_with('-')) {
         arguments.complain("unknown option \"" + word + "\" of run", "edgeproxy run --help tells those it has");
     } else {
@@ -81,6 +83,7 @@ std::string run_stack(const RunOptions& options, const std::string& folder) {
     } else if (!options.metrics.empty()) {
         out += "metrics: { listen: " + yaml_text(options.metrics) + " }\n";
     }
+    if (!options.runtime_dir.empty()) out += "server: { runtime_dir: " + yaml_text(options.runtime_dir) + " }\n";
     return out;
 }
 

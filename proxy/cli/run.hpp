@@ -14,6 +14,7 @@ struct RunOptions {
     std::string workers;               ///< a count or `auto`; empty = the default of a pool
     std::string health, metrics;       ///< a path; an address or `off`; empty = the default
     std::string cert, key;
+    std::string runtime_dir;  ///< empty = the default of server.runtime_dir
     bool tls_dev = false;
     bool print_config = false;
     bool help = false;
@@ -43,6 +44,8 @@ the file that --print-config writes.
   --cert FILE, --key FILE     a certificate
   --health PATH               probes each worker there
   --metrics ADDRESS|off       127.0.0.1:9900
+  --runtime-dir DIRECTORY     its own, where several run; commands find it by
+                              --control DIRECTORY/control.sock
   --print-config              the stack.yaml that this is
 )";
 

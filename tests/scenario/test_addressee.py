@@ -120,3 +120,17 @@ def test_a_file_started_twice_is_told_to_be_running_already(start_edge):
     done = run("-c", edge.stack)
     assert done.returncode == 4 and f"already running (pid {edge.master})" in done.stderr
     assert "edgeproxy reload" in done.stderr
+
+
+def test_a_second_one_without_a_file_gets_its_own_runtime_dir_by_an_option(run_without_file, tmp_path):
+    process, env = run_without_file
+    words = ["run", "--listen", f"127.0.0.1:{free_port()}", "--metrics", "off"]
+    done = run(*words, "--", "edgeproxy-demo-worker", env=env)
+    assert done.returncode == 4 and f"(pid {process.pid})" in done.stderr and "--runtime-dir" in done.stderr
+    second = subprocess.Popen([BINARY, *words, "--runtime-dir", tmp_path / "second", "--", "edgeproxy-demo-worker"],
+                              env=environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    control = tmp_path / "second/control.sock"
+    within(30, lambda: run("status", "--control", control).returncode == 0, "the second one")
+    assert run("stop", "--control", control).returncode == 0 and second.wait(30) == 0
+    assert process.poll() is None

@@ -39,9 +39,12 @@ std::string held_by_another(const control::Holder& holder, const std::string& pa
             "edgeproxy stop ends it",
             holder.pid, runs);
     }
+    const char* const how = runs == "edgeproxy run"   ? "by --runtime-dir DIRECTORY"
+                            : runs == "edgeproxy dev" ? "by another --port"
+                                                      : "by server.runtime_dir";
     const std::string what = holder.runs.empty() ? std::string() : " with " + holder.runs;
-    return fmt::format("another edgeproxy (pid {}) runs{} on runtime_dir {}; give this one its own", holder.pid, what,
-                       path);
+    return fmt::format("another edgeproxy (pid {}) runs{} on runtime_dir {}; give this one its own {}", holder.pid,
+                       what, path, how);
 }
 
 // Nobody else may be able to put something into it: then a path below it is ours.

@@ -76,6 +76,16 @@ CommandLine asked(CheckFormat format) {
 
 }  // namespace
 
+TEST_CASE("a mistake in an env file is not shown on a line of the plan, nor with one of its own", "[cli][check]") {
+    Folder folder;
+    const std::string env = folder.write("app.env", "A=1\nsecret without a name\n");
+    const std::string file = folder.write(
+        "stack.yaml", "listen: \":80\"\napp: { command: " + folder.path() + "/prog, env_file: " + env + " }\n");
+    const std::string shown = describe_problems(load_and_check(file, true, folder.machine()));
+    CHECK(shown ==
+          env + ":2:1: error: this line is not NAME=value [bad-env-file]\n      | comments begin with #\n1 error\n");
+}
+
 TEST_CASE("check looks at what the plan needs of the machine, and points at it", "[cli][check]") {
     Folder folder;
     const std::string listen = "listen: \":8443\"\n", app = "app: prog\n", plain = "listen: \":81\"\n";

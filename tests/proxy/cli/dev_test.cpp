@@ -120,6 +120,9 @@ TEST_CASE("run is a plan for production without a file", "[cli][run]") {
     CHECK(plain.listeners.at(0).addresses[0].to_string() == ":8080");
     CHECK(plain.pools.at(0).workers == 1);
     CHECK(plain.pools[0].command.working_dir == "/srv");
+
+    const auto second = parse_run(Words{"--runtime-dir", "/run/second", "--", "node", "x.js"});
+    CHECK(plan(run_stack(second.options, "/srv")).server.runtime_dir == "/run/second");
 }
 
 TEST_CASE("the help of dev and run fits a screen", "[cli][dev]") {

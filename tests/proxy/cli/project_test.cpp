@@ -92,7 +92,16 @@ TEST_CASE("what cannot be served is told with what to do", "[cli][dev]") {
             {{}, all, "", "name it: edgeproxy dev module:attribute, or edgeproxy dev -- COMMAND"},
             {{}, all, "main.py", "write module:attribute, for example main:app"},
             {{}, all, "web/main.py", "write module:attribute, for example web.main:app"},
-            {{}, all, "main:", "write module:attribute, for example main::app"},
+            {{}, all, "main:", "write module:attribute, for example main:app"},
+            {{}, all, ":", "write module:attribute, for example main:app"},
+            {{}, all, "src/main:app", "write module:attribute, for example src.main:app"},
+            {{}, all, "src/main.py:api", "write module:attribute, for example src.main:api"},
+            {{}, all, "./app.py", "write module:attribute, for example app:app"},
+            {{}, all, ".", "write module:attribute, for example main:app"},
+            {{}, all, "src/", "write module:attribute, for example src:app"},
+            {{}, all, "a:b:c", "write module:attribute, for example a:app"},
+            {{}, all, "../shop/web.py:api", "write module:attribute, for example web:api, in the folder ../shop"},
+            {{}, all, "/srv/shop/web.py", "write module:attribute, for example web:app, in the folder /srv/shop"},
             {{{"manage.py", "nothing"}}, all, "", "name the application: package.wsgi:application"},
         }));
     const AppChoice choice = choose_app(project(files, programs), target);
