@@ -41,7 +41,7 @@ std::string how_to_write(const std::string& target) {
     auto path = std::filesystem::path(target.substr(0, colon)).lexically_normal();
     if (path.extension() == ".py") path.replace_extension();
     if (!path.has_filename()) path = path.parent_path();  // a folder with its slash
-    const bool elsewhere = path.is_absolute() || *path.begin() == "..";
+    const bool elsewhere = path.is_absolute() || (!path.empty() && *path.begin() == "..");
     std::string module = elsewhere ? path.filename().string() : path.string();
     std::replace(module.begin(), module.end(), '/', '.');
     if (module.empty() || module.find_first_not_of('.') == std::string::npos) module = "main";
