@@ -3,19 +3,22 @@
 import os
 import pwd
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 import procs
-from edge import run
+from edge import BINARY, environment, free_port, run
 from load import Load
 from procs import within
 from servers import by_name
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes as others")
 
+NOBODY = pwd.getpwnam("nobody")
 UVICORN = by_name("uvicorn")[0].values[0]
 OTHERS = pytest.mark.parametrize("server", by_name("uvicorn", "gunicorn-sync", "daphne"))
 
@@ -90,3 +93,26 @@ def test_nothing_of_a_killed_master_is_left_by_the_next(start_edge, runtime_dir)
     second = start_edge(stack)
     two_ready(second)
     assert sorted(entry.name for entry in runtime_dir.iterdir()) == sorted(["control.sock", "lock", str(second.master)])
+
+
+def test_a_worker_that_listens_elsewhere_is_told_by_the_address(runtime_dir):
+    """Seen by a master of its own user; root without all rights does not see the descriptors of a worker that has them."""
+    folder, port = runtime_dir.parent, free_port()
+    os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
+    stack = folder / "stack.yaml"
+    stack.write_text(f"""listen: "127.0.0.1:{free_port()}"
+server: {{ runtime_dir: "{runtime_dir}" }}
+metrics: off
+app:
+  command: ["{sys.executable}", -m, http.server, --bind, 127.0.0.1, "{port}"]
+  working_dir: "{folder}"
+  start_timeout: 2s
+""")
+    with subprocess.Popen([BINARY, "-c", stack], cwd=folder, env=environment(), stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, user=NOBODY.pw_uid, group=NOBODY.pw_gid,
+                          extra_groups=[]) as process:
+        try:
+            told = next((line for line in process.stderr if "its start took too long" in line), "")
+        finally:
+            process.terminate()
+    assert f"it listens on 127.0.0.1:{port}, but requests come to 127.0.0.1:" in told and "{port}" in told

@@ -224,6 +224,7 @@ void Crew::apply(IncarnationProcess& worker, WorkerAction action) {
             worker.signal(stop_signal(pool()));
             break;
         case WorkerAction::send_abort:
+            if (worker.machine.end() == WorkerEnd::start_timeout) worker.elsewhere = listens_elsewhere(worker);
             worker.signal(SIGABRT);
             break;
         case WorkerAction::send_kill:
@@ -264,7 +265,7 @@ void Crew::bury(std::uint32_t slot, Place place, int status) {
     worker->out->finish();
     worker->err->finish();
     worker->socket.reset();  // both names, before anybody is told
-    const std::string how = describe_exit(status);
+    const std::string how = describe_exit(status), why = because(worker->machine.end()) + worker->elsewhere;
     workplace_.tell_proxy(control::WorkerGone{worker->id, how});
     Ending ending{worker->machine.end(), worker->machine.was_ready(), {}};
     if (const auto since = worker->machine.ready_since()) {
@@ -275,10 +276,10 @@ void Crew::bury(std::uint32_t slot, Place place, int status) {
     if (place == &Seat::leaving) {
         replaced(slot);
     } else if (place == &Seat::successor) {
-        if (!stopping_ && slot < wanted_) worker_died(slot, *worker, ending, how + because(ending.end));
+        if (!stopping_ && slot < wanted_) worker_died(slot, *worker, ending, how + why);
     } else {
-        worker_died(slot, *worker, ending, how + because(ending.end));
-        if (!seat.worker) plan_next(slot, ending, how + because(ending.end));
+        worker_died(slot, *worker, ending, how + why);
+        if (!seat.worker) plan_next(slot, ending, how + why);
     }
     report_usage_of(slot);
 }

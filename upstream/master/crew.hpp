@@ -237,6 +237,8 @@ class Crew {
 
 /// "", " as asked", " since it hung": behind "app-1 ended".
 const char* because(WorkerEnd end);
+/// What else is to be said of a start that took too long: it listens on another address than it was given.
+std::string listens_elsewhere(const IncarnationProcess& worker);
 /// It was not our wish.
 bool is_failure(WorkerEnd end);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "upstream/master/crew.hpp"
+#include "upstream/master/listening.hpp"
 #include "upstream/master/usage.hpp"
 #include "upstream/master/worker_command.hpp"
 
@@ -39,6 +40,16 @@ const char* because(WorkerEnd end) {
     return "";
 }
 
+// A part of a sentence, empty when there is nothing to be seen.
+std::string listens_elsewhere(const IncarnationProcess& worker) {
+    const std::string wanted = worker.socket->address().to_string();
+    const std::vector<std::string> found = listening_of(worker.process.pid);
+    if (found.empty() || std::find(found.begin(), found.end(), wanted) != found.end()) return {};
+    return fmt::format(
+        " (it listens on {}, but requests come to {}: let its command take {{port}}, {{socket}} or {{fd}})",
+        fmt::join(found, ", "), wanted);
+}
+
 bool is_failure(WorkerEnd end) {
     return end != WorkerEnd::asked && end != WorkerEnd::killed;
 }
@@ -65,8 +76,9 @@ void Crew::log_word(const IncarnationProcess& worker, WorkerEvent event, WorkerS
 void Crew::log_end(const IncarnationProcess& worker, const Ending& ending, int status) {
     const std::string name = worker_name(pool().name, worker.slot);
     const double up = std::chrono::duration<double>(now() - worker.journey.begun).count();
-    const std::string text = fmt::format("{} ended{}: {}, pid {}, up {:.1f} s ({})", name, because(ending.end),
-                                         describe_exit(status), worker.process.pid, up, worker.journey.text(now()));
+    const std::string text =
+        fmt::format("{} ended{}{}: {}, pid {}, up {:.1f} s ({})", name, because(ending.end), worker.elsewhere,
+                    describe_exit(status), worker.process.pid, up, worker.journey.text(now()));
     const bool signalled = WIFSIGNALED(status);
     const char* how = signalled ? "signal" : "exit_code";
     const int number = signalled ? WTERMSIG(status) : WEXITSTATUS(status);

@@ -56,6 +56,7 @@ struct IncarnationProcess {
     std::string rejected;         ///< why its last answer to the readiness probe does not count
     std::string sickness;         ///< why the proxy calls it unhealthy, while the machine says that it is
     std::int64_t sick_since = 0;  ///< seconds since 1970
+    std::string elsewhere;        ///< where it listened instead, when its start took too long
     Recycling recycling;          ///< when it has served long enough
     bool replaces = false;        ///< started by a roll
     control::DrainReason drain_reason = control::DrainReason::request;  ///< while it drains

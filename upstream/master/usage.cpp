@@ -31,15 +31,19 @@ void add_process(pid_t pid, Usage& usage) {
 
 }  // namespace
 
+std::vector<pid_t> family_of(pid_t pid, std::size_t most) {
+    std::vector<pid_t> family{pid};
+    for (std::size_t i = 0; i < family.size(); ++i) {
+        std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", family[i]));
+        for (pid_t child = 0; family.size() < most && children >> child;) family.push_back(child);
+    }
+    return family;
+}
+
 Usage measure(pid_t pid) {
     constexpr std::size_t most = 1024;
     Usage usage;
-    std::vector<pid_t> family{pid};
-    for (std::size_t i = 0; i < family.size() && i < most; ++i) {
-        add_process(family[i], usage);
-        std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", family[i]));
-        for (pid_t child = 0; children >> child;) family.push_back(child);
-    }
+    for (const pid_t one : family_of(pid, most)) add_process(one, usage);
     return usage;
 }
 

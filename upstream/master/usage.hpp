@@ -3,7 +3,9 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace edgeproxy::master {
 
@@ -15,6 +17,9 @@ struct Usage {
 
 /// Zero for a process that is gone. Looks at no more than 1024 processes.
 Usage measure(pid_t pid);
+
+/// The process and its descendants, no more than `most`.
+std::vector<pid_t> family_of(pid_t pid, std::size_t most);
 
 /// True while a debugger is attached to the process.
 bool is_traced(pid_t pid);
