@@ -64,10 +64,10 @@ inline constexpr std::array all{client_gone, response_rate, write_timeout, memor
 
 /// One request of a client and its answer, whatever the version of HTTP.
 ///
-/// Implemented by Http1Exchange and Http2Exchange, used by everything that answers. The answer is `respond`, then `send`
-/// until `end`; an answer that cannot be finished is `abort`ed, so that the client never takes it for whole. Whoever
-/// reads slower than somebody writes makes them wait: that is the backpressure. One reactor thread; lives until the
-/// coroutine that serves it returns.
+/// Implemented by Http1Exchange and Http2Exchange, used by everything that answers. The answer is `respond`, then
+/// `send` until `end`; an answer that cannot be finished is `abort`ed, so that the client never takes it for whole.
+/// Whoever reads slower than somebody writes makes them wait: that is the backpressure. One reactor thread; lives until
+/// the coroutine that serves it returns.
 class Exchange {
  public:
     Exchange(const Exchange&) = delete;
