@@ -93,7 +93,7 @@ inline constexpr Field table[] = {
 {"listeners.<name>.http2.max_streams",    count,        "100",            "1",      "1000",    "",          live,    now,   "concurrent streams of a connection"},
 {"listeners.<name>.http2.glitches",       count,        "200",            "20",     "100000",  "",          live,    now,   "waste of a connection (resets, floods) at once, then it ends; from three quarters on new streams wait 100 ms"},
 {"listeners.<name>.http2.glitch_rate",    count,        "20",             "1",      "10000",   "",          live,    now,   "waste that is forgiven a second"},
-{"listeners.<name>.http2.window",         size,         "64KiB",          "64KiB",  "16MiB",   "",          live,    now,   "what a client may send on a stream before we have read it"},
+{"listeners.<name>.http2.window",         size,         "64KiB",          "64KiB",  "16MiB",   "",          live,    now,   "what a client may send on a stream before we have read it, at first"},
 {"listeners.<name>.http2.connection_window", size,      "1MiB",           "64KiB",  "64MiB",   "",          live,    now,   "the same of all streams of a connection; all of it may lie in memory"},
 {"listeners.<name>.timeouts",             section,      "",               "",       "",        "",          live,    now,   "towards clients"},
 {"listeners.<name>.timeouts.handshake",   duration,     "5s",             "10ms",   "5m",      "",          live,    now,   "TLS, all of it"},

@@ -20,6 +20,18 @@ def behind(start_edge, start_origin):
     return start
 
 
+@pytest.fixture
+def waited_for(behind):
+    """edgeproxy, an origin that takes one request and answers nothing, and what is set when its connection ends."""
+    ended = threading.Event()
+
+    def script(peer):
+        peer.request()
+        peer.wait_end()
+        ended.set()
+    return *behind(script), ended
+
+
 def test_a_hundred_pipelined_requests_are_answered_in_order(behind):
     edge, origin = behind()
     with edge.wire() as wire:
@@ -262,14 +274,8 @@ def test_a_half_closed_client_still_gets_its_answer(behind):
         assert wire.ended()
 
 
-def test_a_client_that_goes_away_ends_the_work_behind(behind):
-    ended = threading.Event()
-
-    def script(peer):
-        peer.request()
-        peer.wait_end()
-        ended.set()
-    edge, origin = behind(script)
+def test_a_client_that_goes_away_ends_the_work_behind(waited_for):
+    edge, origin, ended = waited_for
     with edge.wire() as wire:
         wire.send(request("/gone"))
         origin.wait_requests(1)
@@ -278,15 +284,9 @@ def test_a_client_that_goes_away_ends_the_work_behind(behind):
 
 
 @pytest.mark.parametrize("listener", ["http", "https"])
-def test_a_client_that_closes_ends_the_work_behind(behind, listener):
+def test_a_client_that_closes_ends_the_work_behind(waited_for, listener):
     """To us it is a half-close; only what is sent to it tells that nobody is there."""
-    ended = threading.Event()
-
-    def script(peer):
-        peer.request()
-        peer.wait_end()
-        ended.set()
-    edge, origin = behind(script)
+    edge, origin, ended = waited_for
     wire = edge.wire() if listener == "http" else edge.tls_wire()
     wire.send(request("/closed"))
     origin.wait_requests(1)

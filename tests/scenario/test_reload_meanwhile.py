@@ -2,14 +2,11 @@
 """A reload at every point of a request: whoever is in the middle of something gets it done, under rules that still exist.
 
 What a reload has freed is overwritten here, so that nobody reads it unnoticed."""
-import time
-
 import pytest
 
 from http2 import CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame, head, literal
 from origin import answer
-from procs import within
-from wire import Wire, request
+from wire import Broken, Wire, request
 
 OVERWRITTEN = {"MALLOC_PERTURB_": "165", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
 PROXIED = b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 443\r\n"
@@ -77,10 +74,10 @@ class Kept(Way):
         assert self.wire.ask(request("/first")).status == 200
 
     def rest(self):
-        # A listener that is no more lets its idle connections go.
+        """None: it was closed."""
         try:
             return self.wire.ask(request("/kept"))
-        except Exception:  # closed
+        except (Broken, OSError):
             return None
 
 
@@ -124,8 +121,7 @@ class Continued(Http2Way):
         pieces = [rest[at:at + 16000] for at in range(0, len(rest), 16000)]
         for i, piece in enumerate(pieces):
             self.wire.send(frame(CONTINUATION, END_HEADERS if i == len(pieces) - 1 else 0, 1, piece))
-        payload = self.status()
-        assert b"431" in payload or payload[:1] != b"\x88", "a head above the limit was taken"
+        assert self.status()[:1] != b"\x88", "a head above the limit was taken"
 
 
 class ContinuedSmall(Http2Way):
@@ -180,5 +176,7 @@ def test_who_is_in_the_middle_of_something(start_edge, start_origin, make_certif
     assert done.returncode == 0, done.stdout + done.stderr
     found = way.rest()
     assert found is None or found.status == 200
+    if kind is Kept and change is not removed:  # which lets its idle connections go
+        assert found is not None
     assert edge.proxy == before, edge.tail()  # nobody died of it
     assert edge.command("status").returncode == 0

@@ -9,6 +9,8 @@
 
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <cstdlib>
+#include <string_view>
 
 #include "support.hpp"
 #include "upstream/master/process.hpp"
@@ -88,6 +90,14 @@ TEST_CASE("after a killed master the guard lets the proxy finish, then ends ever
     ::kill(gone, SIGKILL);
 }
 
+// How often a process has gone to sleep.
+long voluntary_switches(pid_t pid) {
+    constexpr std::string_view name = "\nvoluntary_ctxt_switches:";
+    const std::string status = read_file("/proc/" + std::to_string(pid) + "/status");
+    const std::size_t at = status.find(name);
+    return at == std::string::npos ? 0 : std::atol(status.c_str() + at + name.size());
+}
+
 // A process that leaves its group, which ends with that, and makes one of the same number again later: what somebody
 // else's group would be that was given the number meanwhile. Each step waits for its file and tells it by another.
 void wander(const Scratch& scratch, pid_t outer) {
@@ -127,7 +137,9 @@ TEST_CASE("a group that ends while the guard waits is not signalled when its num
     const auto exists = [&](const char* name) { return ::access(scratch.path(name).c_str(), F_OK) == 0; };
     write_file(scratch.path("leave"), "");
     REQUIRE(within(10, [&] { return exists("left"); }));
-    ::usleep(500'000);  // many looks long
+    const auto sleeps = [&] { return voluntary_switches(guard); };
+    const long before = sleeps();
+    REQUIRE(within(10, [&] { return sleeps() >= before + 3; }));  // it has looked in between
     write_file(scratch.path("return"), "");
     REQUIRE(within(10, [&] { return exists("returned"); }));
     write_file(scratch.path("finish"), "");
