@@ -82,6 +82,9 @@ class Dev(Edge):
         except OSError:
             return 0
 
+    def is_ready(self):
+        return self.serves()  # one worker, and no metrics
+
     def sweep(self):
         self.stack = self.folder / "none"
         super().sweep()

@@ -120,7 +120,8 @@ class Edge:
         return text
 
     def start(self, wait="ready"):
-        """`wait`: ready = /readyz says 200; live = /livez does; ends = the process ends; nothing."""
+        """`wait`: ready = /readyz says 200 and no worker is starting any more; serving = /readyz says 200, which one
+        worker of each pool is enough for; live = /livez does; ends = the process ends; nothing."""
         for _ in range(4):
             self.write()
             self.spawn()
@@ -148,7 +149,7 @@ class Edge:
             def there():
                 if self.process.poll() is not None:
                     raise RuntimeError(f"ended with exit code {self.process.returncode}\n{self.tail()}")
-                return self.status("/readyz" if what == "ready" else "/livez") == 200
+                return {"ready": self.is_ready, "serving": self.serves, "live": self.lives}[what]()
             try:
                 within(READY_WITHIN, there, what)
             except TimeoutError as error:
@@ -159,6 +160,15 @@ class Edge:
         """Remembers which processes belong to this run now, to find leftovers later."""
         below = [self.process.pid, *procs.descendants(self.process.pid)]
         self.seen |= {procs.identity(pid) for pid in below} - {None}
+
+    def lives(self):
+        return self.status("/livez") == 200
+
+    def serves(self):
+        return self.status("/readyz") == 200
+
+    def is_ready(self):
+        return self.serves() and not self.metric("edgeproxy_pool_endpoints", state="starting")
 
     # what it is made of
 
