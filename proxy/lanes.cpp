@@ -206,7 +206,13 @@ void Lanes::change_doors(Room& room, const std::vector<Door>& doors) {
     }
 }
 
+std::size_t Lanes::open() const {
+    const std::size_t still_to_drain = still_to_drain_.load(std::memory_order_acquire);
+    return still_to_drain + open_.load(std::memory_order_relaxed);
+}
+
 void Lanes::drain(io::Duration patience) {
+    still_to_drain_.store(rooms_.size(), std::memory_order_relaxed);
     for (const auto& owned : rooms_) {
         Room& room = *owned;
         room.lane.reactor.post([this, &room, patience] {
@@ -214,6 +220,7 @@ void Lanes::drain(io::Duration patience) {
             for (const auto& listener : room.listeners) listener->close();
             room.lane.drain(patience);
             open_.fetch_add(room.lane.open - std::exchange(room.told_open, room.lane.open), std::memory_order_relaxed);
+            still_to_drain_.fetch_sub(1, std::memory_order_release);
         });
     }
 }

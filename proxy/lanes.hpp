@@ -40,8 +40,9 @@ class Lanes {
     void drain(io::Duration patience);
     /// Tells both sides of every tunnel at its next frame boundary (RFC 6455, section 7.4).
     void close_tunnels(std::uint16_t code);
-    /// Connections still open, as each lane said last. Zero once all have been told to drain and are empty.
-    std::size_t open() const { return open_.load(std::memory_order_relaxed); }
+    /// Connections still open, as each lane said last, and one for each lane that has still to begin its drain: zero
+    /// once all of them have begun it and are empty.
+    std::size_t open() const;
 
     /// What all lanes share; the control thread configures it.
     Limits& limits() { return limits_; }
@@ -67,6 +68,7 @@ class Lanes {
     Limits limits_;
     std::vector<std::unique_ptr<Room>> rooms_;
     std::atomic<std::size_t> open_{0};
+    std::atomic<std::size_t> still_to_drain_{0};  ///< lanes that were told to and have not had their turn
     bool stopped_ = false;
 };
 
