@@ -7,7 +7,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <csignal>
 #include <map>
 #include <optional>
@@ -21,6 +20,7 @@
 #include "proxy/read_watch.hpp"
 #include "proxy/reports.hpp"
 #include "tls/openssl_heap.hpp"
+#include "upstream/name_resolver.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
@@ -119,7 +119,9 @@ class App {
     std::unique_ptr<Prober> prober_;
     ReadWatch read_watch_{io_};
     Reports reports_{run_};
-    std::unique_ptr<asio::thread_pool> resolver_;
+    upstream::NameResolver resolver_{
+        [this](std::function<void()> work) { asio::post(io_, std::move(work)); },
+        [this](const std::string& host, const upstream::Resolved& result) { run_.pools->resolved(host, result); }};
     asio::steady_timer ticker_{io_};
     asio::steady_timer drain_deadline_{io_};
     unsigned ticks_ = 0;
@@ -394,13 +396,7 @@ void App::tick() {
 }
 
 void App::resolve_names() {
-    for (const std::string& host : run_.pools->names_due()) {
-        if (!resolver_) resolver_ = std::make_unique<asio::thread_pool>(1);
-        asio::post(*resolver_, [this, host] {
-            upstream::Resolved result = upstream::resolve(host);
-            asio::post(io_, [this, host, result = std::move(result)] { run_.pools->resolved(host, result); });
-        });
-    }
+    for (const std::string& host : run_.pools->names_due()) resolver_.resolve(host);
 }
 
 void App::on(control::DrainAll& drain) {
@@ -457,9 +453,9 @@ void App::finish() {
     if (prober_) prober_->stop();
     read_watch_.stop();
     reports_.stop();
+    resolver_.stop();
     if (run_.pools) run_.pools->close();
     if (run_.lanes) run_.lanes->stop();
-    if (resolver_) resolver_->join();
     run_.log_thread.reset();
     mailbox_.stop();
     io_.stop();
