@@ -390,7 +390,10 @@ void App::tick() {
         read_watch_.touch(*roster);
     }
     resolve_names();
-    if (++ticks_ % 4 == 0) tell(run_.pools->stats());
+    if (++ticks_ % 4 == 0) {
+        tell(run_.pools->stats());
+        tell(run_.pools->seen());
+    }
     if (ticks_ % 240 == 0) run_.tickets->advance(run_.clock.now());
     if (run_.doors_closed) check_drained();
 }

@@ -179,6 +179,27 @@ control::Stats Pools::stats() const {
     return stats;
 }
 
+control::EndpointsSeen Pools::seen() const {
+    control::EndpointsSeen all;
+    std::size_t texts = 0;
+    for (const auto& [name, entry] : entries_) {
+        for (const EndpointStatus& status : entry->roster->status()) {
+            const bool ejected = status.ejected && status.state == EndpointState::ready;
+            if (status.identity.incarnation != 0 && !ejected) continue;
+            control::EndpointSeen one{.pool = name,
+                                      .endpoint = status.identity.name,
+                                      .address = status.identity.address.to_string(),
+                                      .state = ejected ? "ejected" : word(status.state),
+                                      .requests = status.requests,
+                                      .in_flight = std::uint64_t{status.in_flight} + status.tunnels};
+            texts += one.pool.size() + one.endpoint.size() + one.address.size();
+            if (texts > control::max_message / 2 || all.endpoints.size() == control::max_seen) return all;
+            all.endpoints.push_back(std::move(one));
+        }
+    }
+    return all;
+}
+
 std::uint64_t Pools::busy() const {
     std::uint64_t sum = 0;
     for (const auto& [name, entry] : entries_) sum += entry->roster->busy();

@@ -80,6 +80,8 @@ class Pools {
 
     /// Of every living worker, for the master.
     control::Stats stats() const;
+    /// How external endpoints are, and which workers are ejected, for the master.
+    control::EndpointsSeen seen() const;
     /// Requests and tunnels at all endpoints: 0 = drained.
     std::uint64_t busy() const;
 

@@ -10,7 +10,9 @@ import subprocess
 import pytest
 
 from edge import BINARY, environment, run
+from origin import unused_port
 from procs import within
+from wire import request
 
 DEMO = {"command": "edgeproxy-demo-worker", "workers": 2, "health": "/healthz"}
 DONE, NOTE = 3, 1
@@ -173,12 +175,49 @@ def test_status_tells_who_is_drained(edge):
     within(20, lambda: "1 of 2 workers ready" in edge.command("status").stdout)
     text = edge.command("status").stdout
     assert "pool app: degraded" in text and re.search(r"app-1 +drained .* drained for \d+s", text), text
-    assert re.search(r"127\.0\.0\.1:9  drained for \d+s", text)
+    assert re.search(r"127\.0\.0\.1:9  drained .* drained for \d+s", text)
     app, far = json.loads(edge.command("status", "--json").stdout)["pools"]
     assert (app["state"], app["ready"], app["workers"][0]["state"]) == ("degraded", 1, "drained")
-    assert app["workers"][0]["since"] > 0 and far["drained"][0]["endpoint"] == "127.0.0.1:9"
+    assert app["workers"][0]["since"] > 0 and (far["state"], far["endpoints"][0]["state"]) == ("down", "drained")
     assert edge.command("undrain", "app/app-1").returncode == 0
     assert "pool app: ok, 2 of 2 workers ready" in edge.command("status").stdout
+
+
+def test_status_tells_which_endpoints_of_others_take_requests(start_edge, start_origin):
+    """One that keeps refusing is ejected, one that fails its probes is unhealthy."""
+    origin, refusing = start_origin(), f"127.0.0.1:{unused_port()}"
+    edge = start_edge({"pools": {
+        "app": {"endpoints": [refusing, origin.address], "balance": "round_robin", "outlier": {"failures": 3, "eject": "60s"}},
+        "sick": {"endpoints": [{"address": refusing, "name": "api"}], "health": {"path": "/", "interval": "200ms"}}},
+        "routes": [{"path": "/sick", "pool": "sick"}, {"pool": "app"}]}, wait="live")
+
+    def told():
+        return json.loads(edge.command("status", "--json").stdout)["pools"]
+
+    within(20, lambda: told()[0]["state"] == "ok", "it is taken as ready before it fails")
+    with edge.wire() as wire:
+        for i in range(10):
+            assert wire.ask(request(f"/{i}")).status == 200
+    within(20, lambda: told()[0]["state"] == "degraded")
+    app, sick = told()
+    assert (app["ready"], app["wanted"]) == (1, 2)
+    states = {endpoint["name"]: endpoint for endpoint in app["endpoints"]}
+    assert states[refusing]["state"] == "ejected" and states[refusing]["since"] > 0
+    assert states[origin.address]["state"] == "ready" and states[origin.address]["requests"] == 10
+    assert sick["state"] == "down" and [e["state"] for e in sick["endpoints"]] == ["unhealthy"]
+    text = edge.command("status").stdout
+    assert "pool app: degraded, 1 of 2 endpoints ready\n" in text
+    assert re.search(rf"  {refusing}  ejected  0 in flight  \d+ requests  ejected for \d+s\n", text), text
+    assert re.search(rf"pool sick: down, 0 of 1 endpoint ready\n  api  {refusing}  unhealthy .*\n", text), text
+
+
+def test_status_tells_that_a_worker_is_ejected(start_edge):
+    edge = start_edge({"pools": {"app": {**DEMO, "outlier": {"failures": 3, "eject": "60s"}, "retries": {"attempts": 1}}}})
+    with edge.client() as client:
+        within(30, lambda: client.get(edge.url("/status/503")) and "ejected" in edge.command("status").stdout)
+    text = edge.command("status").stdout
+    assert re.search(r"pool app: degraded, 1 of 2 workers ready\n", text)
+    assert re.search(r"app-\d +ejected .* ejected for \d+s: requests to it failed\n", text), text
 
 
 def test_status_tells_the_health_that_the_proxy_sees(start_edge):

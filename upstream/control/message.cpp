@@ -156,6 +156,10 @@ void fields(A& a, PoolLoad& m) {
     a(m.pool, m.requests, m.waited_us, m.waiting);
 }
 template <class A>
+void fields(A& a, EndpointSeen& m) {
+    a(m.pool, m.endpoint, m.address, m.state, m.requests, m.in_flight);
+}
+template <class A>
 void fields(A& a, Drained& m) {
     a(m.left_over);
 }
@@ -182,6 +186,10 @@ template <class A>
 void fields(A& a, Stats& m) {
     a.list(m.workers, max_stats);
     a.list(m.loads, max_loads);
+}
+template <class A>
+void fields(A& a, EndpointsSeen& m) {
+    a.list(m.endpoints, max_seen);
 }
 template <class A>
 void fields(A&, ListenersClosed&) {}
@@ -403,16 +411,24 @@ Result<Message> decode(std::span<const char> bytes, std::vector<io::UniqueFd> fd
 }
 
 const char* name(const Message& message) {
-    static constexpr std::array<const char*, std::variant_size_v<Message>> names{
-        "hello",       "log_files",       "listeners",      "key_material",
-        "config",      "worker_up",       "worker_drain",   "worker_gone",
-        "pool_status", "worker_usage",    "drain_all",      "listeners_closed",
-        "ping",        "keys_changed",    "config_result",  "keys_result",
-        "ready",       "worker_ready",    "start_rejected", "worker_drained",
-        "suspect",     "resumed",         "hung",           "unhealthy",
-        "healthy",     "stats",           "drained",        "pong",
-        "commit",      "forget",          "master_status",  "endpoint_rest",
-        "committed",   "listener_drained"};
+    static constexpr std::array<const char*, std::variant_size_v<Message>> names{"hello",          "log_files",
+                                                                                 "listeners",      "key_material",
+                                                                                 "config",         "worker_up",
+                                                                                 "worker_drain",   "worker_gone",
+                                                                                 "pool_status",    "worker_usage",
+                                                                                 "drain_all",      "listeners_closed",
+                                                                                 "ping",           "keys_changed",
+                                                                                 "config_result",  "keys_result",
+                                                                                 "ready",          "worker_ready",
+                                                                                 "start_rejected", "worker_drained",
+                                                                                 "suspect",        "resumed",
+                                                                                 "hung",           "unhealthy",
+                                                                                 "healthy",        "stats",
+                                                                                 "drained",        "pong",
+                                                                                 "commit",         "forget",
+                                                                                 "master_status",  "endpoint_rest",
+                                                                                 "committed",      "listener_drained",
+                                                                                 "endpoints_seen"};
     static_assert(names.back() != nullptr, "a message without a name");
     return names[message.index()];
 }

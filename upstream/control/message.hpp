@@ -370,6 +370,21 @@ struct Stats {
     std::vector<PoolLoad> loads{};
 };
 
+/// An endpoint as the proxy sees it.
+struct EndpointSeen {
+    std::string pool, endpoint;  ///< as metrics name them; several addresses of one name share it
+    std::string address;
+    std::string state;            ///< ready, ejected, starting, unhealthy, draining, down
+    std::uint64_t requests = 0;   ///< since it exists, counted by this proxy
+    std::uint64_t in_flight = 0;  ///< requests and tunnels
+};
+constexpr std::size_t max_seen = 256;  ///< entries of one message, as far as they fit; further ones are not told
+
+/// All endpoints of external pools, and of the workers those that are ejected. Instead of the last one.
+struct EndpointsSeen {
+    std::vector<EndpointSeen> endpoints;
+};
+
 struct Drained {
     std::uint64_t left_over = 0;  ///< requests cut by the deadline; tunnels that were closed with 1012 do not count
 };
@@ -382,7 +397,7 @@ using Message =
     std::variant<Hello, LogFiles, Listeners, KeyMaterial, ConfigMessage, WorkerUp, WorkerDrain, WorkerGone, PoolStatus,
                  WorkerUsage, DrainAll, ListenersClosed, Ping, KeysChanged, ConfigResult, KeysResult, Ready,
                  WorkerReady, StartRejected, WorkerDrained, Suspect, Resumed, Hung, Unhealthy, Healthy, Stats, Drained,
-                 Pong, Commit, Forget, MasterStatus, EndpointRest, Committed, ListenerDrained>;
+                 Pong, Commit, Forget, MasterStatus, EndpointRest, Committed, ListenerDrained, EndpointsSeen>;
 
 // ---- bytes
 // --------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include "config/load.hpp"
 #include "upstream/control/channel.hpp"
 #include "upstream/master/banner.hpp"
+#include "upstream/master/unix_time.hpp"
 #include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
@@ -189,6 +190,7 @@ void House::heard(control::Message message) {
         return fleet_.hear_rejected(m->incarnation, m->why);
     }
     if (const auto* m = std::get_if<control::Stats>(&message)) return fleet_.hear_stats(*m);
+    if (auto* m = std::get_if<control::EndpointsSeen>(&message)) return sightings_.hear(std::move(*m), unix_now());
     if (const auto* m = std::get_if<control::Committed>(&message)) return reload_.heard(*m);
     if (const auto* m = std::get_if<control::ListenerDrained>(&message)) return listener_drained(m->id);
     if (const auto* m = std::get_if<control::Drained>(&message)) {
@@ -219,7 +221,10 @@ void House::config_result(const control::ConfigResult& result) {
 
 void House::proxy_changed(bool ready) {
     fleet_.proxy_changed(ready);
-    if (!ready) close_leaving();
+    if (!ready) {
+        close_leaving();
+        sightings_.forget();
+    }
     reload_.proxy_changed(ready);
     look_at_crews();
 }

@@ -19,6 +19,7 @@
 #include "upstream/master/proxies.hpp"
 #include "upstream/master/reload.hpp"
 #include "upstream/master/resources.hpp"
+#include "upstream/master/sightings.hpp"
 #include "upstream/master/state.hpp"
 #include "upstream/master/status.hpp"
 #include "upstream/master/supervisor.hpp"
@@ -164,6 +165,7 @@ class House {
     std::set<std::string> late_pools_;                                              // came by a reload
     // Pool and endpoint that get no new requests, and since when (seconds since 1970).
     std::map<std::pair<std::string, std::string>, std::int64_t> resting_;
+    Sightings sightings_;
     std::vector<ListenSocket> leaving_sockets_;  // until the proxy has closed its copies
     ControlSocket control_;
     Reload reload_;

@@ -14,8 +14,9 @@
 namespace edgeproxy::master {
 namespace {
 
-// `resting_since`: 0 = it gets requests.
-WorkerView view_of(const IncarnationProcess& process, const std::string& pool, std::int64_t resting_since) {
+// `ejected`: null = it is not. `resting_since`: 0 = it gets requests.
+WorkerView view_of(const IncarnationProcess& process, const std::string& pool, const Sightings::Sighting* ejected,
+                   std::int64_t resting_since) {
     WorkerView out;
     out.name = worker_name(pool, process.slot);
     const WorkerState state = process.machine.state();
@@ -27,8 +28,14 @@ WorkerView view_of(const IncarnationProcess& process, const std::string& pool, s
         out.why = process.sickness;
         out.since = process.sick_since;
     }
+    if (serves && ejected != nullptr) {
+        out.state = "ejected";
+        out.why = "requests to it failed";
+        out.since = ejected->since;
+    }
     if (serves && resting_since != 0) {
         out.state = "drained";
+        out.why.clear();
         out.since = resting_since;
     }
     out.pid = process.process.pid;
@@ -39,12 +46,15 @@ WorkerView view_of(const IncarnationProcess& process, const std::string& pool, s
     return out;
 }
 
+std::string endpoint_name(const config::Endpoint& endpoint) {
+    return endpoint.name.empty() ? endpoint.address.to_string() : endpoint.name;
+}
+
 // The names of a pool's endpoints, as metrics and `status` have them.
 std::vector<std::string> endpoint_list(const config::Pool& pool, unsigned workers) {
     std::vector<std::string> names;
     for (std::uint32_t slot = 0; slot < workers; ++slot) names.push_back(worker_name(pool.name, slot));
-    for (const config::Endpoint& endpoint : pool.endpoints)
-        names.push_back(endpoint.name.empty() ? endpoint.address.to_string() : endpoint.name);
+    for (const config::Endpoint& endpoint : pool.endpoints) names.push_back(endpoint_name(endpoint));
     return names;
 }
 
@@ -93,7 +103,9 @@ PoolView House::view_of_crew(const Crew& crew) const {
         const std::size_t before = out.workers.size();
         for (const IncarnationProcess* process : processes) {
             if (process->slot != slot) continue;
-            out.workers.push_back(view_of(*process, out.name, resting_since(out.name, worker_name(out.name, slot))));
+            const std::string name = worker_name(out.name, slot);
+            out.workers.push_back(
+                view_of(*process, out.name, sightings_.find(out.name, name), resting_since(out.name, name)));
         }
         if (out.workers.size() == before) out.workers.push_back({worker_name(out.name, slot)});
         if (usage == usages_.end()) continue;
@@ -108,12 +120,18 @@ PoolView House::view_of_external(const config::Pool& pool) const {
     out.name = pool.name;
     out.managed = false;
     out.wanted = static_cast<unsigned>(pool.endpoints.size());
+    for (const Sightings::Sighting* seen : sightings_.of(pool.name))
+        out.endpoints.push_back(
+            {seen->endpoint, seen->address, seen->state, seen->since, seen->requests, seen->in_flight});
     for (const config::Endpoint& endpoint : pool.endpoints) {
-        const std::string address = endpoint.address.to_string();
-        const bool named = !endpoint.name.empty() && endpoint.name != address;
-        out.endpoints.push_back(named ? endpoint.name + " " + address : address);
-        if (const auto since = resting_since(pool.name, named ? endpoint.name : address); since != 0)
-            out.drained.emplace_back(out.endpoints.back(), since);
+        const std::string name = endpoint_name(endpoint);
+        if (sightings_.find(pool.name, name) == nullptr) out.endpoints.push_back({name, endpoint.address.to_string()});
+    }
+    for (EndpointView& endpoint : out.endpoints) {
+        const std::int64_t since = resting_since(pool.name, endpoint.name);
+        if (since == 0) continue;
+        endpoint.state = "drained";
+        endpoint.since = since;
     }
     return out;
 }

@@ -25,12 +25,25 @@ std::string proxy_of(const StatusView& view) {
 }
 
 std::size_t ready_in(const PoolView& pool) {
-    const auto ready = [](const WorkerView& worker) { return std::string_view(worker.state) == "ready"; };
-    return static_cast<std::size_t>(std::count_if(pool.workers.begin(), pool.workers.end(), ready));
+    const auto ready = [](const auto& one) { return std::string_view(one.state) == "ready"; };
+    const auto count = pool.managed ? std::count_if(pool.workers.begin(), pool.workers.end(), ready)
+                                    : std::count_if(pool.endpoints.begin(), pool.endpoints.end(), ready);
+    return static_cast<std::size_t>(count);
+}
+
+// Before the proxy has said anything, or about more endpoints than it tells of, nothing is known.
+bool is_known(const PoolView& pool) {
+    return std::none_of(pool.endpoints.begin(), pool.endpoints.end(),
+                        [](const EndpointView& endpoint) { return endpoint.state.empty(); });
 }
 
 // The crew's word is about processes; one that gets no requests is not all right either.
 std::string_view shown_state(const PoolView& pool) {
+    if (!pool.managed) {
+        if (!is_known(pool)) return "unknown";
+        if (ready_in(pool) == 0) return "down";
+        return ready_in(pool) == pool.endpoints.size() ? "ok" : "degraded";
+    }
     const std::string_view state = pool.state;
     return state == "ok" && ready_in(pool) < pool.wanted ? "degraded" : state;
 }
@@ -53,18 +66,27 @@ std::string scale_of(const PoolView& pool) {
     return pool.max == 0 ? std::string() : fmt::format(", autoscaling from {} to {}", pool.min, pool.max);
 }
 
+std::string endpoint_line(const EndpointView& endpoint, std::int64_t now) {
+    std::string out = "  " + endpoint.name;
+    if (endpoint.address != endpoint.name) out += "  " + endpoint.address;
+    if (endpoint.state.empty()) return out + "\n";
+    out += fmt::format("  {}  {} in flight  {} requests", endpoint.state, endpoint.in_flight, endpoint.requests);
+    if (endpoint.since > 0 && endpoint.state != "ready")
+        out += fmt::format("  {} for {}", endpoint.state, age(now - endpoint.since));
+    return out + "\n";
+}
+
+std::string external_lines(const PoolView& pool, std::int64_t now) {
+    std::string out = "pool " + pool.name + ": ";
+    if (is_known(pool)) out += fmt::format("{}, {} of ", shown_state(pool), ready_in(pool));
+    const std::size_t count = pool.endpoints.size();
+    out += fmt::format("{} endpoint{}{}\n", count, count == 1 ? "" : "s", is_known(pool) ? " ready" : "");
+    for (const EndpointView& endpoint : pool.endpoints) out += endpoint_line(endpoint, now);
+    return out;
+}
+
 std::string pool_lines(const PoolView& pool, std::int64_t now) {
-    if (!pool.managed) {
-        std::string out = fmt::format("pool {}: {} endpoint{}\n", pool.name, pool.wanted, pool.wanted == 1 ? "" : "s");
-        for (const std::string& endpoint : pool.endpoints) {
-            out += "  " + endpoint;
-            for (const auto& [name, since] : pool.drained) {
-                if (name == endpoint) out += fmt::format("  drained for {}", age(now - since));
-            }
-            out += '\n';
-        }
-        return out;
-    }
+    if (!pool.managed) return external_lines(pool, now);
     std::string out = fmt::format("pool {}: {}, {} of {} workers ready{}\n", pool.name, shown_state(pool),
                                   ready_in(pool), pool.wanted, scale_of(pool));
     for (const WorkerView& worker : pool.workers) out += worker_line(worker, now);
@@ -134,16 +156,23 @@ void add(Json& json, const WorkerView& worker) {
     json.close('}');
 }
 
-void add_drained(Json& json, const PoolView& pool) {
-    json.key("drained");
+void add(Json& json, const EndpointView& endpoint) {
+    json.next();
+    json.open('{');
+    json.member("name", endpoint.name);
+    json.member("address", endpoint.address);
+    json.member("state", endpoint.state.empty() ? "unknown" : endpoint.state);
+    json.number("since", endpoint.since);
+    json.number("requests", endpoint.requests);
+    json.number("in_flight", endpoint.in_flight);
+    json.close('}');
+}
+
+template <class View>
+void add_all(Json& json, std::string_view name, const std::vector<View>& views) {
+    json.key(name);
     json.open('[');
-    for (const auto& [name, since] : pool.drained) {
-        json.next();
-        json.open('{');
-        json.member("endpoint", name);
-        json.number("since", since);
-        json.close('}');
-    }
+    for (const View& view : views) add(json, view);
     json.close(']');
 }
 
@@ -153,21 +182,17 @@ void add(Json& json, const PoolView& pool) {
     json.member("name", pool.name);
     json.number("managed", pool.managed);
     json.number("wanted", pool.wanted);
+    json.member("state", shown_state(pool));
+    json.number("ready", ready_in(pool));
     if (pool.managed) {
-        json.member("state", shown_state(pool));
-        json.number("ready", ready_in(pool));
         json.number("min", pool.max == 0 ? pool.wanted : pool.min);
         json.number("max", pool.max == 0 ? pool.wanted : pool.max);
         json.number("pinned", pool.pinned);
         json.member("reason", pool.reason);
         json.list("last_lines", pool.last_lines);
-        json.key("workers");
-        json.open('[');
-        for (const WorkerView& worker : pool.workers) add(json, worker);
-        json.close(']');
+        add_all(json, "workers", pool.workers);
     } else {
-        json.list("endpoints", pool.endpoints);
-        if (!pool.drained.empty()) add_drained(json, pool);
+        add_all(json, "endpoints", pool.endpoints);
     }
     json.close('}');
 }
@@ -203,10 +228,7 @@ std::string status_json(const StatusView& view) {
     json.number("leaving_proxy_pid", view.leaving_proxy_pid);
     json.member("last_upgrade_error", view.last_upgrade);
     json.list("listeners", view.listeners);
-    json.key("pools");
-    json.open('[');
-    for (const PoolView& pool : view.pools) add(json, pool);
-    json.close(']');
+    add_all(json, "pools", view.pools);
     json.close('}');
     return json.take() + "\n";
 }

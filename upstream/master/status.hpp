@@ -8,30 +8,38 @@ namespace edgeproxy::master {
 
 /// One worker process as `status` shows it.
 struct WorkerView {
-    std::string name;            ///< "app-1"
-    const char* state = "down";  ///< starting, ready, unhealthy, suspect, drained, draining, stopping, backoff, down
-    int pid = 0;                 ///< 0 while no process lives
+    std::string name;  ///< "app-1"
+    /// starting, ready, unhealthy, ejected, suspect, drained, draining, stopping, backoff, down
+    const char* state = "down";
+    int pid = 0;  ///< 0 while no process lives
     std::int64_t started_at = 0;
     std::uint64_t rss_bytes = 0;
     std::uint64_t requests = 0, in_flight = 0;  ///< as the proxy said last
     std::uint64_t restarts = 0;                 ///< of its place, for all reasons
-    std::int64_t since = 0;                     ///< seconds since 1970: unhealthy or drained so long
+    std::int64_t since = 0;                     ///< seconds since 1970: unhealthy, ejected or drained so long
     std::string why{};                          ///< why it is unhealthy, or its answers do not count
+};
+
+/// One endpoint that somebody else runs, as `status` shows it. A name with several addresses has one for each.
+struct EndpointView {
+    std::string name, address;
+    std::string state{};     ///< ready, unhealthy, ejected, drained, starting, draining, down; empty = not known
+    std::int64_t since = 0;  ///< seconds since 1970: in this state so long; 0 = not known
+    std::uint64_t requests = 0, in_flight = 0;  ///< as the proxy said last
 };
 
 /// One pool as `status` shows it.
 struct PoolView {
     std::string name;
     bool managed = true;
-    const char* state = "ok";             ///< of the crew; "ok" is shown only while all of them serve
+    const char* state = "ok";             ///< of the crew; "ok" is shown only while all of them serve; external: none
     std::string reason;                   ///< why it is not ok; may be empty
     std::vector<std::string> last_lines;  ///< of the worker that failed last, while the pool is not ok
     unsigned wanted = 0;                  ///< workers, or endpoints of an external pool
     unsigned min = 0, max = 0;            ///< of autoscaling; max 0 = the number is fixed
     bool pinned = false;                  ///< the number was set by hand, until the next reload
     std::vector<WorkerView> workers;
-    std::vector<std::string> endpoints;                         ///< external: addresses
-    std::vector<std::pair<std::string, std::int64_t>> drained;  ///< those of them that get no new requests, since when
+    std::vector<EndpointView> endpoints;  ///< external
 };
 
 /// Everything that `edgeproxy status` tells.

@@ -53,6 +53,8 @@ inline std::vector<Message> samples() {
     all.emplace_back(EndpointRest{"app", "app-1", true});
     all.emplace_back(Committed{10});
     all.emplace_back(ListenerDrained{3});
+    all.emplace_back(
+        EndpointsSeen{{{"far", "api.example:80", "10.0.0.1:80", "ejected", 100, 5}, {"far", "b", "c", "ready", 0, 0}}});
     return all;
 }
 

@@ -31,7 +31,7 @@ StatusView some_view() {
     far.name = "far";
     far.managed = false;
     far.wanted = 1;
-    far.endpoints = {"10.0.0.1:80"};
+    far.endpoints = {{"10.0.0.1:80", "10.0.0.1:80"}};
     view.pools = {app, far};
     return view;
 }
@@ -69,19 +69,41 @@ TEST_CASE("the status tells who gets no requests, why and since when", "[status]
     app.workers[0].since = view.now - 12;
     app.workers[0].why = "GET /healthz: status 500";
     app.workers[1] = {"app-2", "drained", 21, view.now - 100, 50u << 20, 3, 0, 1, view.now - 130};
-    view.pools[1].drained = {{"10.0.0.1:80", view.now - 5}};
+    view.pools[1].endpoints = {{"10.0.0.1:80", "10.0.0.1:80", "drained", view.now - 5},
+                               {"api", "10.0.0.2:80", "ejected", view.now - 7, 9, 1},
+                               {"api", "10.0.0.3:80", "ready", view.now - 9, 30, 2}};
     const std::string text = status_text(view);
     CHECK(text.find("pool app: degraded, 0 of 2 workers ready\n"
                     "  app-1            unhealthy pid 20      up 100s     50 MiB  1 in flight  7 requests  "
                     "unhealthy for 12s: GET /healthz: status 500\n"
                     "  app-2            drained   pid 21      up 100s     50 MiB  0 in flight  3 requests  "
                     "restarts 1  drained for 2m\n") != std::string::npos);
-    CHECK(text.find("  10.0.0.1:80  drained for 5s\n") != std::string::npos);
+    CHECK(text.find("pool far: degraded, 1 of 3 endpoints ready\n"
+                    "  10.0.0.1:80  drained  0 in flight  0 requests  drained for 5s\n"
+                    "  api  10.0.0.2:80  ejected  1 in flight  9 requests  ejected for 7s\n"
+                    "  api  10.0.0.3:80  ready  2 in flight  30 requests\n") != std::string::npos);
     const std::string json = status_json(view);
     CHECK(json.find(R"("state":"degraded","ready":0,)") != std::string::npos);
     CHECK(json.find(R"("state":"unhealthy","pid":20,)") != std::string::npos);
     CHECK(json.find(R"("since":999988,"why":"GET /healthz: status 500"})") != std::string::npos);
-    CHECK(json.find(R"("drained":[{"endpoint":"10.0.0.1:80","since":999995}])") != std::string::npos);
+    CHECK(json.find(
+              R"({"name":"far","managed":false,"wanted":1,"state":"degraded","ready":1,"endpoints":[{"name":"10.0)") !=
+          std::string::npos);
+    CHECK(
+        json.find(
+            R"({"name":"api","address":"10.0.0.2:80","state":"ejected","since":999993,"requests":9,"in_flight":1})") !=
+        std::string::npos);
+}
+
+TEST_CASE("the status of endpoints that somebody else runs", "[status]") {
+    StatusView view = some_view();
+    PoolView& far = view.pools[1];
+    far.endpoints[0].state = "ready";
+    CHECK(status_text(view).find("pool far: ok, 1 of 1 endpoint ready\n") != std::string::npos);
+    far.endpoints[0].state = "unhealthy";
+    CHECK(status_text(view).find("pool far: down, 0 of 1 endpoint ready\n") != std::string::npos);
+    far.endpoints.clear();
+    CHECK(status_text(view).find("pool far: down, 0 of 0 endpoints ready\n") != std::string::npos);
 }
 
 TEST_CASE("the status while there is no proxy, and after a reload that failed", "[status]") {
@@ -99,7 +121,8 @@ TEST_CASE("the status for programs is one JSON object with every text escaped", 
     CHECK(json.find(R"("last_lines":["Traceback \"x\"",")") != std::string::npos);
     CHECK(json.find("\xff") == std::string::npos);
     CHECK(json.find(R"("wanted":2,"state":"degraded","ready":1,)") != std::string::npos);
-    CHECK(json.find(R"({"name":"far","managed":false,"wanted":1,"endpoints":["10.0.0.1:80"]})") != std::string::npos);
+    CHECK(json.find(R"("managed":false,"wanted":1,"state":"unknown","ready":0,"endpoints":[{"name":"10.0.0.1:80",)") !=
+          std::string::npos);
     CHECK(json.ends_with("]}\n"));
 }
 
