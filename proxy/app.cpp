@@ -258,6 +258,9 @@ void App::on(control::Commit& commit) {
     run_.identities = next.identities;
     run_.log.set_level(next.config->logging.level);
     run_.pools->configure(next.config->pools, next.endpoint_tls);
+    for (const config::Pool& pool : next.config->pools) {
+        if (run_.desks.find(pool.name) == run_.desks.end()) run_.desks[pool.name].late = true;
+    }
     run_.snapshot = snapshot_of(next.config);
     std::vector<std::uint64_t> closed;
     for (const auto& [id, socket] : doors_) closed.push_back(id);
@@ -385,6 +388,8 @@ void App::tick() {
     run_.pools->tick();
     for (const config::Pool& pool : run_.config->pools) {
         upstream::Roster* const roster = run_.pools->roster(pool.name);
+        PoolDesk& desk = run_.desks.at(pool.name);
+        desk.late = desk.late && !run_.pools->find(pool.name)->has_ready();
         if (roster == nullptr || run_.draining) continue;
         prober_->check(*roster);
         read_watch_.touch(*roster);

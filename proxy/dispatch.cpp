@@ -25,7 +25,6 @@ void begin(Connection& connection, Exchange& exchange, Workspace& work) {
 
     admin::ExchangeFigures& figures = exchange.figures;
     figures.start = lane.wall.now();
-    figures.listener_index = connection.plan().index;
     figures.listener = connection.plan().name;
     figures.protocol = request.version;
     figures.method = request.method;

@@ -16,6 +16,8 @@ namespace {
 /// Pauses between replays of one request; the first one goes to another worker at once.
 constexpr io::Duration retry_backoff = std::chrono::milliseconds(25);
 constexpr io::Duration longest_backoff = std::chrono::milliseconds(250);
+/// So long a request looks for a worker that does not refuse it, also where `hold` is less: one was replaced just now.
+constexpr io::Duration least_search = std::chrono::seconds(1);
 /// A request that must not run twice is given a kept connection only if it was used so recently.
 constexpr io::Duration fresh_enough = std::chrono::milliseconds(250);
 
@@ -93,6 +95,9 @@ FailedAttempt Forwarding::describe_failure(errc error) const {
     failed.hangs = hangs_;
     failed.moved = moved_;
     failed.allowed_retries = plan_.pool_config->connect_retries;
+    failed.held_too_long =
+        refused_since_ != io::never &&
+        precise_now() - refused_since_ >= std::max<io::Duration>(plan_.pool_config->hold, least_search);
     if (admission_) {
         const upstream::Endpoint& endpoint = admission_.endpoint();
         failed.unix_socket = endpoint.address().is_unix();
@@ -116,17 +121,24 @@ const Reason* Forwarding::begin() {
 
 const Reason* Forwarding::give_up(errc why) {
     const errc error = judge(why);
+    if (!upstream::nothing_sent(error)) {
+        refused_since_ = io::never;
+    } else if (refused_since_ == io::never) {
+        refused_since_ = precise_now();
+    }
     const FailedAttempt failed = describe_failure(error);
     const Verdict verdict =
-        exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_ || no_descriptor_
+        exchange_.client_gone() || cut_ || too_large_ || stalled_ || client_slow_ || client_cut_ || blameless_
             ? Verdict::give_up
             : decide(failed);
     const bool moved = std::exchange(moved_, false);
     if (failed.worker_hung) ++hangs_;
     give_up_connection(stalled_ ? errc::write_timeout : error);
-    if (verdict == Verdict::give_up)
-        return no_descriptor_ ? &reason(Refusal::no_descriptor)
-                              : &reason(failed.worker_hung ? errc::response_timeout : error);
+    if (verdict == Verdict::give_up) {
+        if (no_descriptor_) return &reason(Refusal::no_descriptor);
+        if (cut_) return &reason(Refusal::drain_timeout);
+        return &reason(failed.worker_hung ? errc::response_timeout : error);
+    }
     if (verdict == Verdict::replay && !upstream::nothing_sent(error)) {
         ++replays_;
         if (!moved && !failed.peer_reset) ++deaths_;
@@ -202,7 +214,10 @@ io::Task<Result<void>> Forwarding::attempt() {
     // Request out, answer back.
     sent_at_ = precise_now();
     const bool waits = request().expect_continue && !at_hand_.done;
-    if (!write_head(waits)) outcome = errc::bad_response;
+    if (!write_head(waits)) {
+        head_overflow_ = blameless_ = true;
+        outcome = errc::bad_response;
+    }
     if (outcome) outcome = co_await endpoint_->send(outgoing());
     head_buffer_.release();
     if (outcome && goes_on()) {
@@ -272,7 +287,7 @@ io::Task<Result<void>> Forwarding::connect(io::TimePoint deadline) {
     const std::uint64_t before = lane_.reactor.connects_without_descriptor();
     auto connected = co_await admission_.connect(lane_.windows, deadline, request().websocket);
     if (!connected && lane_.reactor.connects_without_descriptor() != before) {
-        no_descriptor_ = true;
+        no_descriptor_ = blameless_ = true;
         lane_.cells->hit(admin::Limit::descriptors);
     }
     if (!connected) co_return connected.error();
@@ -300,7 +315,7 @@ void Forwarding::give_up_connection(errc error) {
     leave();  // what becomes of that endpoint is of no interest any more
     if (admission_) {
         avoid_ = admission_.endpoint().id();
-        if (!no_descriptor_) admission_.failed(error);  // else it is ours, not the endpoint's
+        if (!blameless_) admission_.failed(error);
     }
     drop_endpoint();
     admission_ = {};

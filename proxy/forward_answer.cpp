@@ -14,12 +14,16 @@ namespace {
 /// Interim answers that one exchange may have, a heartbeat (102) every second of a minute among them; more is an attack
 /// on the client.
 constexpr unsigned most_interim = 100;
+/// Bytes of fields in all of them: they may have to wait for a client that does not read.
+constexpr std::size_t most_interim_bytes = 64 * 1024;
 
 }  // namespace
 
 /// The interim answer that is here goes on to the client, and the next head is read.
 io::Task<Result<void>> Forwarding::pass_interim() {
     if (++interim_ > most_interim) co_return errc::bad_response;
+    for (const http::Field& field : answer_->response.fields) interim_bytes_ += field.name.size() + field.value.size();
+    if (interim_bytes_ > most_interim_bytes) co_return errc::bad_response;
     if (!filter_response(answer_->response, plan_.rules, extras(), answer_->head)) co_return errc::bad_response;
     const auto told = co_await exchange_.interim(answer_->head);
     if (!told) co_return errc::cancelled;
@@ -34,7 +38,12 @@ Result<void> Forwarding::judge_answer() {
         return errc::bad_response;
     // To a WebSocket over HTTP/2 any 2xx says that the tunnel is open (RFC 8441, section 5).
     const bool says_open = answer_->response.status / 100 == 2 && !answer_->response.switching;
-    if (request().websocket && request().version == http::Version::h2 && says_open) return errc::bad_response;
+    if (request().websocket && request().version == http::Version::h2 && says_open) {
+        // What is no WebSocket says so with a page, rightly: asking for one anywhere must not have it taken out.
+        blameless_ = true;
+        admission_.answered(answer_->response.status, exchange_.figures.upstream);
+        return errc::bad_response;
+    }
     return {};
 }
 
@@ -123,6 +132,7 @@ io::Task<void> Forwarding::answer_locally(const Reason& why) {
         co_return;
     }
     Reason told = why;
+    if (head_overflow_) told = reason(http::errc::head_too_large);
     if (stalled_) told = reason(errc::write_timeout);
     if (too_large_) told = reason(Refusal::body_too_large);
     if (client_slow_) told = reason(Refusal::request_timeout);

@@ -79,7 +79,7 @@ io::Task<Result<void>> Forwarding::upload() {
         if (!piece) {
             // The client broke off or is malformed: the endpoint must not take what it has for the whole.
             client_slow_ = piece.error() == io::errc::timed_out;
-            client_cut_ = piece.error() == io::errc::eof;
+            client_cut_ = !client_slow_ && piece.error() != io::errc::cancelled;
             if (piece.error() != io::errc::cancelled && endpoint_ != nullptr) endpoint_->cancel();
             co_return errc::cancelled;
         }

@@ -143,7 +143,9 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     unsigned deaths_ = 0;  ///< of the replays, those after a worker that had read the request
     unsigned hangs_ = 0;   ///< attempts that ended with a worker that hung
     unsigned interim_ = 0;
-    bool body_started_ = false;  ///< bytes of the body beyond `at_hand_` were taken from the client
+    std::size_t interim_bytes_ = 0;            ///< of the fields of interim answers
+    io::TimePoint refused_since_ = io::never;  ///< the first of the workers that refused in a row did so then
+    bool body_started_ = false;                ///< bytes of the body beyond `at_hand_` were taken from the client
     bool uploading_ = false;
     bool too_large_ = false;
     bool stalled_ = false;      ///< the endpoint stopped reading the request body
@@ -152,6 +154,8 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     bool cut_ = false;
     bool moved_ = false;          ///< this attempt was ended since its worker does not read
     bool no_descriptor_ = false;  ///< no connection could be made, for a reason of our own
+    bool head_overflow_ = false;  ///< the request's head does not fit our buffer once it is rewritten
+    bool blameless_ = false;      ///< what failed is no fault of the endpoint
     Tunnel* tunnel_ = nullptr;    ///< while there is one
 };
 

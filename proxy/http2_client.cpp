@@ -171,7 +171,13 @@ void Http2Client::use_given() {
     connection_.push();
 }
 
+/// What comes with an answer that has no body (204, 304, to HEAD) is let go with the stream, whose end nobody awaits.
+bool Http2Client::bodiless() const {
+    return space_->response.body.kind == http::Body::Kind::none;
+}
+
 BodyPiece Http2Client::body_at_hand() {
+    if (bodiless()) return {{}, true};
     const std::string_view data = body_.front();
     given_ = data.size();
     return {data, input_ended() && body_.size() == given_};
@@ -181,6 +187,7 @@ io::Task<Result<BodyPiece>> Http2Client::read_body() {
     use_given();
     for (;;) {
         const bool usable = !cancelled_ && !malformed();
+        if (usable && bodiless()) co_return BodyPiece{{}, true};
         if (usable && !body_.empty()) co_return body_at_hand();
         if (usable && input_ended()) co_return BodyPiece{{}, true};
         const errc failed = failure();

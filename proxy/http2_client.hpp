@@ -51,6 +51,7 @@ class Http2Client final : public EndpointClient, public http::Http2ClientStream,
 
  private:
     upstream::errc failure() const;
+    bool bodiless() const;
     void use_given();
     io::Task<upstream::Result<void>> wait_taken();
     io::Task<upstream::Result<void>> wait_readable(io::TimePoint deadline, upstream::errc timed_out);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http2_connection.hpp"
 
+#include <optional>
+
 #include "proxy/dispatch.hpp"
 #include "proxy/session_heap.hpp"
 
@@ -67,6 +69,34 @@ admin::Http2End end_of(http::Http2Fault fault) {
             return admin::Http2End::outbound_queue;
         default:
             return admin::Http2End::protocol_error;
+    }
+}
+
+/// The limit that a connection was ended for, as HTTP/1.1 counts it; nothing where it has none of that kind.
+std::optional<admin::Limit> limit_of(admin::Http2End end) {
+    switch (end) {
+        case admin::Http2End::header_timeout:
+            return admin::Limit::header;
+        case admin::Http2End::stalled:
+        case admin::Http2End::write_timeout:
+            return admin::Limit::write;
+        case admin::Http2End::response_rate:
+            return admin::Limit::response_rate;
+        default:
+            return {};
+    }
+}
+
+admin::Limit limit_of(admin::SlowStream reason) {
+    switch (reason) {
+        case admin::SlowStream::body_timeout:
+            return admin::Limit::body;
+        case admin::SlowStream::body_rate:
+            return admin::Limit::body_rate;
+        case admin::SlowStream::response_rate:
+            return admin::Limit::response_rate;
+        default:
+            return admin::Limit::write;
     }
 }
 
@@ -192,6 +222,7 @@ void Http2Connection::read_timed_out() {
         if (io::deadline_after(head_since_, timeouts().header) <= now)
             end_for(admin::Http2End::header_timeout, http::Http2Code::enhance_your_calm);
     } else if (open_ == 0) {
+        if (served_ == 0) lane().cells->hit(admin::Limit::first_request);
         ended_by(admin::Http2End::idle);
         session_.end_now();
     }
@@ -329,7 +360,14 @@ void Http2Connection::ended_by(admin::Http2End why) {
 
 void Http2Connection::count_end() {
     const http::Http2Fault fault = session_.fault();
-    cells().end(fault == http::Http2Fault::none ? end_ : end_of(fault));
+    const admin::Http2End why = fault == http::Http2Fault::none ? end_ : end_of(fault);
+    cells().end(why);
+    if (const auto limit = limit_of(why)) lane().cells->hit(*limit);
+}
+
+void Http2Connection::too_slow(admin::SlowStream reason) {
+    cells().too_slow(reason);
+    lane().cells->hit(limit_of(reason));
 }
 
 /// With last words, which the client has a moment to take.

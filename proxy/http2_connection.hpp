@@ -50,6 +50,8 @@ class Http2Connection final : http::Http2Events, Connection::Server, Http2Outlet
     /// The output as a whole waits for the client, so no stream of it is slow by itself.
     bool backed_up() const { return outlet_.flushing(); }
     admin::Http2Cells& cells() const { return lane().cells->http2(); }
+    /// A stream of its client's that was given up for it: counts that.
+    void too_slow(admin::SlowStream reason);
 
  private:
     http::Http2Stream* opened(std::int32_t id) override;

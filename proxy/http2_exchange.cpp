@@ -142,7 +142,7 @@ io::Task<io::error_code> Http2Exchange::wait_readable() {
     input_rate_.stop(connection_.reactor().now());
     if (waited) co_return io::error_code();
     if (waited.error() == io::errc::timed_out)
-        connection_.cells().too_slow(slow ? admin::SlowStream::body_rate : admin::SlowStream::body_timeout);
+        connection_.too_slow(slow ? admin::SlowStream::body_rate : admin::SlowStream::body_timeout);
     co_return waited.error();
 }
 
@@ -232,7 +232,7 @@ io::error_code Http2Exchange::judge_reader(io::TimePoint now, io::TimePoint& sta
     }
     const bool slow = output_rate_.late(now);
     if (!slow && stalled_at > now) return {};
-    connection_.cells().too_slow(slow ? admin::SlowStream::response_rate : admin::SlowStream::write_timeout);
+    connection_.too_slow(slow ? admin::SlowStream::response_rate : admin::SlowStream::write_timeout);
     lost(slow ? loss::response_rate : loss::write_timeout);
     connection_.session().charge_slow_reader(now);
     return io::errc::timed_out;

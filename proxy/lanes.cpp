@@ -33,6 +33,7 @@ struct Lanes::Room {
     unsigned ticks = 0;
     std::vector<std::unique_ptr<Listener>> listeners;
     std::size_t told_open = 0;
+    std::uint64_t told_exceptions = 0;
     Pressure pressure = Pressure::none;
     LoopLag lag;
     std::atomic<bool> lags{false};
@@ -79,6 +80,8 @@ io::Task<void> Lanes::tick(Lanes& lanes, Room& room) {
         // The wheel itself may be a tick late; what is later is the loop.
         const io::Duration late = std::max(now - due - io::TimerWheel::tick, io::Duration::zero());
         room.cells.ticked(now, late);
+        const std::uint64_t exceptions = reactor.exceptions();
+        room.cells.count_exceptions(exceptions - std::exchange(room.told_exceptions, exceptions));
         lanes.look_after(room, now, late);
     }
 }

@@ -28,6 +28,7 @@ constexpr std::array refusals{
     Reason{503, "overload", "The server is overloaded; try again in a moment.", true},
     Reason{503, "descriptor_limit_reached", "The server is overloaded; try again in a moment.", true},
     Reason{429, "rate_limited", "Too many requests from this address; try again in a moment.", true},
+    Reason{504, "drain_timeout", "The application was replaced before it had answered."},
     Reason{500, "proxy_internal_error", "Something went wrong in the proxy; the log has more."},
 };
 
@@ -39,7 +40,6 @@ constexpr std::array<Reason, upstream::errc_count> upstream_reasons{
     Reason{503, "queue_timeout", "The application is busy; the request waited too long for its turn.", true},
     Reason{503, "destination_unavailable", "The application is not ready.", true},
     Reason{503, "destination_unavailable", "The application does not start.", true},
-    Reason{504, "deadline", "The request ran out of time while it waited."},
     Reason{503, "cancelled", "The request was cancelled.", true},
     Reason{503, "connection_refused", "The application refuses connections.", true},
     Reason{503, "connection_timeout", "The application does not accept connections in time.", true},
@@ -60,7 +60,6 @@ constexpr std::array<Reason, upstream::errc_count> upstream_reasons{
     Reason{504, "connection_write_timeout", "The application does not read the request."},
     Reason{502, "http_protocol_error", "The application's answer is not valid HTTP."},
     Reason{502, "http_response_incomplete", "The application's answer ended too early."},
-    Reason{502, "connection_terminated", "The application's worker died while it had the request."},
 };
 
 }  // namespace

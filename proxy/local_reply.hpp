@@ -28,6 +28,7 @@ enum class Refusal : std::uint8_t {
     overload,          ///< 503: the loop lags
     no_descriptor,     ///< 503: no descriptor is left for a connection to an endpoint
     rate_limited,      ///< 429: the source asks too often
+    drain_timeout,     ///< 504: its worker was replaced, and it took longer than `drain_timeout`
     internal           ///< 500
 };
 

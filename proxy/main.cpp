@@ -3,10 +3,13 @@
 // edgeproxy: `edgeproxy -c stack.yaml` is the master; it starts this same program again as the proxy process
 // (`--role=proxy`), which serves the clients. Every other command looks, prints and ends.
 
+#include <fcntl.h>
 #include <nghttp2/nghttp2.h>
 #include <openssl/crypto.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -204,9 +207,18 @@ Launch launch_of(std::vector<std::string> words) {
     return out;
 }
 
+/// Whoever starts us with a standard descriptor closed would have a socket or a log of ours take its number, and all
+/// that is printed would go there.
+void fill_standard_descriptors() {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF && ::open("/dev/null", O_RDWR) < 0) std::_Exit(cli::exit_failed);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    fill_standard_descriptors();
     if (argc > 1 && argv[1] == proxy_role) {
         ::prctl(PR_SET_NAME, "edgeproxy");  // started from /proc/self/exe it would be called "exe"
         return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});

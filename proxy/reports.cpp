@@ -57,12 +57,13 @@ admin::Readiness Reports::readiness() const {
     for (const config::Pool& pool : running_.config->pools) {
         admin::PoolCondition condition;
         condition.name = pool.name;
-        condition.required = pool.required;
+        const PoolDesk& desk = running_.desks.at(pool.name);
+        condition.required = pool.required && !desk.late;
         for (const upstream::EndpointStatus& endpoint : running_.pools->roster(pool.name)->status()) {
             ++condition.endpoints;
             if (endpoint.state == upstream::EndpointState::ready) ++condition.ready;
         }
-        condition.reason = running_.desks.at(pool.name).notes.get().reason;
+        condition.reason = desk.notes.get().reason;
         conditions.pools.push_back(std::move(condition));
     }
     return admin::judge(conditions);

@@ -17,8 +17,9 @@ bool never_read(const FailedAttempt& attempt) {
 
 Verdict costing(const FailedAttempt& attempt, bool free) {
     if (free) return attempt.replays < most_replays ? Verdict::replay : Verdict::give_up;
-    // A connect that failed may try one endpoint more than other failures.
-    const unsigned allowed = attempt.allowed_retries + (upstream::nothing_sent(attempt.error) ? 1 : 0);
+    // A connect that failed may try one endpoint more than other failures, where there are retries at all.
+    const bool one_more = upstream::nothing_sent(attempt.error) && attempt.allowed_retries > 0;
+    const unsigned allowed = attempt.allowed_retries + (one_more ? 1 : 0);
     return attempt.attempts - attempt.replays <= allowed ? Verdict::retry : Verdict::give_up;
 }
 
@@ -35,8 +36,9 @@ Verdict decide(const FailedAttempt& attempt) {
         return may_run_twice ? costing(attempt, true) : Verdict::give_up;
     }
     if (upstream::nothing_sent(attempt.error)) {
-        // A worker that refuses is dead or dying and is not chosen again; the hold deadline bounds the search.
-        if (attempt.managed) return attempt.attempts < most_attempts ? Verdict::replay : Verdict::give_up;
+        // A worker that refuses is dead or dying and is not chosen again soon.
+        const bool searches_on = attempt.attempts < most_attempts && !attempt.held_too_long;
+        if (attempt.managed) return searches_on ? Verdict::replay : Verdict::give_up;
         return costing(attempt, false);
     }
     if (!attempt.whole_retained) return Verdict::give_up;
@@ -46,7 +48,6 @@ Verdict decide(const FailedAttempt& attempt) {
         case errc::stale_connection:
         case errc::closed_early:
         case errc::reset:
-        case errc::endpoint_gone:
         case errc::response_truncated:
             break;
         default:

@@ -29,6 +29,7 @@ struct FailedAttempt {
     unsigned deaths = 0;                        ///< of the replays, after how many the worker had read it: no reset
     unsigned hangs = 0;                         ///< ... before this one, at workers that were ended since they hung
     unsigned allowed_retries = 1;               ///< `retries.attempts`
+    bool held_too_long = false;                 ///< no place has taken a connection for `hold`
 };
 
 enum class Verdict : unsigned char {
@@ -48,12 +49,12 @@ inline constexpr unsigned most_attempts = 64;
 
 /// May this request be sent again, elsewhere? The one place that decides (RFC 9110, section 9.2.2).
 ///
-/// Nothing written: always. Written, no byte of an answer: if the method is idempotent and everything can be sent
-/// again, after a stale connection or a worker's death. Not idempotent: only when it is proven that the worker never
-/// read it: a unix socket was reset with the whole request, at most `one_read` bytes sent at once, unread. Timeouts,
-/// and answers that have begun: never. A living worker that does not read may read later, so only what is idempotent
-/// leaves it. A request that was read by a worker that hung may be what made it hang: one more worker, and no other.
-/// One whose answer had begun was executed: again only if that changes nothing (a safe method).
+/// Nothing written: always, at workers for `hold`. Written, no byte of an answer: if the method is idempotent and
+/// everything can be sent again, after a stale connection or a worker's death. Not idempotent: only when it is proven
+/// that the worker never read it: a unix socket was reset with the whole request, at most `one_read` bytes sent at
+/// once, unread. Timeouts, and answers that have begun: never. A living worker that does not read may read later, so
+/// only what is idempotent leaves it. A request that was read by a worker that hung may be what made it hang: one more
+/// worker, and no other. One whose answer had begun was executed: again only if that changes nothing (a safe method).
 Verdict decide(const FailedAttempt& attempt);
 
 }  // namespace edgeproxy::proxy

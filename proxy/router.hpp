@@ -25,7 +25,6 @@ class PathPattern {
     std::optional<std::string_view> first_segment() const;
 
  private:
-    bool matches_segments(std::string_view path) const;
     std::string text_;  ///< without `=` and a trailing `/`
     std::vector<std::string> segments_;
     bool exact_ = false;

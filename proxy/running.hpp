@@ -22,6 +22,7 @@ struct PoolDesk {
     PoolNotes notes;
     admin::StartHistogram starts;
     std::map<control::Incarnation, std::chrono::steady_clock::time_point> starting;
+    bool late = false;  ///< it came by a reload and was not ready yet: the program has served without it
 };
 
 /// The parts of a proxy process that serves, in the order of who uses whom: the later a member, the earlier it dies.

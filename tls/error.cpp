@@ -54,76 +54,11 @@ class Category final : public boost::system::error_category {
     }
 };
 
-std::string_view reason(errc error) {
-    switch (error) {
-        case errc::plain_http:
-            return "plain_http";
-        case errc::no_alpn:
-            return "no_alpn";
-        case errc::unknown_host:
-            return "unknown_host";
-        case errc::nothing_shared:
-            return "nothing_shared";
-        case errc::certificate_refused:
-            return "certificate_refused";
-        case errc::alert:
-            return "alert";
-        case errc::truncated:
-            return "truncated";
-        case errc::too_large:
-            return "too_large";
-        case errc::flood:
-            return "flood";
-        case errc::protocol:
-            return "protocol";
-        case errc::out_of_memory:
-            return "out_of_memory";
-        case errc::no_client_certificate:
-            return "no_client_certificate";
-        case errc::client_revoked:
-            return "client_revoked";
-        case errc::client_expired:
-            return "client_expired";
-        case errc::client_unknown_ca:
-            return "client_unknown_ca";
-        case errc::client_invalid:
-            return "client_invalid";
-        case errc::spoke_first:
-            return "spoke_first";
-        case errc::certificate_untrusted:
-            return "certificate_untrusted";
-        case errc::certificate_expired:
-            return "certificate_expired";
-        case errc::certificate_wrong_host:
-            return "certificate_wrong_host";
-    }
-    return "unknown";
-}
-
-std::string_view reason(io::errc error) {
-    switch (error) {
-        case io::errc::eof:
-            return "closed";
-        case io::errc::timed_out:
-            return "timed_out";
-        case io::errc::cancelled:
-            return "cancelled";
-    }
-    return "unknown";
-}
-
 }  // namespace
 
 const boost::system::error_category& category() {
     static const Category instance;
     return instance;
-}
-
-std::string_view reason(const io::error_code& error) {
-    if (!error) return "ok";
-    if (error.category() == category()) return reason(static_cast<errc>(error.value()));
-    if (error.category() == io::category()) return reason(static_cast<io::errc>(error.value()));
-    return "socket";
 }
 
 }  // namespace edgeproxy::tls

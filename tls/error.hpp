@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <string_view>
-
 #include "tls/io/error.hpp"
 
 namespace edgeproxy::tls {
@@ -35,10 +33,6 @@ const boost::system::error_category& category();
 inline boost::system::error_code make_error_code(errc e) {
     return {static_cast<int>(e), category()};
 }
-
-/// One lower-case word with underscores for metrics and logs: "ok", "plain_http", "no_alpn", "timed_out", "closed",
-/// "cancelled", "socket" (system errors) ... Static storage.
-std::string_view reason(const io::error_code& error);
 
 }  // namespace edgeproxy::tls
 

@@ -28,7 +28,7 @@ bool MemoryClient::failed(int result) {
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN) return false;
     why_ = "TLS failed";
     if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-        why_ = reason(make_error_code(certificate_error(ssl_.get())));
+        why_ = make_error_code(certificate_error(ssl_.get())).message();
     ERR_clear_error();
     return true;
 }

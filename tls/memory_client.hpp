@@ -20,7 +20,7 @@ class MemoryClient {
     bool established() const { return established_; }
     /// The peer has said that nothing follows.
     bool ended() const { return ended_; }
-    std::string_view why() const { return why_; }
+    const std::string& why() const { return why_; }
     bool has_h2() const;
     /// Encrypts; only once established.
     void write(std::string_view text);
@@ -36,7 +36,7 @@ class MemoryClient {
     BIO* from_peer_ = nullptr;  // of ssl_
     BIO* to_peer_ = nullptr;
     std::string input_;
-    std::string_view why_;
+    std::string why_;
     bool established_ = false, ended_ = false;
 };
 

@@ -84,9 +84,7 @@ void Admission::failed(errc reason) {
     cells().count_error(reason);
     switch (reason) {
         case errc::stale_connection:
-        case errc::endpoint_gone:
         case errc::cancelled:
-        case errc::deadline:
         case errc::no_http1:
             return;
         default:
@@ -119,12 +117,7 @@ void AdmitCancel::cancel() {
 }
 
 AdmitWait::AdmitWait(Pool& pool, io::Reactor& reactor, const AdmitHints& hints)
-    : Wait(reactor),
-      Waiter(reactor.index(), hints.avoid),
-      pool_(pool),
-      deadline_(hints.deadline),
-      cancel_(hints.cancel),
-      since_(reactor.now()) {}
+    : Wait(reactor), Waiter(reactor.index(), hints.avoid), pool_(pool), cancel_(hints.cancel), since_(reactor.now()) {}
 
 AdmitWait::~AdmitWait() {
     if (waiting()) leave_line();
@@ -185,10 +178,9 @@ void AdmitWait::rearm(io::TimePoint now) {
     const io::TimePoint last = since_ + full + hold;
 
     if (!ready && pool_.given_up()) return give_up(errc::pool_down);
-    if (deadline_ <= now) return give_up(errc::deadline);
     if (std::min(due, last) <= now) return give_up(ready ? errc::queue_timeout : errc::no_endpoint);
     const io::TimePoint look = now + std::max<io::Duration>(std::min(full, hold), io::TimerWheel::tick);
-    reactor_.wheel().schedule(*this, std::min({due, last, deadline_, look}));
+    reactor_.wheel().schedule(*this, std::min({due, last, look}));
 }
 
 // ---- AdmitOperation

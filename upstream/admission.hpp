@@ -67,8 +67,8 @@ class [[nodiscard]] Admission {
     /// 503 and 504 count as failures for passive health, everything else clears its record.
     void answered(unsigned status, io::Duration duration);
     /// The endpoint did not answer, or not wholly. Counts; passive health hears of it unless it says nothing about the
-    /// endpoint (stale_connection, cancelled, deadline, endpoint_gone, no_http1). A worker that refuses is not chosen
-    /// again until it is known to live.
+    /// endpoint (stale_connection, cancelled, no_http1). A worker that refuses is not chosen again
+    /// until it is known to live.
     void failed(errc reason);
 
     /// `occupant.cut()` is called when the endpoint's drain deadline passes, until it leaves, is destroyed or occupies
@@ -106,9 +106,8 @@ class AdmitCancel {
 };
 
 struct AdmitHints {
-    io::TimePoint deadline = io::never;  ///< of the caller, beside the pool's own
-    EndpointId avoid = 0;                ///< taken only if there is no other: it has just failed this request
-    AdmitCancel* cancel = nullptr;       ///< outlives the wait
+    EndpointId avoid = 0;           ///< taken only if there is no other: it has just failed this request
+    AdmitCancel* cancel = nullptr;  ///< outlives the wait
 };
 
 /// The slow half of an AdmitOperation: a stand in the pool's line. Destroyed while it waits it leaves the line; a place
@@ -137,7 +136,6 @@ class AdmitWait final : io::Wait, io::Timer, Waiter, public io::Pooled {
     void rearm(io::TimePoint now);
 
     Pool& pool_;
-    const io::TimePoint deadline_;
     AdmitCancel* const cancel_;
     const io::TimePoint since_;
 };

@@ -13,7 +13,6 @@ constexpr std::array<const char*, errc_count> names{
     "queue_timeout",
     "no_endpoint",
     "pool_down",
-    "deadline",
     "cancelled",
     "connect_refused",
     "connect_timeout",
@@ -34,7 +33,6 @@ constexpr std::array<const char*, errc_count> names{
     "write_timeout",
     "bad_response",
     "response_truncated",
-    "endpoint_gone",
 };
 static_assert(names.back() != nullptr, "every errc has a name");
 

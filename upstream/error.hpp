@@ -21,7 +21,6 @@ enum class errc : int {
     queue_timeout,           ///< ready endpoints stayed full for `queue.timeout`
     no_endpoint,             ///< no endpoint became ready within `hold`
     pool_down,               ///< nothing ready and the pool is crash looping, draining or stopped: waiting is no use
-    deadline,                ///< the caller's own deadline passed while it waited
     cancelled,               ///< the caller asked to stop waiting (its client has gone)
     connect_refused,         ///< nobody listens at the endpoint: nothing was sent
     connect_timeout,         ///< connect outlived `timeouts.connect`: nothing was sent
@@ -42,7 +41,6 @@ enum class errc : int {
     write_timeout,       ///< the endpoint read nothing for `timeouts.write`
     bad_response,        ///< what came is not an HTTP answer that we can pass on
     response_truncated,  ///< the answer ended before its framing said so
-    endpoint_gone,       ///< the worker died while it had the request
     count,               ///< not an error: the number of values
 };
 

@@ -2,9 +2,9 @@
 #include "upstream/name_resolver.hpp"
 
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -54,7 +54,7 @@ void NameResolver::start(const std::shared_ptr<Desk>& desk, const std::string& h
                 hand_in({{}, error.what()});
             }
         }).detach();
-    } catch (const std::system_error& error) {
+    } catch (const std::exception& error) {
         hand_in({{}, error.what()});
     }
 }

@@ -102,8 +102,12 @@ bool Pool::followed(std::uint64_t list) const {
 
 void Pool::readiness(bool some_ready, bool given_up, io::TimePoint now) {
     given_up_.store(given_up, std::memory_order_seq_cst);
-    if (ready_.exchange(some_ready, std::memory_order_seq_cst) != some_ready)
+    if (ready_.load(std::memory_order_relaxed) != some_ready) {
+        // In this order: who sees that it has changed has to see when, or it judges by the clock of the other
+        // condition.
         ready_changed_.store(now.time_since_epoch().count(), std::memory_order_seq_cst);
+        ready_.store(some_ready, std::memory_order_seq_cst);
+    }
     pump(now);
     if (given_up && !some_ready) line_.fail_all(errc::pool_down);
 }

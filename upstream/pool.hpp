@@ -94,7 +94,7 @@ struct alignas(64) PoolShare final : io::Posted {
 ///   some endpoint is ready, all are full   at most `queue.timeout`, then queue_timeout
 ///   none is ready                          at most `hold`, then no_endpoint; at once pool_down when the pool is given
 ///   up together                               at most `queue.size` requests, else queue_full
-/// Each clock starts when its condition does; both together bound the wait, and so does the caller's deadline.
+/// Each clock starts when its condition does; both together bound the wait.
 ///
 /// Destroyed when the reactors' threads have ended and before the reactors; frames that wait must be gone by then
 /// (cancelled and run to their end).
@@ -110,8 +110,7 @@ class Pool {
 
     // ---- on a reactor
 
-    /// Awaitable; gives Result<Admission>. Errors: queue_full, queue_timeout, no_endpoint, pool_down, deadline,
-    /// cancelled.
+    /// Awaitable; gives Result<Admission>. Errors: queue_full, queue_timeout, no_endpoint, pool_down, cancelled.
     AdmitOperation admit(io::Reactor& reactor, const AdmitHints& hints = {}) { return {*this, reactor, hints}; }
     /// The counters of the calling reactor.
     PoolCells& cells(std::size_t reactor) { return share(reactor).cells; }

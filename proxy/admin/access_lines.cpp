@@ -5,10 +5,15 @@
 #include <charconv>
 #include <cstdint>
 
+#include "config/text_escape.hpp"
 #include "proxy/admin/redact.hpp"
-#include "proxy/admin/text_escape.hpp"
 
 namespace edgeproxy::admin {
+
+using config::append_json;
+using config::append_nginx;
+using config::append_plain;
+
 namespace {
 
 using Nanoseconds = ExchangeRecord::Nanoseconds;

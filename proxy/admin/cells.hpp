@@ -247,7 +247,7 @@ class alignas(64) LaneCells {
     void count(const ExchangeFigures& figures);
     /// A message that could not be read. Its 400 is counted by `count` as well, if one was sent.
     void count_malformed(http::errc reason) { malformed_[static_cast<std::size_t>(reason)].add(); }
-    void count_exception() { exceptions_.add(); }
+    void count_exceptions(std::uint64_t more) { exceptions_.add(more); }
     Http2Cells& http2() { return http2_; }
     void count_dropped(FieldDrop reason, std::uint64_t number) {
         dropped_[static_cast<std::size_t>(reason)].add(number);

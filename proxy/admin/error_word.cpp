@@ -34,7 +34,6 @@ std::string_view error_word(upstream::errc error) {
         case stale_connection:
         case closed_early:
         case reset:
-        case endpoint_gone:
             return "connection_terminated";
         case response_timeout:
             return "http_response_timeout";

@@ -29,9 +29,9 @@ struct ExchangeFigures {
     using Nanoseconds = std::chrono::nanoseconds;
 
     // where
-    std::size_t listener_index = 0, route_index = 0, pool_index = 0;  ///< in `Registry`; 0 = none
-    std::string_view listener, route, pool;                           ///< static: the names of these
-    std::string_view endpoint;                                        ///< name of the last endpoint tried
+    std::size_t route_index = 0, pool_index = 0;  ///< in `Registry`; 0 = none
+    std::string_view listener, route, pool;       ///< static: the names of these
+    std::string_view endpoint;                    ///< name of the last endpoint tried
 
     // what was asked
     http::Version protocol = http::Version::http11;

@@ -6,9 +6,13 @@
 #include <cmath>
 #include <variant>
 
-#include "proxy/admin/text_escape.hpp"
+#include "config/text_escape.hpp"
 
 namespace edgeproxy::admin {
+
+using config::append_json;
+using config::append_plain;
+
 namespace {
 
 using config::LogField;

@@ -221,8 +221,8 @@ void add_proxy_families(Families& families, const MetricSources& sources) {
                          "Fields of requests that were not passed on, hop-by-hop fields apart.", {"reason"});
     Family& delay = families.histogram("edgeproxy_event_loop_delay_seconds",
                                        "How late the timer of a reactor thread ran.", {"thread"});
-    Family& exceptions =
-        families.counter("edgeproxy_exceptions_total", "Exceptions that ended a connection: bugs.", {"thread"});
+    Family& exceptions = families.counter(
+        "edgeproxy_exceptions_total", "Exceptions that ended a piece of work: bugs, or want of memory.", {"thread"});
     Family& hits = families.counter("edgeproxy_limit_hits_total", "Times that a limit made us act.", {"limit"});
     add_overload(families, sources);
     for (std::size_t i = 0; i < sources.lanes.size(); ++i) {

@@ -11,8 +11,11 @@ struct Secret {
     std::string_view name;
     bool as_last_word;  ///< also at the end of a longer name: `access_token`, `X-Amz-Signature`
 };
-constexpr std::array<Secret, 6> secrets{
-    {{"token", true}, {"key", true}, {"password", true}, {"secret", true}, {"code", false}, {"signature", true}}};
+constexpr std::array<Secret, 20> secrets{
+    {{"token", true},     {"key", true},    {"password", true},      {"secret", true},  {"code", false},
+     {"signature", true}, {"passwd", true}, {"passphrase", true},    {"pwd", true},     {"pass", true},
+     {"apikey", true},    {"auth", true},   {"authorization", true}, {"session", true}, {"sessionid", true},
+     {"sid", false},      {"jwt", true},    {"sig", true},           {"otp", true},     {"credential", true}}};
 constexpr std::string_view hidden = "***";
 
 int hex_value(char c) {
@@ -21,7 +24,7 @@ int hex_value(char c) {
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/// The name without percent-encoding, in lower case, up to a '['.
+/// The name without percent-encoding, in lower case.
 std::string plain_name(std::string_view name) {
     std::string plain;
     for (std::size_t i = 0; i < name.size(); ++i) {
@@ -30,21 +33,31 @@ std::string plain_name(std::string_view name) {
             c = static_cast<char>(hex_value(name[i + 1]) * 16 + hex_value(name[i + 2]));
             i += 2;
         }
-        if (c == '[') break;
         plain.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c);
     }
     return plain;
 }
 
-bool is_secret(std::string_view name) {
-    const std::string plain = plain_name(name);
+bool is_secret_word(std::string_view word) {
     for (const Secret& secret : secrets) {
-        if (plain == secret.name) return true;
-        if (!secret.as_last_word || plain.size() <= secret.name.size() || !plain.ends_with(secret.name)) continue;
-        const char before = plain[plain.size() - secret.name.size() - 1];
+        if (word == secret.name) return true;
+        if (!secret.as_last_word || word.size() <= secret.name.size() || !word.ends_with(secret.name)) continue;
+        const char before = word[word.size() - secret.name.size() - 1];
         if (before == '_' || before == '-' || before == '.') return true;
     }
     return false;
+}
+
+/// `token`, `token[a]` and `user[password]` are.
+bool is_secret(std::string_view name) {
+    const std::string plain = plain_name(name);
+    std::string_view rest = plain;
+    for (;;) {
+        const std::size_t end = rest.find_first_of("[]");
+        if (is_secret_word(rest.substr(0, end))) return true;
+        if (end == std::string_view::npos) return false;
+        rest.remove_prefix(end + 1);
+    }
 }
 
 void append_pair(std::string& out, std::string_view pair) {

@@ -152,14 +152,26 @@ struct Server::State : std::enable_shared_from_this<State> {
     asio::awaitable<void> serve(std::shared_ptr<State> self, Stream stream);
     asio::awaitable<bool> serve_one(Stream& stream, boost::beast::flat_buffer& buffer);
     void take(int fd);
+    bool make_room();
     void leave();
     void stop();
+
+    /// In the list of those who wait for a request.
+    struct Waiting {
+        Waiting(State& state, Stream& stream) : state(state), stream(&stream) { state.reading.push_back(&stream); }
+        Waiting(const Waiting&) = delete;
+        Waiting& operator=(const Waiting&) = delete;
+        ~Waiting() { state.reading.remove(stream); }
+        State& state;
+        Stream* stream;
+    };
 
     asio::io_context& context;
     const ServerLimits limits;
     Answers answers;
     std::list<asio::posix::stream_descriptor> listeners;
     std::set<Stream*> streams;
+    std::list<Stream*> reading;  ///< of these, who waits for a request, whoever does so for longest first
     AdminRefusals refused{};
     bool stopped = false;
 };
@@ -184,7 +196,7 @@ asio::awaitable<void> Server::State::accept(std::shared_ptr<State> self, asio::p
 
 void Server::State::take(int fd) {
     io::UniqueFd owned{fd};
-    if (streams.size() >= limits.max_connections) return;
+    if (streams.size() >= limits.max_connections && !make_room()) return;
     sockaddr_storage name{};
     socklen_t length = sizeof name;
     if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0) return;
@@ -194,6 +206,15 @@ void Server::State::take(int fd) {
     if (error) return;
     owned.release();
     asio::co_spawn(context, serve(shared_from_this(), std::move(stream)), asio::detached);
+}
+
+/// Who asks nothing makes room: idle connections must not keep a scrape or a probe out.
+bool Server::State::make_room() {
+    if (reading.empty()) return false;
+    Stream* const oldest = reading.front();
+    reading.pop_front();
+    oldest->close();
+    return true;
 }
 
 asio::awaitable<void> Server::State::serve(std::shared_ptr<State> self, Stream stream) {
@@ -215,7 +236,10 @@ asio::awaitable<bool> Server::State::serve_one(Stream& stream, boost::beast::fla
     parser.header_limit(static_cast<std::uint32_t>(limits.max_head));
     error_code error;
     stream.expires_after(limits.longest_wait);
-    co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+    {
+        const Waiting waiting{*this, stream};
+        co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+    }
     std::optional<Response> response;
     if (error) {
         response = complaint(error);

@@ -32,7 +32,7 @@ struct Answers {
 
 /// The bounds of the server.
 struct ServerLimits {
-    std::size_t max_connections = 64;                ///< newcomers beyond are closed
+    std::size_t max_connections = 64;  ///< beyond, who asks nothing for longest is closed, or else the newcomer
     std::chrono::milliseconds longest_wait{10'000};  ///< for a request head, and for an answer to be taken
     std::size_t max_head = 8 * 1024;                 ///< bytes of a request head; 431 beyond
 };

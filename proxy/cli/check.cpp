@@ -5,12 +5,14 @@
 #include <iterator>
 #include <tuple>
 
+#include "config/text_escape.hpp"
 #include "proxy/cli/exit_code.hpp"
 
 namespace edgeproxy::cli {
 
 namespace {
 
+using config::json_string;
 using config::Problem;
 using config::Severity;
 
@@ -31,23 +33,6 @@ std::string summary(const std::vector<Problem>& problems) {
         if (number != 0) text += (text.empty() ? "" : ", ") + counted(number, std::string(config::word(severity)));
     }
     return text;
-}
-
-/// RFC 8259, section 7. Bytes that are not ASCII stay: the texts are UTF-8.
-std::string json_string(std::string_view text) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string result = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            result += {'\\', c};
-        } else if (byte < 0x20) {
-            result += {'\\', 'u', '0', '0', digits[byte / 16], digits[byte % 16]};
-        } else {
-            result += c;
-        }
-    }
-    return result + '"';
 }
 
 std::string as_json(const Problem& problem) {

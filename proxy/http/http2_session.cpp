@@ -299,6 +299,7 @@ void Http2Session::take_trailer(Http2Stream& stream, std::string_view name, std:
     } else if (!stream.trailers_in_.push(name, value)) {
         stream.input_error_ = errc::trailer_too_large;
     }
+    if (stream.input_error_ != errc::ok) events_.malformed(stream.input_error_);
 }
 
 void Http2Session::head_ended(Http2Stream& stream, bool ended) {

@@ -32,10 +32,6 @@ class WsFrameTracker {
 
     /// Is this the beginning of the stream, or the place between two frames?
     bool at_boundary() const { return have_ == 0 && payload_left_ == 0 && !broken_; }
-    /// How many bytes of payload follow: so many may be spliced. 0 in a header and at a boundary.
-    std::uint64_t payload_left() const { return payload_left_; }
-    /// Counts `n` bytes of payload, at most payload_left(), that went past without `next`.
-    void skip(std::uint64_t n) { payload_left_ -= n; }
 
     /// Has a close frame begun? Then none may be put behind it.
     bool close_seen() const { return close_seen_; }

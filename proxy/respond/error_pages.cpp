@@ -5,10 +5,13 @@
 #include <cctype>
 #include <optional>
 
+#include "config/text_escape.hpp"
 #include "proxy/http/text.hpp"
 
 namespace edgeproxy::respond {
 namespace {
+
+using config::json_string;
 
 std::string lower(std::string_view text) {
     std::string out{text};
@@ -68,26 +71,6 @@ std::string html_escaped(std::string_view text) {
     return out;
 }
 
-std::string json_escaped(std::string_view text) {
-    constexpr std::string_view hex = "0123456789abcdef";
-    std::string out;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (byte < 0x20 || byte >= 0x7f) {
-            // Latin-1 reading of bytes beyond ASCII: always valid JSON, whatever a worker printed.
-            out += "\\u00";
-            out += hex[byte >> 4];
-            out += hex[byte & 15];
-        } else {
-            out += c;
-        }
-    }
-    return out;
-}
-
 std::string html(const ErrorPage& page) {
     const std::string title = std::to_string(page.status) + " " + html_escaped(page.title);
     std::string out =
@@ -112,15 +95,13 @@ std::string html(const ErrorPage& page) {
 }
 
 std::string problem(const ErrorPage& page) {
-    std::string out = "{\"type\":\"about:blank\",\"title\":\"" + json_escaped(page.title) +
-                      "\",\"status\":" + std::to_string(page.status) + ",\"detail\":\"" + json_escaped(page.sentence) +
-                      "\"";
-    if (!page.request_id.empty()) out += ",\"instance\":\"" + json_escaped(page.request_id) + "\"";
-    out += ",\"error\":\"" + json_escaped(page.error) + "\"";
+    std::string out = "{\"type\":\"about:blank\",\"title\":" + json_string(page.title) +
+                      ",\"status\":" + std::to_string(page.status) + ",\"detail\":" + json_string(page.sentence);
+    if (!page.request_id.empty()) out += ",\"instance\":" + json_string(page.request_id);
+    out += ",\"error\":" + json_string(page.error);
     if (!page.details.empty()) {
         out += ",\"details\":[";
-        for (std::size_t i = 0; i < page.details.size(); ++i)
-            out += (i == 0 ? "\"" : ",\"") + json_escaped(page.details[i]) + "\"";
+        for (std::size_t i = 0; i < page.details.size(); ++i) out += (i == 0 ? "" : ",") + json_string(page.details[i]);
         out += "]";
     }
     return out + "}\n";

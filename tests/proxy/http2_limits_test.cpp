@@ -7,6 +7,7 @@ using namespace edgeproxy;
 using namespace edgeproxy::proxy;
 using namespace edgeproxy::proxy::test;
 using admin::Http2End;
+using admin::Limit;
 using admin::SlowStream;
 using http::Glitch;
 
@@ -55,6 +56,27 @@ TEST_CASE("a client that never acknowledges our SETTINGS is let go", "[proxy][h2
     CHECK(served.closed());
     CHECK(served.goaway() == NGHTTP2_SETTINGS_TIMEOUT);
     CHECK(count(served, Http2End::settings_timeout) == 1);
+}
+
+TEST_CASE("a client that says nothing but HTTP/2's greeting is let go", "[proxy][h2]") {
+    Served served;
+    served.pass(9s);
+    CHECK_FALSE(served.closed());
+    served.pass(4s);
+    CHECK(served.closed());
+    CHECK(count(served, Http2End::idle) == 1);
+    CHECK(served.cells.hits(Limit::first_request) == 1);
+}
+
+TEST_CASE("a client that does not end its head is let go", "[proxy][h2]") {
+    Served served{plan(), false};
+    served.raw(preface + frame(1, 1, 1, get_small));  // without END_HEADERS
+    served.pass(7s);
+    CHECK_FALSE(served.closed());
+    served.pass(4s);
+    CHECK(served.closed());
+    CHECK(count(served, Http2End::header_timeout) == 1);
+    CHECK(served.cells.hits(Limit::header) == 1);
 }
 
 TEST_CASE("a silent client with an open stream is asked whether it lives", "[proxy][h2]") {
@@ -108,6 +130,7 @@ TEST_CASE("a reader that drips loses its stream while a slow but steady one does
     }
     CHECK(served.find(3, 1).value_or("none") == (drips ? std::string("\0\0\0\x08", 4) : "none"));
     CHECK(count(served, SlowStream::response_rate) == (drips ? 1 : 0));
+    CHECK(served.cells.hits(Limit::response_rate) == (drips ? 1 : 0));
     CHECK(count(served, Glitch::slow_reader) == (drips ? 1 : 0));
     CHECK(errors_of(served.cells, served.registry, "response_rate") == (drips ? 1 : 0));
     CHECK_FALSE(served.closed());
@@ -123,6 +146,7 @@ TEST_CASE("a client that opens stream after stream and reads none is let go", "[
     CHECK(served.closed());
     CHECK(count(served, SlowStream::write_timeout) >= 1);
     CHECK(count(served, Http2End::stalled) == 1);
+    CHECK(served.cells.hits(Limit::write) == 1 + count(served, SlowStream::write_timeout));
 }
 
 TEST_CASE("a client that takes nothing at all is let go", "[proxy][h2]") {
@@ -143,6 +167,7 @@ TEST_CASE("a client that takes nothing at all is let go", "[proxy][h2]") {
     CHECK(served.lane.reactor.spawned() == 0);
     CHECK(count(served, by_rate ? Http2End::response_rate : Http2End::write_timeout) == 1);
     CHECK(errors_of(served.cells, served.registry, by_rate ? "response_rate" : "write_timeout") == 1);
+    CHECK(served.cells.hits(by_rate ? Limit::response_rate : Limit::write) == 1);
 }
 
 TEST_CASE("while memory is short a connection loses its largest streams, not all of them", "[proxy][h2]") {
@@ -151,7 +176,7 @@ TEST_CASE("while memory is short a connection loses its largest streams, not all
     const std::int32_t first = served.get("/large"), second = served.get("/large");
     served.lane.cut(1);
     served.settle();
-    CHECK(served.cells.hits(admin::Limit::memory_cutting) == 1);
+    CHECK(served.cells.hits(Limit::memory_cutting) == 1);
     CHECK(errors_of(served.cells, served.registry, "memory_cutting") == 1);
     CHECK_FALSE(served.closed());
     CHECK(served.client.goaways.empty());

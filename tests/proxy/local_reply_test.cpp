@@ -79,6 +79,6 @@ TEST_CASE("nothing that a worker printed can become markup", "[proxy][local_repl
     CHECK(html.find("<script>") == std::string::npos);
     CHECK(html.find('\x1b') == std::string::npos);
     const std::string json = respond::render(page, PageFormat::json).body;
-    CHECK(json.find("\\u001b[31m\\u00ff") != std::string::npos);
+    CHECK(json.find("\\u001B[31m\\\\xFF") != std::string::npos);
     CHECK(json.find("\\\"1\\\"") != std::string::npos);
 }

@@ -91,6 +91,15 @@ TEST_CASE("a worker that refuses costs nothing, within reason", "[proxy][retry]"
     CHECK(decide(attempt) == Verdict::replay);
     attempt.attempts = most_attempts;
     CHECK(decide(attempt) == Verdict::give_up);
+    attempt.attempts = 20;
+    attempt.held_too_long = true;
+    CHECK(decide(attempt) == Verdict::give_up);
+}
+
+TEST_CASE("no retries means none", "[proxy][retry]") {
+    FailedAttempt attempt = failed(GENERATE(errc::connect_refused, errc::stale_connection), Method::get);
+    attempt.allowed_retries = 0;
+    CHECK(decide(attempt) == Verdict::give_up);
 }
 
 TEST_CASE("a stale connection is tried again only for methods that may run twice", "[proxy][retry]") {

@@ -169,6 +169,22 @@ TEST_CASE("a client that does not read is given up, and its endpoint freed", "[p
     CHECK(street.errors("client_gone") == 0);
 }
 
+TEST_CASE("a client that has ended its side and does not read is given up as any other", "[proxy][timeouts]") {
+    Street street;
+    street.client_reads = false;
+    REQUIRE(street.client_sends(get));
+    street.client_ends();
+    street.origin_sends("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+    const std::string block(65536, 'x');
+    while (street.origin_sends(block)) {
+    }
+    street.nearly(street.client_timeouts().write);
+    CHECK_FALSE(street.closed());
+    street.rest();
+    CHECK(street.closed());
+    CHECK(street.errors("write_timeout") == 1);
+}
+
 TEST_CASE("an endpoint that does not read a body is given up", "[proxy][timeouts]") {
     Street street;
     street.origin_reads = false;

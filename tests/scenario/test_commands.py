@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -236,6 +237,18 @@ def test_status_tells_the_health_that_the_proxy_sees(start_edge):
         for pid in edge.workers():
             os.kill(pid, signal.SIGCONT)
     within(20, lambda: "pool app: ok, 2 of 2 workers ready" in edge.command("status").stdout)
+
+
+def test_a_pool_that_a_reload_adds_takes_nobody_out_while_it_starts(edge):
+    edge.rewrite({"pools": {"late": {"command": ["sh", "-c", "sleep 1; exec edgeproxy-demo-worker"], "workers": 1, "health": "/healthz"}}})
+    seen = []
+    with ThreadPoolExecutor(1) as pool:
+        reload = pool.submit(edge.command, "reload")
+        while not reload.done():
+            seen.append(edge.status("/readyz"))
+    assert reload.result().returncode == 0 and set(seen) == {200}
+    assert edge.command("drain", "late/late-1").returncode == 0
+    within(20, lambda: edge.status("/readyz") == 503, "once it was ready it counts")
 
 
 def test_a_drain_ends_at_the_next_reload_and_only_at_one_that_is_taken(edge):

@@ -129,6 +129,21 @@ def test_answers_without_a_body(start, method, status):
             assert (got.status, got.body) == (status, b"")
 
 
+@pytest.mark.parametrize("method, status", [("HEAD", 200), ("GET", 204), ("GET", 304)])
+@pytest.mark.parametrize("body", [b"", b"what nobody may see"])
+def test_answers_without_a_body_are_whole_with_their_head(start, method, status, body):
+    """Whatever the endpoint says behind it, or if it says nothing: the client's connection does not wait for it."""
+    def answers(peer, seen):
+        peer.respond(seen.stream, body, status, end=False)
+    edge, origin = start(lambda peer: peer.serve(answers))
+    with edge.wire() as wire:
+        for _ in range(3):
+            got = wire.ask(request("/none", method=method), **({"method": method} if method == "HEAD" else {}))
+            assert (got.status, got.body) == (status, b"")
+    assert len(origin.requests) == 3
+    assert all(line["status"] == status and not line.get("error") for line in edge.access())
+
+
 def test_an_early_answer_is_delivered_and_the_upload_ends(start):
     def refuses(peer):
         seen = peer.next(ended=False)

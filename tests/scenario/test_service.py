@@ -214,3 +214,16 @@ def test_the_shipped_unit_gives_the_stop_the_time_that_it_may_take():
     assert int(value["TimeoutStopSec"]) > 30 and "2 3" in value["RestartPreventExitStatus"]
     assert value["SuccessExitStatus"] == "8", "a stop that had to cut somebody off is a stop"
     assert value["NoNewPrivileges"] == "yes" and value["LimitCORE"] == "0" and value["ProtectSystem"] == "strict"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_it_serves_whichever_standard_descriptors_are_closed(start_edge, closed):
+    """A socket that took the number of one would be read and written by whoever prints."""
+    edge = start_edge({"pools": {"app": {"command": "edgeproxy-demo-worker", "workers": 2, "health": "/healthz"}}},
+                      wrapper=("sh", "-c", f'exec "$0" "$@" {closed}'), wrapper_becomes=True)
+    proxy = edge.proxy
+    for name in range(3):
+        assert not os.readlink(f"/proc/{edge.master}/fd/{name}").startswith(("socket:", str(edge.folder / "run")))
+    with edge.client() as client:
+        assert {client.get(edge.url("/pid")).status_code for _ in range(20)} == {200}
+    assert edge.proxy == proxy

@@ -332,3 +332,16 @@ def test_a_thousand_tunnels_over_four_connections(start_edge, start_origin):
         each = (rss(edge.proxy) - before) / MANY
         assert SANITIZED or each < 40 << 10, f"{each / 1024:.1f} KiB for each tunnel"
     within(20, lambda: open_tunnels(edge) == 0, "all tunnels to end")
+
+
+def test_a_page_where_a_websocket_was_asked_for_is_no_failure_of_its_endpoint(start_edge, start_origin):
+    """Or anybody could have an endpoint ejected by asking it for what it does not have."""
+    origins = [start_origin(), start_origin()]
+    edge = start_edge({"pools": {"app": {"endpoints": [origin.address for origin in origins],
+                                         "outlier": {"failures": 3, "window": "10s", "eject": "60s"}}}})
+    with Tunnels(edge) as client:
+        for i in range(12):
+            assert client.head(client.handshake(f"/page/{i}"))[":status"] == "502"
+    assert sum(len(origin.requests) for origin in origins) == 12
+    assert not edge.metric("edgeproxy_upstream_errors_total", pool="app")
+    assert edge.metric("edgeproxy_upstream_requests_total", pool="app", code_class="2xx") == 12

@@ -112,14 +112,6 @@ TEST_CASE("how long a request waits depends on why it waits", "[upstream][pool]"
         shop.ready(2);
         CHECK(waiting.said() == "app-1");
     }
-    SECTION("the caller's own deadline comes first") {
-        Request& hasty = requests.ask(0, {.deadline = shop.clock.now() + 3s});
-        shop.pass(2980ms);
-        CHECK(hasty.said() == "waits");
-        shop.pass(60ms);
-        CHECK(hasty.said() == "deadline");
-        CHECK(waiting.said() == "waits");
-    }
 }
 
 TEST_CASE("the clock of a condition starts with the condition", "[upstream][pool]") {

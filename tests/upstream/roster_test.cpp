@@ -203,9 +203,7 @@ TEST_CASE("what passive health listens to", "[upstream][roster]") {
                                                               {errc::bad_response, true},
                                                               {errc::response_truncated, true},
                                                               {errc::stale_connection, false},
-                                                              {errc::endpoint_gone, false},
-                                                              {errc::cancelled, false},
-                                                              {errc::deadline, false}}));
+                                                              {errc::cancelled, false}}));
     CAPTURE(name(reason));
     Workshop shop{two()};
     Requests requests{shop};

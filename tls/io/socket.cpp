@@ -369,8 +369,12 @@ void Socket::expired(TimePoint now) {
     if (reader_ != nullptr && read_deadline_ <= now) finish(reader_, errc::timed_out);
     if (writer_ != nullptr && write_look_ <= now && writer_is_late(now)) finish(writer_, errc::timed_out);
     if (idle_watch_ != nullptr && reader_ == nullptr && read_deadline_ <= now) {
+        read_deadline_ = never;  // it has been told; the writer's comes later
+        Reactor& reactor = reactor_;
+        const std::uint32_t slot = reactor.slot_of(*this);
+        const std::uint32_t generation = reactor.generation(slot);
         std::exchange(idle_watch_, nullptr)->idle_ended(*this);
-        return;  // it may be destroyed
+        if (!reactor.alive(slot, generation)) return;  // it was closed meanwhile
     }
     arm();
 }

@@ -9,49 +9,14 @@
 #include <array>
 #include <cerrno>
 
+#include "config/text_escape.hpp"
+
 namespace edgeproxy::master {
 namespace {
 
 constexpr std::size_t turn_bytes = 64 * 1024;  // one worker may not keep the loop longer than this
 
-// Bytes of the UTF-8 sequence that `text` starts with; 0 if it is none (RFC 3629, section 4).
-std::size_t utf8_length(std::string_view text) {
-    const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned char lead = at(0);
-    if (lead < 0x80) return 1;
-    const std::size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || text.size() < size) return 0;
-    for (std::size_t i = 1; i < size; ++i) {
-        if ((at(i) & 0xc0) != 0x80) return 0;
-    }
-    const unsigned char second = at(1);
-    const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
-    const bool beyond = (lead == 0xed && second > 0x9f) || (lead == 0xf4 && second > 0x8f);
-    return overlong || beyond ? 0 : size;
-}
-
 }  // namespace
-
-void append_json(std::string& out, std::string_view text) {
-    out += '"';
-    while (!text.empty()) {
-        const char c = text.front();
-        std::size_t size = 1;
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (static_cast<unsigned char>(c) < 0x20) {
-            out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        } else if ((size = utf8_length(text)) == 0) {
-            out += "\xef\xbf\xbd";
-            size = 1;
-        } else {
-            out.append(text, 0, size);
-        }
-        text.remove_prefix(size);
-    }
-    out += '"';
-}
 
 void LineSplitter::feed(std::string_view bytes, const Take& take) {
     while (!bytes.empty()) {
@@ -94,12 +59,9 @@ std::string format_line(const LineOrigin& origin, std::string_view line, bool js
     std::string out = fmt::format(R"({{"ts":"{:%Y-%m-%dT%H:%M:%S}Z","level":"info","event":"worker_output","pool":)",
                                   fmt::gmtime(std::chrono::system_clock::to_time_t(whole)));
     out.insert(out.find("Z\""), fmt::format(".{:03}", whole.time_since_epoch().count() % 1000));
-    append_json(out, origin.pool);
-    out += ",\"worker\":";
-    append_json(out, origin.worker);
+    out += config::json_string(origin.pool) + ",\"worker\":" + config::json_string(origin.worker);
     out += fmt::format(R"(,"pid":{},"stream":"{}","line":)", origin.pid, origin.is_error ? "stderr" : "stdout");
-    append_json(out, line);
-    out += "}\n";
+    out += config::json_string(line) + "}\n";
     return out;
 }
 

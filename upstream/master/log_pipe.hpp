@@ -49,9 +49,6 @@ class LineRing {
     std::deque<std::string> lines_;
 };
 
-/// Appends a JSON string (RFC 8259, section 7), quotes included. Bytes that are not UTF-8 become U+FFFD.
-void append_json(std::string& out, std::string_view text);
-
 /// What stands before a worker's line, or around it.
 struct LineOrigin {
     std::string pool;

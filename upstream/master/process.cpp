@@ -137,7 +137,7 @@ bool place_descriptors(const ProcessRequest& request) {
 
 [[noreturn]] void become(const ProcessRequest& request, const Prepared& prepared, int report, pid_t parent) {
     report = ::fcntl(report, F_DUPFD_CLOEXEC, 3 + static_cast<int>(request.pass.size()));
-    if (request.own_session && ::setsid() < 0) give_up(report, StartStep::session);
+    if (::setsid() < 0) give_up(report, StartStep::session);
     if (!set_limits(request)) give_up(report, StartStep::limits);
     if (!set_priority(request, prepared)) give_up(report, StartStep::priority);
     set_oom_score(prepared.oom);

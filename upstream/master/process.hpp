@@ -57,7 +57,6 @@ struct ProcessRequest {
     int nice = 0;                          ///< added to ours
     std::vector<unsigned> cpus;            ///< where it may run; empty = where we may
     int oom_score_adj = 0;                 ///< added to the chance to be chosen when memory runs out
-    bool own_session = true;               ///< own session and process group, so that Ctrl-C reaches only us
 };
 
 struct Process {

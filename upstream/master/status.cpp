@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "upstream/master/log_pipe.hpp"
+#include "config/text_escape.hpp"
 
 namespace edgeproxy::master {
 namespace {
@@ -112,12 +112,12 @@ class Json {
     }
     void key(std::string_view name) {
         next();
-        append_json(text_, name);
+        text_ += config::json_string(name);
         text_ += ':';
     }
     void member(std::string_view name, std::string_view value) {
         key(name);
-        append_json(text_, value);
+        text_ += config::json_string(value);
     }
     template <class Number>
     void number(std::string_view name, Number value) {
@@ -129,7 +129,7 @@ class Json {
         open('[');
         for (const std::string& value : values) {
             next();
-            append_json(text_, value);
+            text_ += config::json_string(value);
         }
         close(']');
     }

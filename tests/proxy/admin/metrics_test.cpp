@@ -54,6 +54,7 @@ struct Plant {
         listener.accepted.add();
         listener.refuse(Refusal::descriptor_limit);
         listener.count_handshake("TLSv1.3", false, HandshakeResult::ok, 2ms);
+        lane.count_exceptions(3);
         lane.began(api);
         auto record = test::sample_record();
         record.route_index = api;
@@ -185,7 +186,7 @@ TEST_CASE("a scrape sums what every reactor counted", "[admin][metrics]") {
             R"(edgeproxy_worker_restarts_total{pool="web",worker="web-1",reason="reload"} 0)",
             R"(edgeproxy_worker_start_duration_seconds_bucket{pool="web",le="0.5"} 1)",
             R"(edgeproxy_event_loop_delay_seconds_bucket{thread="1",le="0.0001"} 1)",
-            R"(edgeproxy_exceptions_total{thread="0"} 0)",
+            R"(edgeproxy_exceptions_total{thread="0"} 3)",
             R"(edgeproxy_log_messages_dropped_total{log="access"} 4)",
         }) {
         CAPTURE(line);

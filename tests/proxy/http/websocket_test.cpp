@@ -104,13 +104,8 @@ TEST_CASE("frame boundaries are found however the stream is cut", "[http][websoc
     }
 }
 
-TEST_CASE("payload may be spliced past, and a close is noticed", "[http][websocket]") {
+TEST_CASE("a close is noticed", "[http][websocket]") {
     WsFrameTracker tracker;
-    using namespace std::string_literals;
-    tracker.follow(frame(0x82, 127, false, "\x7f\xff\xff\xff\xff\xff\xff\xff"s) + "abc");
-    CHECK(tracker.payload_left() == 0x7fffffffffffffffU - 3);
-    tracker.skip(tracker.payload_left());
-    CHECK(tracker.at_boundary());
     tracker.follow(ws_close_to_client(ws_going_away).text());
     CHECK(tracker.at_boundary());
     CHECK(tracker.close_seen());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proxy/admin/text_escape.hpp"
+#include "config/text_escape.hpp"
 
 #include <catch2/catch.hpp>
 #include <string>
 
-using namespace edgeproxy::admin;
+using namespace edgeproxy::config;
 using namespace std::string_literals;
 
 namespace {
@@ -48,6 +48,7 @@ TEST_CASE("whatever the network sends becomes harmless text", "[admin][escape]")
         CAPTURE(each.in);
         CHECK(with(append_plain, each.in) == each.plain);
         CHECK(with(append_json, each.in) == each.json);
+        CHECK(json_string(each.in) == "\"" + each.json + "\"");
         CHECK(with(append_nginx, each.in) == each.nginx);
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proxy/admin/text_escape.hpp"
+#include "config/text_escape.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
-namespace edgeproxy::admin {
+namespace edgeproxy::config {
 namespace {
 
 void append_hex(std::string& out, std::string_view prefix, char byte) {
@@ -106,9 +106,16 @@ void append_json(std::string& out, std::string_view text) {
     });
 }
 
+std::string json_string(std::string_view text) {
+    std::string out = "\"";
+    append_json(out, text);
+    out += '"';
+    return out;
+}
+
 void append_nginx(std::string& out, std::string_view text) {
     if (text.empty()) out.push_back('-');
     append_runs(out, text, [&](std::string_view rest) { return append_bytes(out, rest.substr(0, 1), "\\x"); });
 }
 
-}  // namespace edgeproxy::admin
+}  // namespace edgeproxy::config
