@@ -8,6 +8,7 @@
 
 #include "config/host.hpp"
 #include "config/synonyms.hpp"
+#include "config/text.hpp"
 
 namespace edgeproxy::config {
 
@@ -16,10 +17,6 @@ namespace {
 constexpr std::size_t most_sections = 4096;  // elements of one list, names of one map
 constexpr std::size_t longest_name = 64;
 constexpr std::uint64_t most_default_connections = 50'000;
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 std::optional<std::string> process_variable(const std::string& name) {
     const char* value = std::getenv(name.c_str());

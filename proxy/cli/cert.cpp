@@ -9,6 +9,7 @@
 
 #include "config/host.hpp"
 #include "config/load.hpp"
+#include "config/text.hpp"
 #include "proxy/cli/arguments.hpp"
 #include "proxy/cli/command_line.hpp"
 #include "proxy/cli/dev_files.hpp"
@@ -50,7 +51,8 @@ int run_cert(std::span<const std::string> words, std::ostream& out, std::ostream
         } else if (verb.empty() && !word->starts_with('-')) {
             verb = *word;
         } else {
-            arguments.complain("unexpected argument \"" + *word + '"', "edgeproxy cert --help tells what there is");
+            arguments.complain("unexpected argument " + config::in_quotes(*word),
+                               "edgeproxy cert --help tells what there is");
         }
     }
     if (arguments.complaint().empty() && verb != "trust") {

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <tuple>
 
+#include "config/text.hpp"
 #include "proxy/cli/exit_code.hpp"
 
 namespace edgeproxy::cli {
@@ -19,16 +20,12 @@ std::size_t count(const std::vector<Problem>& problems, Severity severity) {
         std::count_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.severity == severity; }));
 }
 
-std::string counted(std::size_t number, const std::string& what) {
-    return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
-}
-
 /// `4 errors, 2 warnings`
 std::string summary(const std::vector<Problem>& problems) {
     std::string text;
     for (const Severity severity : {Severity::error, Severity::warning, Severity::note}) {
         const std::size_t number = count(problems, severity);
-        if (number != 0) text += (text.empty() ? "" : ", ") + counted(number, std::string(config::word(severity)));
+        if (number != 0) text += (text.empty() ? "" : ", ") + config::counted(number, config::word(severity));
     }
     return text;
 }

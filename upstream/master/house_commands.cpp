@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "config/text.hpp"
 #include "upstream/master/house.hpp"
 #include "upstream/master/unix_time.hpp"
 #include "upstream/master/worker_command.hpp"
@@ -202,8 +203,8 @@ void House::asked_about_pool(const control::Request& request, const config::Pool
     }
     if (request.verb == CommandVerb::restart) return asked_to_restart(*crew, request.worker, std::move(asker));
     crew->pin(request.count);
-    asker->result(fmt::format("pool {}: {} worker{} wanted, until the next reload{}\n", pool.name, crew->wanted(),
-                              crew->wanted() == 1 ? "" : "s",
+    asker->result(fmt::format("pool {}: {} wanted, until the next reload{}\n", pool.name,
+                              config::counted(crew->wanted(), "worker"),
                               crew->pool().autoscale.max != 0 ? "; autoscaling rests so long" : ""));
     asker->done(ExitCode::done);
 }
@@ -212,8 +213,8 @@ void House::asked_to_restart(Crew& crew, const std::string& worker, std::shared_
     const RollTold told = [this, asker, all = worker.empty()](const RollVerdict& verdict) {
         if (verdict.ok) {
             if (all) reload_.replaced(verdict.pool);
-            asker->result(fmt::format("pool {}: {} worker{} replaced\n", verdict.pool, verdict.replaced,
-                                      verdict.replaced == 1 ? "" : "s"));
+            asker->result(
+                fmt::format("pool {}: {} replaced\n", verdict.pool, config::counted(verdict.replaced, "worker")));
             return asker->done(ExitCode::done);
         }
         for (const std::string& line : verdict.last_lines) asker->note(fmt::format("    | {}\n", line));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/load.hpp"
+#include "config/text.hpp"
 #include "upstream/control/channel.hpp"
 #include "upstream/master/unix_time.hpp"
 
@@ -227,8 +228,7 @@ void Reload::rolled(const RollVerdict& verdict) {
     absent_.erase(verdict.pool);
     if (!verdict.ok) behind_[verdict.pool] = verdict.why;
     if (verdict.ok) {
-        tell_all(fmt::format("pool {}: {} worker{} replaced\n", verdict.pool, verdict.replaced,
-                             verdict.replaced == 1 ? "" : "s"));
+        tell_all(fmt::format("pool {}: {} replaced\n", verdict.pool, config::counted(verdict.replaced, "worker")));
     } else {
         failed(verdict, "not all workers were replaced");
     }
@@ -238,8 +238,7 @@ void Reload::rolled(const RollVerdict& verdict) {
 void Reload::started(const RollVerdict& verdict) {
     if (phase_ != Phase::rolling || rolls_ == 0) return;
     if (verdict.ok) {
-        tell_all(fmt::format("pool {}: {} worker{} started\n", verdict.pool, verdict.replaced,
-                             verdict.replaced == 1 ? "" : "s"));
+        tell_all(fmt::format("pool {}: {} started\n", verdict.pool, config::counted(verdict.replaced, "worker")));
     } else {
         absent_[verdict.pool] = verdict.why;
         failed(verdict, fmt::format("pool {} does not start", verdict.pool));
