@@ -31,16 +31,13 @@
 #include "proxy/cli/project.hpp"
 #include "proxy/cli/run.hpp"
 #include "proxy/cli/words.hpp"
+#include "upstream/control/channel.hpp"
 #include "upstream/master/executable.hpp"
 #include "upstream/master/supervisor.hpp"
 
 namespace {
 
 using namespace edgeproxy;
-
-/// The role that the master starts us in, with its channel at this descriptor.
-constexpr std::string_view proxy_role = "--role=proxy";
-constexpr int channel_descriptor = 3;
 
 /// How the master begins: as itself, or with the state of the program before it in this process (an upgrade).
 struct Launch {
@@ -207,9 +204,9 @@ Launch launch_of(std::vector<std::string> words) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc > 1 && argv[1] == proxy_role) {
+    if (argc > 1 && argv[1] == control::proxy_role) {
         ::prctl(PR_SET_NAME, "edgeproxy");  // started from /proc/self/exe it would be called "exe"
-        return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});
+        return proxy::run_proxy(control::Channel{io::UniqueFd{control::proxy_channel}});
     }
     const Launch launch = launch_of(std::vector<std::string>(argv, argv + argc));
     const std::vector<std::string> words(launch.arguments.begin() + (argc > 0 ? 1 : 0), launch.arguments.end());

@@ -21,8 +21,8 @@
 ///
 /// THE SEQUENCE THAT THE PROXY FOLLOWS
 ///
-/// Start. The proxy is exec'ed as `/proc/self/exe --role=proxy --channel=3` and finds its end of the pair at
-/// descriptor 3. It first only receives. The master sends, in this order, all at once:
+/// Start. The proxy is exec'ed as `/proc/self/exe --role=proxy` (`proxy_role`) and finds its end of the pair at
+/// descriptor 3 (`proxy_channel`). It first only receives. The master sends, in this order, all at once:
 ///   Hello, LogFiles, Listeners (one or more, the last has `last`), KeyMaterial (one per
 ///   certificate and per pair of `Config::endpoint_files`), ConfigMessage; to a later proxy also WorkerUp for every
 ///   living incarnation, and PoolStatus and WorkerUsage for every managed pool. (At the very first start the workers
