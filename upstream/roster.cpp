@@ -185,7 +185,7 @@ std::span<EndpointCells> Roster::cells_of(const std::string& name) {
 void Roster::worker_up(const control::WorkerUp& up) {
     if (find_worker(up.incarnation) != nullptr) return;
     Member& member = add({.pool = pool_.name(),
-                          .name = pool_.name() + "-" + std::to_string(up.slot + 1),
+                          .name = control::worker_name(pool_.name(), up.slot),
                           .address = up.address,
                           .incarnation = up.incarnation,
                           .pid = up.pid,

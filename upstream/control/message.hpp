@@ -231,9 +231,12 @@ struct EndpointRest {
     bool resting = false;
 };
 
+/// `<pool>-<slot + 1>`: the name of a worker in logs, metrics, commands and as an endpoint, on both sides.
+std::string worker_name(const std::string& pool, std::uint32_t slot);
+
 struct WorkerUp {
     std::string pool;
-    std::uint32_t slot = 0;  ///< from 0; the endpoint's name is `<pool>-<slot + 1>`
+    std::uint32_t slot = 0;  ///< from 0; the endpoint's name is `worker_name`
     Incarnation incarnation = 0;
     std::uint64_t generation = 0;
     std::int32_t pid = 0;

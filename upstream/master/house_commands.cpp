@@ -10,7 +10,6 @@
 #include "config/text.hpp"
 #include "upstream/master/house.hpp"
 #include "upstream/master/unix_time.hpp"
-#include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
 namespace {
@@ -19,7 +18,7 @@ namespace {
 WorkerView view_of(const IncarnationProcess& process, const std::string& pool, const Sightings::Sighting* ejected,
                    std::int64_t resting_since) {
     WorkerView out;
-    out.name = worker_name(pool, process.slot);
+    out.name = control::worker_name(pool, process.slot);
     const WorkerState state = process.machine.state();
     out.state = word(state);
     const bool serves = state == WorkerState::ready || state == WorkerState::suspect;
@@ -54,7 +53,7 @@ std::string endpoint_name(const config::Endpoint& endpoint) {
 // The names of a pool's endpoints, as metrics and `status` have them.
 std::vector<std::string> endpoint_list(const config::Pool& pool, unsigned workers) {
     std::vector<std::string> names;
-    for (std::uint32_t slot = 0; slot < workers; ++slot) names.push_back(worker_name(pool.name, slot));
+    for (std::uint32_t slot = 0; slot < workers; ++slot) names.push_back(control::worker_name(pool.name, slot));
     for (const config::Endpoint& endpoint : pool.endpoints) names.push_back(endpoint_name(endpoint));
     return names;
 }
@@ -104,11 +103,11 @@ PoolView House::view_of_crew(const Crew& crew) const {
         const std::size_t before = out.workers.size();
         for (const IncarnationProcess* process : processes) {
             if (process->slot != slot) continue;
-            const std::string name = worker_name(out.name, slot);
+            const std::string name = control::worker_name(out.name, slot);
             out.workers.push_back(
                 view_of(*process, out.name, sightings_.find(out.name, name), resting_since(out.name, name)));
         }
-        if (out.workers.size() == before) out.workers.push_back({worker_name(out.name, slot)});
+        if (out.workers.size() == before) out.workers.push_back({control::worker_name(out.name, slot)});
         if (usage == usages_.end()) continue;
         const auto& restarts = usage->second.restarts;
         out.workers[before].restarts = std::accumulate(restarts.begin(), restarts.end(), std::uint64_t{0});
@@ -222,7 +221,7 @@ void House::asked_to_restart(Crew& crew, const std::string& worker, std::shared_
     };
     if (worker.empty()) return crew.roll(control::RestartReason::request, told);
     for (std::uint32_t slot = 0; slot < crew.wanted(); ++slot) {
-        if (worker_name(crew.pool().name, slot) != worker) continue;
+        if (control::worker_name(crew.pool().name, slot) != worker) continue;
         crew.roll_one(slot, control::RestartReason::request, told);
         return;
     }

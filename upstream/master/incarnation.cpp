@@ -25,7 +25,7 @@ LineSplitter::Take line_taker(const Workplace& workplace, IncarnationProcess& wo
 void attach(const Workplace& workplace, IncarnationProcess& worker, io::UniqueFd out, io::UniqueFd err,
             LineSplitter::Memory out_rest = {}, LineSplitter::Memory err_rest = {}) {
     const std::string& pool = worker.plan.pool->name;
-    LineOrigin origin{pool, worker_name(pool, worker.slot), worker.process.pid, false};
+    LineOrigin origin{pool, control::worker_name(pool, worker.slot), worker.process.pid, false};
     worker.out = std::make_unique<LogPipe>(workplace.loop, std::move(out), line_taker(workplace, worker, origin),
                                            std::move(out_rest));
     origin.is_error = true;
