@@ -297,6 +297,8 @@ struct Command {
     bool operator==(const Command&) const = default;
 };
 
+inline constexpr unsigned most_workers = 1024;  ///< of a pool
+
 struct Pool {
     std::string name;
 

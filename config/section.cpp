@@ -46,7 +46,7 @@ std::string automatic_value(const void* owner, const Field& field) {
         return runtime_dir_for(options.uid.value_or(::geteuid()), scope.environment);
     if (field.path == "server.state_dir") return state_dir_for(options.uid.value_or(::geteuid()), scope.environment);
     if (field.path == "pools.<name>.working_dir") return scope.values.base_dir;
-    const unsigned most = field.path == "server.threads" ? 256 : 1024;
+    const unsigned most = field.path == "server.threads" ? 256 : most_workers;
     return std::to_string(std::clamp(options.cpus != 0 ? options.cpus : allowed_cpus(), 1U, most));
 }
 

@@ -106,7 +106,7 @@ class Parser {
     }
 
     void name_count(std::string_view word) {
-        constexpr unsigned most = 1024;
+        constexpr unsigned most = config::most_workers;
         const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), command_.count);
         counted_ = true;
         if (error != std::errc{} || end != word.data() + word.size() || command_.count < 1 || command_.count > most)

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "config/config.hpp"
 #include "config/text.hpp"
 #include "proxy/cli/arguments.hpp"
 #include "tls/io/fd.hpp"
@@ -19,7 +20,7 @@ namespace {
 using config::in_quotes;
 
 constexpr unsigned redirect_port = 8080, metrics_port = 9900;
-constexpr unsigned most_workers = 1024, highest_port = 65535;
+constexpr unsigned highest_port = 65535;
 
 bool is_free(unsigned port) {
     const io::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -50,7 +51,7 @@ void option(Arguments& arguments, DevOptions& out, const std::string& word) {
     } else if (word == "--host") {
         out.host = arguments.value();
     } else if (word == "--workers" || word == "-w") {
-        out.workers = arguments.count(1, most_workers);
+        out.workers = arguments.count(1, config::most_workers);
     } else if (word == "--watch") {
         out.patterns.push_back(arguments.value());
     } else if (word.starts_with('-')) {

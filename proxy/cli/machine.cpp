@@ -112,10 +112,10 @@ class MachineCheck {
             problems_.error(place, "no-file", "cannot read " + in_quotes(path) + ": " + why);
             return std::nullopt;
         }
-        std::string text(largest_pem + 1, '\0');
+        std::string text(config::largest_pem + 1, '\0');
         file.read(text.data(), static_cast<std::streamsize>(text.size()));
         text.resize(static_cast<std::size_t>(file.gcount()));
-        if (text.size() <= largest_pem) return text;
+        if (text.size() <= config::largest_pem) return text;
         problems_.error(place, "no-file", in_quotes(path) + " is too large for a certificate or key");
         return std::nullopt;
     }
