@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "upstream/master/unix_time.hpp"
+#include "upstream/master/time.hpp"
 #include "upstream/master/usage.hpp"
 #include "upstream/master/worker_command.hpp"
 
@@ -15,10 +15,6 @@ namespace {
 
 constexpr milliseconds socket_poll{50};  // how soon a path that a worker binds itself is opened to the proxy
 constexpr std::size_t told_lines = control::max_lines;
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 WorkerPolicy worker_policy(const config::Pool& pool) {
     WorkerPolicy policy;

@@ -8,16 +8,13 @@
 
 #include "upstream/master/crew.hpp"
 #include "upstream/master/listening.hpp"
+#include "upstream/master/time.hpp"
 #include "upstream/master/usage.hpp"
 
 namespace edgeproxy::master {
 namespace {
 
 constexpr std::size_t told_lines = control::max_lines;
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 }  // namespace
 

@@ -5,16 +5,13 @@
 #include <algorithm>
 
 #include "upstream/master/crew.hpp"
+#include "upstream/master/time.hpp"
 #include "upstream/master/usage.hpp"
 
 namespace edgeproxy::master {
 namespace {
 
 constexpr std::size_t told_lines = control::max_lines;
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 control::DrainReason drain_reason(control::RestartReason reason) {
     switch (reason) {

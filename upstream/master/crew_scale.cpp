@@ -6,15 +6,9 @@
 
 #include "config/host.hpp"
 #include "upstream/master/crew.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
-namespace {
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
-
-}  // namespace
 
 void Crew::scale(unsigned workers) {
     if (retired_) return;

@@ -9,7 +9,7 @@
 
 #include "config/text.hpp"
 #include "upstream/master/house.hpp"
-#include "upstream/master/unix_time.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
 namespace {

@@ -10,7 +10,7 @@
 #include "config/load.hpp"
 #include "config/text.hpp"
 #include "upstream/control/channel.hpp"
-#include "upstream/master/unix_time.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
 namespace {
@@ -77,7 +77,7 @@ void Reload::replaced(const std::string& pool) {
 }
 
 void Reload::begin() {
-    begun_ = std::chrono::steady_clock::now();
+    begun_ = now();
     if (!outside_.can_begin()) {
         if (phase_ == Phase::waiting) return;
         phase_ = Phase::waiting;
@@ -344,7 +344,7 @@ bool Reload::wants_roll() const {
 void Reload::expect(std::chrono::milliseconds longest, const std::string& what) {
     timer_.expires_after(longest);
     timer_.async_wait([this, what](boost::system::error_code error) {
-        if (error || timer_.expiry() > std::chrono::steady_clock::now()) return;
+        if (error || timer_.expiry() > now()) return;
         if (phase_ != Phase::idle && phase_ != Phase::rolling) overdue(what);
     });
 }
@@ -360,7 +360,7 @@ void Reload::overdue(const std::string& what) {
 }
 
 long long Reload::elapsed_ms() const {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now() - begun_).count();
 }
 
 }  // namespace edgeproxy::master
