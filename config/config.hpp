@@ -234,6 +234,9 @@ struct Endpoint {
     unsigned weight = 1;
     unsigned max_in_flight = 0;
     std::optional<PoolTls> tls;  ///< instead of the pool's
+
+    /// As logs, metrics and commands call it: `name`, or the address when there is none.
+    std::string shown_name() const;
     bool operator==(const Endpoint&) const = default;
 };
 

@@ -126,7 +126,7 @@ void Roster::reconcile() {
     for (std::size_t i = 0; i < config_.endpoints.size(); ++i) {
         const config::Endpoint& entry = config_.endpoints[i];
         const std::uint32_t limit = entry.max_in_flight != 0 ? entry.max_in_flight : config_.max_in_flight;
-        const std::string name = entry.name.empty() ? entry.address.to_string() : entry.name;
+        const std::string name = entry.shown_name();
         const Transport transport = transport_of(config_, entry, i < tls_.size() ? tls_[i] : nullptr);
         if (entry.address.is_unix() || entry.address.is_literal()) {
             wanted.push_back({name, entry.address, limit, entry.weight, transport, authority_of(entry.address)});

@@ -46,15 +46,11 @@ WorkerView view_of(const IncarnationProcess& process, const std::string& pool, c
     return out;
 }
 
-std::string endpoint_name(const config::Endpoint& endpoint) {
-    return endpoint.name.empty() ? endpoint.address.to_string() : endpoint.name;
-}
-
 // The names of a pool's endpoints, as metrics and `status` have them.
 std::vector<std::string> endpoint_list(const config::Pool& pool, unsigned workers) {
     std::vector<std::string> names;
     for (std::uint32_t slot = 0; slot < workers; ++slot) names.push_back(control::worker_name(pool.name, slot));
-    for (const config::Endpoint& endpoint : pool.endpoints) names.push_back(endpoint_name(endpoint));
+    for (const config::Endpoint& endpoint : pool.endpoints) names.push_back(endpoint.shown_name());
     return names;
 }
 
@@ -124,7 +120,7 @@ PoolView House::view_of_external(const config::Pool& pool) const {
         out.endpoints.push_back(
             {seen->endpoint, seen->address, seen->state, seen->since, seen->requests, seen->in_flight});
     for (const config::Endpoint& endpoint : pool.endpoints) {
-        const std::string name = endpoint_name(endpoint);
+        const std::string name = endpoint.shown_name();
         if (sightings_.find(pool.name, name) == nullptr) out.endpoints.push_back({name, endpoint.address.to_string()});
     }
     for (EndpointView& endpoint : out.endpoints) {
