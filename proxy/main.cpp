@@ -27,17 +27,18 @@
 #include "proxy/cli/command_line.hpp"
 #include "proxy/cli/dev.hpp"
 #include "proxy/cli/dev_files.hpp"
-#include "proxy/cli/exit_code.hpp"
 #include "proxy/cli/project.hpp"
 #include "proxy/cli/run.hpp"
 #include "proxy/cli/words.hpp"
 #include "upstream/control/channel.hpp"
+#include "upstream/control/exit_code.hpp"
 #include "upstream/master/executable.hpp"
 #include "upstream/master/supervisor.hpp"
 
 namespace {
 
 using namespace edgeproxy;
+using control::ExitCode;
 
 /// How the master begins: as itself, or with the state of the program before it in this process (an upgrade).
 struct Launch {
@@ -97,7 +98,7 @@ int serve(const Launch& launch, const cli::CommandLine& command, const Load& loa
     const config::LoadResult loaded = load();
     if (!loaded.config) {
         std::cerr << cli::describe_problems(loaded);
-        return cli::exit_configuration;
+        return ExitCode::bad_config;
     }
     std::string note;
     const auto config = complete(*loaded.config, command, note);
@@ -111,7 +112,7 @@ int serve(const Launch& launch, const cli::CommandLine& command, const Load& loa
 int serve_text(const Launch& launch, const std::string& text, const std::string& name, bool print) {
     if (print) {
         std::cout << text;
-        return cli::exit_done;
+        return ExitCode::done;
     }
     const std::string folder = std::filesystem::current_path().string();
     return serve(
@@ -121,7 +122,7 @@ int serve_text(const Launch& launch, const std::string& text, const std::string&
 int complain(const std::string& complaint, const std::string& hint) {
     std::cerr << "edgeproxy: " << complaint << '\n';
     if (!hint.empty()) std::cerr << hint << '\n';
-    return cli::exit_usage;
+    return ExitCode::usage;
 }
 
 int dev(const Launch& launch, std::span<const std::string> words) {
@@ -130,7 +131,7 @@ int dev(const Launch& launch, std::span<const std::string> words) {
     const cli::DevOptions& options = parsed.options;
     if (options.help) {
         std::cout << cli::dev_help;
-        return cli::exit_done;
+        return ExitCode::done;
     }
     const cli::DevPlace place = cli::DevPlace::here(options);
     std::vector<std::string> worker = options.command;
@@ -149,7 +150,7 @@ int run_command(const Launch& launch, std::span<const std::string> words) {
     if (!parsed.complaint.empty()) return complain(parsed.complaint, parsed.hint);
     if (parsed.options.help) {
         std::cout << cli::run_help;
-        return cli::exit_done;
+        return ExitCode::done;
     }
     const std::string text = cli::run_stack(parsed.options, std::filesystem::current_path().string());
     return serve_text(launch, text, "edgeproxy run", parsed.options.print_config);
@@ -159,10 +160,10 @@ int run(const Launch& launch, const cli::CommandLine& command) {
     switch (command.verb) {
         case cli::Verb::help:
             cli::print_help(std::cout);
-            return cli::exit_done;
+            return ExitCode::done;
         case cli::Verb::version:
             cli::print_version(std::cout, OpenSSL_version(OPENSSL_VERSION), nghttp2_version(0)->version_str);
-            return cli::exit_done;
+            return ExitCode::done;
         default:
             break;
     }
@@ -170,7 +171,7 @@ int run(const Launch& launch, const cli::CommandLine& command) {
     const auto file = cli::config_file(command);
     if (!file) {
         std::cerr << "edgeproxy: " << cli::no_config << '\n';
-        return cli::exit_usage;
+        return ExitCode::usage;
     }
     switch (command.verb) {
         case cli::Verb::check:

@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "config/text.hpp"
-#include "proxy/cli/exit_code.hpp"
+#include "upstream/control/exit_code.hpp"
 
 namespace edgeproxy::cli {
 
@@ -14,6 +14,7 @@ namespace {
 
 using config::Problem;
 using config::Severity;
+using control::ExitCode;
 
 std::size_t count(const std::vector<Problem>& problems, Severity severity) {
     return static_cast<std::size_t>(
@@ -132,15 +133,15 @@ int run_check(const CommandLine& command, const std::string& file, std::ostream&
             break;
     }
     const bool failed = !loaded.config || (command.strict && count(loaded.problems, Severity::warning) != 0);
-    return failed ? exit_configuration : exit_done;
+    return failed ? ExitCode::bad_config : ExitCode::done;
 }
 
 int run_explain(const std::string& file, std::ostream& out, std::ostream& err) {
     const config::LoadResult loaded = load_and_check(file, false);
     err << describe_problems(loaded);
-    if (!loaded.config) return exit_configuration;
+    if (!loaded.config) return ExitCode::bad_config;
     out << config::to_yaml(*loaded.config, {.for_proxy = false, .hide_secrets = true});
-    return exit_done;
+    return ExitCode::done;
 }
 
 }  // namespace edgeproxy::cli
