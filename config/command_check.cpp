@@ -4,14 +4,11 @@
 
 #include "config/command.hpp"
 #include "config/synonyms.hpp"
+#include "config/text.hpp"
 
 namespace edgeproxy::config {
 
 namespace {
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 /// An option as it stands in a command: `--port 80`, `--port=80`, `-w4`.
 struct Found {

@@ -234,6 +234,9 @@ struct Endpoint {
     unsigned weight = 1;
     unsigned max_in_flight = 0;
     std::optional<PoolTls> tls;  ///< instead of the pool's
+
+    /// As logs, metrics and commands call it: `name`, or the address when there is none.
+    std::string shown_name() const;
     bool operator==(const Endpoint&) const = default;
 };
 
@@ -296,6 +299,8 @@ struct Command {
         watch;  ///< patterns of files below `working_dir`; a change replaces the workers. Empty = off
     bool operator==(const Command&) const = default;
 };
+
+inline constexpr unsigned most_workers = 1024;  ///< of a pool
 
 struct Pool {
     std::string name;

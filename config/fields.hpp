@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "config/config.hpp"
+#include "config/text.hpp"
 #include "config/values.hpp"
 
 /// Which key is which member: said once, for the loader (Section) and for the writer (YamlWriter). The order is the
@@ -121,7 +122,7 @@ inline Complaint read_redirect(std::string_view text, Listener& v) {
     if (text == "https") return {};
     const auto address = parse_address(text);
     if (!address || address->is_unix() || address->port == 0) {
-        return {"bad-address", '"' + std::string(text) + "\" is no place to redirect to",
+        return {"bad-address", in_quotes(text) + " is no place to redirect to",
                 "write https, or a port like \":8443\""};
     }
     v.redirect_port = address->port;
@@ -243,7 +244,7 @@ inline Complaint read_endpoint(const Field& field, std::string_view text, Endpoi
     if (const auto end = text.find(mark); end != std::string_view::npos) {
         const auto scheme = std::find(scheme_words.begin(), scheme_words.end(), text.substr(0, end));
         if (scheme == scheme_words.end())
-            return {"bad-address", '"' + std::string(text) + "\" begins with a scheme that nobody speaks",
+            return {"bad-address", in_quotes(text) + " begins with a scheme that nobody speaks",
                     "begin with http://, https:// or h2c://"};
         v.scheme = static_cast<Scheme>(scheme - scheme_words.begin());
         address.remove_prefix(end + mark.size());
@@ -253,7 +254,7 @@ inline Complaint read_endpoint(const Field& field, std::string_view text, Endpoi
         return complaint;
     }
     if (v.address.is_unix() || (!v.address.host.empty() && v.address.port != 0)) return {};
-    return {"bad-address", '"' + std::string(text) + "\" is no endpoint: host and port are needed",
+    return {"bad-address", in_quotes(text) + " is no endpoint: host and port are needed",
             v.address.host.empty() ? "write 127.0.0.1" + std::string(text) : std::string{}};
 }
 
@@ -301,7 +302,7 @@ inline Complaint read_percent(std::string_view text, unsigned& percent) {
     if (digits.ends_with('%')) digits.remove_suffix(1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), percent);
     if (error == std::errc{} && end == digits.data() + digits.size() && percent <= 100) return {};
-    return {"bad-share", '"' + std::string(text) + "\" is not a share", "write it like 10%"};
+    return {"bad-share", in_quotes(text) + " is not a share", "write it like 10%"};
 }
 
 template <class Io>

@@ -167,6 +167,14 @@ MemoryUse memory_use(const std::string& root) {
     return {static_cast<std::uint64_t>(used), static_cast<std::uint64_t>(limit)};
 }
 
+std::string stat_fields(const std::string& process, const std::string& root) {
+    std::ostringstream text;
+    text << std::ifstream(root + "/proc/" + process + "/stat").rdbuf();
+    const std::string stat = text.str();
+    const std::size_t name_end = stat.rfind(") ");
+    return name_end == std::string::npos ? std::string() : stat.substr(name_end + 2);
+}
+
 std::uint64_t open_file_limit() {
     rlimit limit{};
     constexpr std::uint64_t common = 1024;

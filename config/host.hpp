@@ -26,6 +26,10 @@ struct MemoryUse {
 /// How full memory is where it is fullest: the machine, or one of the cgroups of this process that has a limit.
 MemoryUse memory_use(const std::string& root = "");
 
+/// The fields of /proc/PROCESS/stat behind the name, which may hold anything, also blanks and parentheses: from the
+/// state on, number 3 in proc(5). `process` is a number or "self". Empty when there is no such process.
+std::string stat_fields(const std::string& process, const std::string& root = "");
+
 /// The soft limit of open files.
 std::uint64_t open_file_limit();
 

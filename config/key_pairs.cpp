@@ -12,8 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t largest_pem = 1024 * 1024;  // bytes; larger is none
-
 bool holds_both(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
     std::string text(largest_pem, '\0');

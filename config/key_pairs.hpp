@@ -8,6 +8,10 @@
 
 namespace edgeproxy::config {
 
+/// Bytes of a file of certificates or keys, or of what stands beside them (OCSP, CRL, password); a larger one is none.
+/// Check, master and proxy read no more.
+inline constexpr std::size_t largest_pem = 1024 * 1024;
+
 /// What `tls.dir` holds at this moment.
 struct KeyPairs {
     std::vector<KeyFiles> pairs;  ///< absolute paths, in the order of their names; the same file twice for a `.pem`

@@ -75,6 +75,10 @@ LoadResult load_text(std::string_view text, const std::string& name, const LoadO
     return result;
 }
 
+std::string Endpoint::shown_name() const {
+    return name.empty() ? address.to_string() : name;
+}
+
 const Pool* Config::find_pool(const std::string& name) const {
     const auto found = std::find_if(pools.begin(), pools.end(), [&](const Pool& pool) { return pool.name == name; });
     return found == pools.end() ? nullptr : &*found;

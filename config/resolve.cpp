@@ -50,7 +50,7 @@ void resolve_pool(Pool& pool, const Server& server) {
         }
     }
     for (Endpoint& endpoint : pool.endpoints) {
-        if (endpoint.name.empty()) endpoint.name = endpoint.address.to_string();
+        endpoint.name = endpoint.shown_name();
         if (endpoint.max_in_flight == 0) endpoint.max_in_flight = pool.max_in_flight;
     }
 }

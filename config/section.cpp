@@ -8,6 +8,7 @@
 
 #include "config/host.hpp"
 #include "config/synonyms.hpp"
+#include "config/text.hpp"
 
 namespace edgeproxy::config {
 
@@ -16,10 +17,6 @@ namespace {
 constexpr std::size_t most_sections = 4096;  // elements of one list, names of one map
 constexpr std::size_t longest_name = 64;
 constexpr std::uint64_t most_default_connections = 50'000;
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 std::optional<std::string> process_variable(const std::string& name) {
     const char* value = std::getenv(name.c_str());
@@ -49,7 +46,7 @@ std::string automatic_value(const void* owner, const Field& field) {
         return runtime_dir_for(options.uid.value_or(::geteuid()), scope.environment);
     if (field.path == "server.state_dir") return state_dir_for(options.uid.value_or(::geteuid()), scope.environment);
     if (field.path == "pools.<name>.working_dir") return scope.values.base_dir;
-    const unsigned most = field.path == "server.threads" ? 256 : 1024;
+    const unsigned most = field.path == "server.threads" ? 256 : most_workers;
     return std::to_string(std::clamp(options.cpus != 0 ? options.cpus : allowed_cpus(), 1U, most));
 }
 

@@ -5,6 +5,8 @@
 #include <array>
 #include <limits>
 
+#include "config/text.hpp"
+
 namespace edgeproxy::config {
 
 namespace {
@@ -35,9 +37,6 @@ bool is_digit(char c) {
 }
 bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
 }
 
 template <std::size_t N>

@@ -5,13 +5,11 @@
 #include <map>
 #include <set>
 
+#include "config/text.hpp"
+
 namespace edgeproxy::config {
 
 namespace {
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 void validate_server(const Config& config, Scope& scope) {
     const std::string& runtime_dir = config.server.runtime_dir;

@@ -3,16 +3,13 @@
 #include <map>
 
 #include "config/command.hpp"
+#include "config/text.hpp"
 #include "config/units.hpp"
 #include "config/validate.hpp"
 
 namespace edgeproxy::config {
 
 namespace {
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 class PoolRules {
  public:

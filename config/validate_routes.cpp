@@ -3,15 +3,12 @@
 #include <map>
 
 #include "config/synonyms.hpp"
+#include "config/text.hpp"
 #include "config/validate.hpp"
 
 namespace edgeproxy::config {
 
 namespace {
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 bool printable(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
@@ -34,7 +31,8 @@ Complaint check_path(const std::string& pattern) {
         pattern.starts_with('=') ? std::string_view(pattern).substr(1) : std::string_view(pattern);
     const std::string wrong = in_quotes(pattern) + " is not a path";
     if (!path.starts_with('/'))
-        return {"bad-path", wrong, path.empty() ? "write / for everything" : "write \"/" + std::string(path) + "\""};
+        return {"bad-path", wrong,
+                path.empty() ? "write / for everything" : "write " + in_quotes("/" + std::string(path))};
     if (!printable(path) || path.find_first_of("?#\\") != std::string_view::npos) {
         return {"bad-path", wrong, "only the path: no query, no blanks; other characters as %XX"};
     }

@@ -8,15 +8,12 @@
 #include <vector>
 
 #include "config/synonyms.hpp"
+#include "config/text.hpp"
 #include "config/units.hpp"
 
 namespace edgeproxy::config {
 
 namespace {
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 std::string join(const std::vector<std::string_view>& words) {
     std::string text;

@@ -6,16 +6,15 @@
 #include <stdexcept>
 #include <vector>
 
+#include "config/key_pairs.hpp"
 #include "upstream/control/channel.hpp"
 
 namespace edgeproxy::proxy {
 namespace {
 
-constexpr std::size_t largest_pem = 1024 * 1024;  ///< bytes
-
 std::string text_of(const io::UniqueFd& fd) {
     if (!fd) return {};
-    auto read = control::read_sealed(fd, largest_pem);
+    auto read = control::read_sealed(fd, config::largest_pem);
     return read ? std::move(*read) : std::string();
 }
 

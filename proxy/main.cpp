@@ -30,20 +30,18 @@
 #include "proxy/cli/command_line.hpp"
 #include "proxy/cli/dev.hpp"
 #include "proxy/cli/dev_files.hpp"
-#include "proxy/cli/exit_code.hpp"
 #include "proxy/cli/project.hpp"
 #include "proxy/cli/run.hpp"
 #include "proxy/cli/words.hpp"
+#include "upstream/control/channel.hpp"
+#include "upstream/control/exit_code.hpp"
 #include "upstream/master/executable.hpp"
 #include "upstream/master/supervisor.hpp"
 
 namespace {
 
 using namespace edgeproxy;
-
-/// The role that the master starts us in, with its channel at this descriptor.
-constexpr std::string_view proxy_role = "--role=proxy";
-constexpr int channel_descriptor = 3;
+using control::ExitCode;
 
 /// How the master begins: as itself, or with the state of the program before it in this process (an upgrade).
 struct Launch {
@@ -103,7 +101,7 @@ int serve(const Launch& launch, const cli::CommandLine& command, const Load& loa
     const config::LoadResult loaded = load();
     if (!loaded.config) {
         std::cerr << cli::describe_problems(loaded);
-        return cli::exit_configuration;
+        return ExitCode::bad_config;
     }
     std::string note;
     const auto config = complete(*loaded.config, command, note);
@@ -117,7 +115,7 @@ int serve(const Launch& launch, const cli::CommandLine& command, const Load& loa
 int serve_text(const Launch& launch, const std::string& text, const std::string& name, bool print) {
     if (print) {
         std::cout << text;
-        return cli::exit_done;
+        return ExitCode::done;
     }
     const std::string folder = std::filesystem::current_path().string();
     return serve(
@@ -127,7 +125,7 @@ int serve_text(const Launch& launch, const std::string& text, const std::string&
 int complain(const std::string& complaint, const std::string& hint) {
     std::cerr << "edgeproxy: " << complaint << '\n';
     if (!hint.empty()) std::cerr << hint << '\n';
-    return cli::exit_usage;
+    return ExitCode::usage;
 }
 
 int dev(const Launch& launch, std::span<const std::string> words) {
@@ -136,7 +134,7 @@ int dev(const Launch& launch, std::span<const std::string> words) {
     const cli::DevOptions& options = parsed.options;
     if (options.help) {
         std::cout << cli::dev_help;
-        return cli::exit_done;
+        return ExitCode::done;
     }
     const cli::DevPlace place = cli::DevPlace::here(options);
     std::vector<std::string> worker = options.command;
@@ -155,7 +153,7 @@ int run_command(const Launch& launch, std::span<const std::string> words) {
     if (!parsed.complaint.empty()) return complain(parsed.complaint, parsed.hint);
     if (parsed.options.help) {
         std::cout << cli::run_help;
-        return cli::exit_done;
+        return ExitCode::done;
     }
     const std::string text = cli::run_stack(parsed.options, std::filesystem::current_path().string());
     return serve_text(launch, text, "edgeproxy run", parsed.options.print_config);
@@ -165,10 +163,10 @@ int run(const Launch& launch, const cli::CommandLine& command) {
     switch (command.verb) {
         case cli::Verb::help:
             cli::print_help(std::cout);
-            return cli::exit_done;
+            return ExitCode::done;
         case cli::Verb::version:
             cli::print_version(std::cout, OpenSSL_version(OPENSSL_VERSION), nghttp2_version(0)->version_str);
-            return cli::exit_done;
+            return ExitCode::done;
         default:
             break;
     }
@@ -176,7 +174,7 @@ int run(const Launch& launch, const cli::CommandLine& command) {
     const auto file = cli::config_file(command);
     if (!file) {
         std::cerr << "edgeproxy: " << cli::no_config << '\n';
-        return cli::exit_usage;
+        return ExitCode::usage;
     }
     switch (command.verb) {
         case cli::Verb::check:
@@ -211,7 +209,7 @@ Launch launch_of(std::vector<std::string> words) {
 /// that is printed would go there.
 void fill_standard_descriptors() {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-        if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF && ::open("/dev/null", O_RDWR) < 0) std::_Exit(cli::exit_failed);
+        if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF && ::open("/dev/null", O_RDWR) < 0) std::_Exit(ExitCode::failed);
     }
 }
 
@@ -219,9 +217,9 @@ void fill_standard_descriptors() {
 
 int main(int argc, char** argv) {
     fill_standard_descriptors();
-    if (argc > 1 && argv[1] == proxy_role) {
+    if (argc > 1 && argv[1] == control::proxy_role) {
         ::prctl(PR_SET_NAME, "edgeproxy");  // started from /proc/self/exe it would be called "exe"
-        return proxy::run_proxy(control::Channel{io::UniqueFd{channel_descriptor}});
+        return proxy::run_proxy(control::Channel{io::UniqueFd{control::proxy_channel}});
     }
     const Launch launch = launch_of(std::vector<std::string>(argv, argv + argc));
     const std::vector<std::string> words(launch.arguments.begin() + (argc > 0 ? 1 : 0), launch.arguments.end());

@@ -5,9 +5,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <fstream>
 #include <string>
 #include <utility>
+
+#include "config/host.hpp"
 
 namespace edgeproxy::upstream {
 
@@ -19,11 +20,7 @@ std::size_t unread_bytes(int fd) {
 }
 
 bool is_stopped(std::int32_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string line;
-    std::getline(file, line);
-    const std::size_t name_end = line.rfind(')');  // the name may hold anything
-    return name_end != std::string::npos && name_end + 2 < line.size() && line[name_end + 2] == 'T';
+    return config::stat_fields(std::to_string(pid)).starts_with('T');
 }
 
 HangWatch::Verdict HangWatch::look(const Look& look, io::TimePoint now, const config::Hang& policy) {

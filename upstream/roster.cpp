@@ -126,7 +126,7 @@ void Roster::reconcile() {
     for (std::size_t i = 0; i < config_.endpoints.size(); ++i) {
         const config::Endpoint& entry = config_.endpoints[i];
         const std::uint32_t limit = entry.max_in_flight != 0 ? entry.max_in_flight : config_.max_in_flight;
-        const std::string name = entry.name.empty() ? entry.address.to_string() : entry.name;
+        const std::string name = entry.shown_name();
         const Transport transport = transport_of(config_, entry, i < tls_.size() ? tls_[i] : nullptr);
         if (entry.address.is_unix() || entry.address.is_literal()) {
             wanted.push_back({name, entry.address, limit, entry.weight, transport, authority_of(entry.address)});
@@ -185,7 +185,7 @@ std::span<EndpointCells> Roster::cells_of(const std::string& name) {
 void Roster::worker_up(const control::WorkerUp& up) {
     if (find_worker(up.incarnation) != nullptr) return;
     Member& member = add({.pool = pool_.name(),
-                          .name = pool_.name() + "-" + std::to_string(up.slot + 1),
+                          .name = control::worker_name(pool_.name(), up.slot),
                           .address = up.address,
                           .incarnation = up.incarnation,
                           .pid = up.pid,

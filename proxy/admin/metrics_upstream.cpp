@@ -105,7 +105,7 @@ struct WorkerFamilies {
 
     void add(const control::WorkerUsage& usage) {
         constexpr double ms_per_second = 1e3;
-        const std::string worker = usage.pool + "-" + std::to_string(usage.slot + 1);
+        const std::string worker = control::worker_name(usage.pool, usage.slot);
         const bool alive = usage.started_at != 0;
         up.add({usage.pool, worker}, alive ? 1 : 0);
         if (alive) start_time.add({usage.pool, worker}, static_cast<double>(usage.started_at));

@@ -12,6 +12,8 @@
 #include <sstream>
 #include <string>
 
+#include "config/host.hpp"
+
 namespace edgeproxy::admin {
 namespace {
 
@@ -47,12 +49,8 @@ ProcessUsage read_process_usage() {
 }
 
 double read_process_start() {
-    constexpr int start_field = 22, fields_before_state = 2;  // proc(5); the name before may hold blanks and ')'
-    std::ostringstream text;
-    text << std::ifstream("/proc/self/stat").rdbuf();
-    const std::size_t name_end = text.str().rfind(')');
-    if (name_end == std::string::npos) return 0;
-    std::istringstream fields(text.str().substr(name_end + 1));
+    constexpr int start_field = 22, fields_before_state = 2;  // proc(5)
+    std::istringstream fields(config::stat_fields("self"));
     std::string field;
     for (int i = fields_before_state; i < start_field; ++i) fields >> field;
     timespec since_boot{};

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/cli/arguments.hpp"
 
+#include "config/text.hpp"
 #include "config/units.hpp"
 #include "config/writer.hpp"
 
 namespace edgeproxy::cli {
 
 std::optional<std::string> Arguments::next() {
-    if (given_) complain("option \"" + option_ + "\" takes no value");
+    if (given_) complain("option " + config::in_quotes(option_) + " takes no value");
     if (rest_.empty() || !complaint_.empty()) return std::nullopt;
     std::string word = rest_.front();
     rest_ = rest_.subspan(1);
@@ -27,7 +28,7 @@ std::string Arguments::value() {
         return text;
     }
     if (rest_.empty() || rest_.front() == "--") {
-        complain("option \"" + option_ + "\" needs a value");
+        complain("option " + config::in_quotes(option_) + " needs a value");
         return {};
     }
     std::string text = rest_.front();
@@ -39,7 +40,7 @@ unsigned Arguments::count(unsigned low, unsigned high) {
     const std::string text = value();
     const auto number = config::parse_count(text);
     if (number.value && *number.value >= low && *number.value <= high) return static_cast<unsigned>(*number.value);
-    complain('"' + text + "\" is no value of \"" + option_ + '"',
+    complain(config::in_quotes(text) + " is no value of " + config::in_quotes(option_),
              "a number from " + std::to_string(low) + " to " + std::to_string(high));
     return low;
 }

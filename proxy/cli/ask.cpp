@@ -18,14 +18,15 @@
 #include "config/load.hpp"
 #include "config/units.hpp"
 #include "proxy/cli/check.hpp"
-#include "proxy/cli/exit_code.hpp"
 #include "tls/io/fd.hpp"
 #include "upstream/control/command.hpp"
+#include "upstream/control/exit_code.hpp"
 
 namespace edgeproxy::cli {
 
 namespace {
 
+using control::ExitCode;
 using control::Piece;
 
 std::optional<std::string> variable(const std::string& name) {
@@ -89,7 +90,7 @@ int read_answer(int fd, const Patience& patience, std::ostream& out, std::ostrea
         if (!patience.holds(fd)) {
             err << "edgeproxy: no verdict within " << patience.words()
                 << "; it goes on, and edgeproxy status tells how it ends\n";
-            return exit_undecided;
+            return ExitCode::undecided;
         }
         std::array<char, control::max_command> record;
         const ssize_t size = ::recv(fd, record.data(), record.size(), 0);
@@ -99,15 +100,15 @@ int read_answer(int fd, const Patience& patience, std::ostream& out, std::ostrea
         const auto piece = control::decode_piece({record.data(), static_cast<std::size_t>(size)});
         if (!piece) {
             err << "edgeproxy: the running one answers in a way that this version does not understand\n";
-            return exit_failed;
+            return ExitCode::failed;
         }
         if (piece->kind == Piece::Kind::done) return piece->exit_code;
         if (piece->kind == Piece::Kind::leaving) leaving = true;
         (piece->kind == Piece::Kind::result ? out : err) << piece->text << std::flush;
     }
-    if (leaving) return exit_done;
+    if (leaving) return ExitCode::done;
     err << "edgeproxy: the running one ended before it had answered\n";
-    return exit_failed;
+    return ExitCode::failed;
 }
 
 }  // namespace
@@ -167,27 +168,27 @@ int ask(const CommandLine& command, std::ostream& out, std::ostream& err) {
     if (path.empty()) {
         err << to.problems << "edgeproxy: " << to.file
             << " does not tell which edgeproxy is meant; mend it, or name the running one by --control SOCKET\n";
-        return exit_configuration;
+        return ExitCode::bad_config;
     }
     const auto request = control::encode(request_of(command));
     if (!request) {
         err << "edgeproxy: that name is too long\n";
-        return exit_usage;
+        return ExitCode::usage;
     }
     const io::UniqueFd fd = connect_to(path);
     if (!fd && (errno == EACCES || errno == EPERM)) {
         err << "edgeproxy: only root and the user of the running edgeproxy may use " << path << '\n';
-        return exit_refused;
+        return ExitCode::refused;
     }
     if (!fd) {
         err << "edgeproxy: no running edgeproxy found at " << path << " (" << std::strerror(errno)
             << "); start it with edgeproxy -c FILE, or name another with --control\n";
-        return exit_nobody;
+        return ExitCode::nobody;
     }
     const auto lock = std::filesystem::path(path).replace_filename(control::lock_file);
     if (const std::string why = not_meant(control::read_holder(lock), to); !why.empty()) {
         err << "edgeproxy: " << why << '\n';
-        return exit_nobody;
+        return ExitCode::nobody;
     }
     // It may have answered and closed already ("too many"): what it said is read all the same.
     ::send(fd.get(), request->data(), request->size(), MSG_NOSIGNAL);

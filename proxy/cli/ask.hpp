@@ -30,8 +30,8 @@ Addressee find_addressee(const CommandLine& command);
 std::string not_meant(const control::Holder& holder, const Addressee& wanted);
 
 /// Sends a command to the running edgeproxy and prints its answer as it comes. Waits for as long as the work takes.
-/// Returns the exit code that the running one gives; exit_nobody when none runs, or only one with another file than
-/// -c names; exit_configuration when that file does not tell where; exit_undecided when its verdict takes longer than
+/// Returns the ExitCode that the running one gives; `nobody` when none runs, or only one with another file than
+/// -c names; `bad_config` when that file does not tell where; `undecided` when its verdict takes longer than
 /// --timeout.
 int ask(const CommandLine& command, std::ostream& out, std::ostream& err);
 

@@ -9,13 +9,16 @@
 
 #include "config/host.hpp"
 #include "config/load.hpp"
+#include "config/text.hpp"
 #include "proxy/cli/arguments.hpp"
 #include "proxy/cli/command_line.hpp"
 #include "proxy/cli/dev_files.hpp"
-#include "proxy/cli/exit_code.hpp"
+#include "upstream/control/exit_code.hpp"
 
 namespace edgeproxy::cli {
 namespace {
+
+using control::ExitCode;
 
 std::optional<std::string> variable(const std::string& name) {
     const char* value = std::getenv(name.c_str());
@@ -43,14 +46,15 @@ int run_cert(std::span<const std::string> words, std::ostream& out, std::ostream
     while (const auto word = arguments.next()) {
         if (*word == "--help" || *word == "-h") {
             out << cert_help;
-            return exit_done;
+            return ExitCode::done;
         }
         if (*word == "-c" || *word == "--config") {
             config = arguments.value();
         } else if (verb.empty() && !word->starts_with('-')) {
             verb = *word;
         } else {
-            arguments.complain("unexpected argument \"" + *word + '"', "edgeproxy cert --help tells what there is");
+            arguments.complain("unexpected argument " + config::in_quotes(*word),
+                               "edgeproxy cert --help tells what there is");
         }
     }
     if (arguments.complaint().empty() && verb != "trust") {
@@ -60,16 +64,16 @@ int run_cert(std::span<const std::string> words, std::ostream& out, std::ostream
     }
     if (!arguments.complaint().empty()) {
         err << "edgeproxy: " << arguments.complaint() << '\n' << arguments.hint() << '\n';
-        return exit_usage;
+        return ExitCode::usage;
     }
     const DevFiles files = dev_files(state_dir(config));
     std::string error;
     if (!make_dev_files(files, mkcert_folder(variable), std::chrono::system_clock::now(), error)) {
         err << "edgeproxy: " << error << '\n';
-        return exit_failed;
+        return ExitCode::failed;
     }
     out << trust_words(files.authority);
-    return exit_done;
+    return ExitCode::done;
 }
 
 }  // namespace edgeproxy::cli

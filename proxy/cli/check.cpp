@@ -5,8 +5,9 @@
 #include <iterator>
 #include <tuple>
 
+#include "config/text.hpp"
 #include "config/text_escape.hpp"
-#include "proxy/cli/exit_code.hpp"
+#include "upstream/control/exit_code.hpp"
 
 namespace edgeproxy::cli {
 
@@ -15,14 +16,11 @@ namespace {
 using config::json_string;
 using config::Problem;
 using config::Severity;
+using control::ExitCode;
 
 std::size_t count(const std::vector<Problem>& problems, Severity severity) {
     return static_cast<std::size_t>(
         std::count_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.severity == severity; }));
-}
-
-std::string counted(std::size_t number, const std::string& what) {
-    return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
 }
 
 /// `4 errors, 2 warnings`
@@ -30,7 +28,7 @@ std::string summary(const std::vector<Problem>& problems) {
     std::string text;
     for (const Severity severity : {Severity::error, Severity::warning, Severity::note}) {
         const std::size_t number = count(problems, severity);
-        if (number != 0) text += (text.empty() ? "" : ", ") + counted(number, std::string(config::word(severity)));
+        if (number != 0) text += (text.empty() ? "" : ", ") + config::counted(number, config::word(severity));
     }
     return text;
 }
@@ -120,15 +118,15 @@ int run_check(const CommandLine& command, const std::string& file, std::ostream&
             break;
     }
     const bool failed = !loaded.config || (command.strict && count(loaded.problems, Severity::warning) != 0);
-    return failed ? exit_configuration : exit_done;
+    return failed ? ExitCode::bad_config : ExitCode::done;
 }
 
 int run_explain(const std::string& file, std::ostream& out, std::ostream& err) {
     const config::LoadResult loaded = load_and_check(file, false);
     err << describe_problems(loaded);
-    if (!loaded.config) return exit_configuration;
+    if (!loaded.config) return ExitCode::bad_config;
     out << config::to_yaml(*loaded.config, {.for_proxy = false, .hide_secrets = true});
-    return exit_done;
+    return ExitCode::done;
 }
 
 }  // namespace edgeproxy::cli

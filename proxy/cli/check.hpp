@@ -24,12 +24,12 @@ std::string describe_problems(const config::LoadResult& loaded);
 /// The warnings of a plan that is about to be served, as records `config_warning`: the log keeps its one format.
 void log_warnings(const config::LoadResult& loaded, config::Log& log);
 
-/// `edgeproxy check`: the findings on `out` in the format asked for. Returns exit_done or exit_configuration.
+/// `edgeproxy check`: the findings on `out` in the format asked for. Returns ExitCode::done or ExitCode::bad_config.
 int run_check(const CommandLine& command, const std::string& file, std::ostream& out,
               const Machine& machine = Machine::here());
 
-/// `edgeproxy explain`: the canonical long form on `out`, secrets as `***`; problems on `err`. Returns exit_done or
-/// exit_configuration.
+/// `edgeproxy explain`: the canonical long form on `out`, secrets as `***`; problems on `err`. Returns ExitCode::done
+/// or ExitCode::bad_config.
 int run_explain(const std::string& file, std::ostream& out, std::ostream& err);
 
 }  // namespace edgeproxy::cli

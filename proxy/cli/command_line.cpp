@@ -8,11 +8,14 @@
 #include <filesystem>
 
 #include "config/synonyms.hpp"
+#include "config/text.hpp"
 #include "config/units.hpp"
 
 namespace edgeproxy::cli {
 
 namespace {
+
+using config::in_quotes;
 
 constexpr std::array<std::string_view, 13> verbs{
     "serve",   "check", "explain", "version", "help", "status", "reload",
@@ -26,10 +29,6 @@ constexpr std::array<std::string_view, 21> options{
     "-c",           "--config", "--format",  "--strict",  "--no-files", "--check-only", "--log-level",
     "--log-format", "--help",   "-h",        "--version", "-v",         "-V",           "-t",
     "-T",           "-help",    "--control", "--json",    "--dry-run",  "--now",        "--timeout"};
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 template <std::size_t N>
 bool contains(const std::array<std::string_view, N>& list, std::string_view word) {
@@ -107,7 +106,7 @@ class Parser {
     }
 
     void name_count(std::string_view word) {
-        constexpr unsigned most = 1024;
+        constexpr unsigned most = config::most_workers;
         const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), command_.count);
         counted_ = true;
         if (error != std::errc{} || end != word.data() + word.size() || command_.count < 1 || command_.count > most)

@@ -39,7 +39,7 @@ struct CommandLine {
     bool operator==(const CommandLine&) const = default;
 };
 
-/// Either a command line, or what is wrong with it (exit_usage): one sentence, and what was probably meant.
+/// Either a command line, or what is wrong with it (ExitCode::usage): one sentence, and what was probably meant.
 struct ParsedCommandLine {
     std::optional<CommandLine> value;
     std::string complaint;

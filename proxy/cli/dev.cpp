@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "config/config.hpp"
+#include "config/text.hpp"
 #include "proxy/cli/arguments.hpp"
 #include "tls/io/fd.hpp"
 
@@ -15,8 +17,10 @@ namespace edgeproxy::cli {
 
 namespace {
 
+using config::in_quotes;
+
 constexpr unsigned redirect_port = 8080, metrics_port = 9900;
-constexpr unsigned most_workers = 1024, highest_port = 65535;
+constexpr unsigned highest_port = 65535;
 
 bool is_free(unsigned port) {
     const io::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -47,15 +51,15 @@ void option(Arguments& arguments, DevOptions& out, const std::string& word) {
     } else if (word == "--host") {
         out.host = arguments.value();
     } else if (word == "--workers" || word == "-w") {
-        out.workers = arguments.count(1, most_workers);
+        out.workers = arguments.count(1, config::most_workers);
     } else if (word == "--watch") {
         out.patterns.push_back(arguments.value());
     } else if (word.starts_with('-')) {
-        arguments.complain("unknown option \"" + word + "\" of dev", "edgeproxy dev --help tells those it has");
+        arguments.complain("unknown option " + in_quotes(word) + " of dev", "edgeproxy dev --help tells those it has");
     } else if (out.target.empty()) {
         out.target = word;
     } else {
-        arguments.complain("unexpected argument \"" + word + '"', "a command of your own stands behind --");
+        arguments.complain("unexpected argument " + in_quotes(word), "a command of your own stands behind --");
     }
 }
 
@@ -67,7 +71,8 @@ ParsedDev parse_dev(std::span<const std::string> words) {
     while (const auto word = arguments.next()) option(arguments, out.options, *word);
     out.options.command = arguments.behind();
     if (!out.options.command.empty() && !out.options.target.empty())
-        arguments.complain("an application and a command were named", "leave \"" + out.options.target + "\" out");
+        arguments.complain("an application and a command were named",
+                           "leave " + in_quotes(out.options.target) + " out");
     out.complaint = arguments.complaint();
     out.hint = arguments.hint();
     return out;

@@ -14,7 +14,7 @@
 #include <iterator>
 #include <vector>
 
-#include "proxy/cli/machine.hpp"
+#include "config/key_pairs.hpp"
 #include "tls/certificates.hpp"
 #include "tls/io/fd.hpp"
 
@@ -26,7 +26,7 @@ constexpr long renew_days = 10, renew_authority_days = 60;
 std::string read_pem(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     std::string text{std::istreambuf_iterator<char>(file), {}};
-    return text.size() <= largest_pem ? text : std::string();
+    return text.size() <= config::largest_pem ? text : std::string();
 }
 
 std::string authority_key(const DevFiles& files) {

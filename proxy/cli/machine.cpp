@@ -19,6 +19,7 @@
 
 #include "config/command.hpp"
 #include "config/key_pairs.hpp"
+#include "config/text.hpp"
 #include "config/units.hpp"
 #include "proxy/cli/gunicorn_file.hpp"
 #include "tls/certificates.hpp"
@@ -31,11 +32,8 @@ namespace edgeproxy::cli {
 
 namespace {
 
+using config::in_quotes;
 using config::Place;
-
-std::string in_quotes(std::string_view text) {
-    return '"' + std::string(text) + '"';
-}
 
 std::optional<unsigned> as_number(const std::string& text) {
     unsigned value = 0;
@@ -114,10 +112,10 @@ class MachineCheck {
             problems_.error(place, "no-file", "cannot read " + in_quotes(path) + ": " + why);
             return std::nullopt;
         }
-        std::string text(largest_pem + 1, '\0');
+        std::string text(config::largest_pem + 1, '\0');
         file.read(text.data(), static_cast<std::streamsize>(text.size()));
         text.resize(static_cast<std::size_t>(file.gcount()));
-        if (text.size() <= largest_pem) return text;
+        if (text.size() <= config::largest_pem) return text;
         problems_.error(place, "no-file", in_quotes(path) + " is too large for a certificate or key");
         return std::nullopt;
     }
@@ -260,9 +258,9 @@ class MachineCheck {
             problems_.warn(place, "cert-expiry", "certificate " + info.subject + " is not valid yet",
                            "is the clock of this machine right?");
         } else if (days <= std::min<long>(soon, life / 3)) {
-            problems_.warn(
-                place, "cert-expiry",
-                "certificate " + info.subject + " expires in " + std::to_string(days) + (days == 1 ? " day" : " days"));
+            problems_.warn(place, "cert-expiry",
+                           "certificate " + info.subject + " expires in " +
+                               config::counted(static_cast<std::size_t>(days), "day"));
         }
     }
 

@@ -24,8 +24,6 @@ struct Machine {
     static Machine here();
 };
 
-inline constexpr std::size_t largest_pem = 1024 * 1024;  ///< bytes of a certificate or key file
-
 /// What a plan needs of the machine and does not find: certificates that cannot be read or do not fit their keys,
 /// users, groups, programs, directories. Opens no port, starts nothing. `file` is the configuration's name; `places`
 /// are those of LoadResult, so that a problem points at the value. Sorted by place.

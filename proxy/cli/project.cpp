@@ -8,6 +8,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "config/text.hpp"
+
 namespace edgeproxy::cli {
 
 namespace {
@@ -172,7 +174,7 @@ AppInterface interface_of(std::string_view source, std::string_view attribute) {
 AppChoice choose_app(const Project& project, const std::string& target) {
     if (!target.empty()) {
         if (is_target(target)) return serve_target(project, target);
-        return {{}, {}, '"' + target + "\" is no application", how_to_write(target)};
+        return {{}, {}, config::in_quotes(target) + " is no application", how_to_write(target)};
     }
     for (const char* known : {"main:app", "app:app", "app.main:app"}) {
         const std::string name(known);

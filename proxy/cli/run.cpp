@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/cli/run.hpp"
 
+#include "config/text.hpp"
 #include "config/units.hpp"
 #include "proxy/cli/arguments.hpp"
 
@@ -8,17 +9,19 @@ namespace edgeproxy::cli {
 
 namespace {
 
+using config::in_quotes;
+
 void workers(Arguments& arguments, RunOptions& out) {
     out.workers = arguments.value();
     if (out.workers == "auto" || config::parse_count(out.workers).value || !arguments.complaint().empty()) return;
-    arguments.complain('"' + out.workers + "\" is no number of workers", "a number, or auto");
+    arguments.complain(in_quotes(out.workers) + " is no number of workers", "a number, or auto");
 }
 
 void tls(Arguments& arguments, RunOptions& out) {
     const std::string value = arguments.value();
     out.tls_dev = value == "dev";
     if (out.tls_dev || !arguments.complaint().empty()) return;
-    arguments.complain('"' + value + "\" is no value of \"--tls\"",
+    arguments.complain(in_quotes(value) + " is no value of \"--tls\"",
                        "write --tls dev, or --cert FILE --key FILE for a certificate");
 }
 
@@ -44,9 +47,9 @@ void option(Arguments& arguments, RunOptions& out, const std::string& word) {
     } else if (word == "--runtime-dir") {
         out.runtime_dir = arguments.value();
     } else if (word.starts_with('-')) {
-        arguments.complain("unknown option \"" + word + "\" of run", "edgeproxy run --help tells those it has");
+        arguments.complain("unknown option " + in_quotes(word) + " of run", "edgeproxy run --help tells those it has");
     } else {
-        arguments.complain("unexpected argument \"" + word + '"', "the command stands behind --");
+        arguments.complain("unexpected argument " + in_quotes(word), "the command stands behind --");
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "config/load.hpp"
 #include "proxy/admin/log_lines.hpp"
+#include "upstream/control/channel.hpp"
 #include "upstream/master/supervisor.hpp"
 
 int main(int argc, char** argv) {
@@ -33,6 +34,6 @@ int main(int argc, char** argv) {
     };
     options.proxy_program = argv[3];
     options.proxy_arguments.assign(argv + 3, argv + argc);
-    options.proxy_arguments.insert(options.proxy_arguments.end(), {argv[2], "--role=proxy", "--channel=3"});
+    options.proxy_arguments.insert(options.proxy_arguments.end(), {argv[2], std::string(control::proxy_role)});
     return master::run_master(options, loaded.config, log);
 }

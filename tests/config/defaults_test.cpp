@@ -114,6 +114,13 @@ TEST_CASE("CPUs are a sorted list without repetition, or one for each worker", "
     CHECK(command.resources.cpus == cpus);
 }
 
+TEST_CASE("all that counts workers of a pool knows the same most", "[config][defaults]") {
+    for (const char* key : {"workers", "autoscale.min", "autoscale.max", "start_parallel"}) {
+        INFO(key);
+        CHECK(find_field(std::string("pools.<name>.") + key)->high == std::to_string(most_workers));
+    }
+}
+
 TEST_CASE("defaults of a managed pool", "[config][defaults]") {
     const Pool pool = plan(smallest).pools[0];
     CHECK(pool.command == Command{{"prog"}, Kind::generic, false, Bind::tcp, {}, "/srv", "", "", "TERM", {}, {}});

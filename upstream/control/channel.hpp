@@ -2,11 +2,17 @@
 #pragma once
 #include <deque>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "upstream/control/message.hpp"
 
 namespace edgeproxy::control {
+
+/// The proxy process is this program with this as its first argument ...
+inline constexpr std::string_view proxy_role = "--role=proxy";
+/// ... and its end of the pair at this descriptor.
+inline constexpr int proxy_channel = 3;
 
 /// One end of the SOCK_SEQPACKET pair between master and proxy. Knows no loop: the owner waits on `fd()` with what it
 /// likes.

@@ -433,6 +433,10 @@ const char* name(const Message& message) {
     return names[message.index()];
 }
 
+std::string worker_name(const std::string& pool, std::uint32_t slot) {
+    return pool + "-" + std::to_string(slot + 1);
+}
+
 const char* word(PoolState state) {
     static constexpr std::array<const char*, 6> words{"starting",      "ok",       "degraded",
                                                       "crash_looping", "draining", "stopped"};

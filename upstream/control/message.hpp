@@ -21,8 +21,8 @@
 ///
 /// THE SEQUENCE THAT THE PROXY FOLLOWS
 ///
-/// Start. The proxy is exec'ed as `/proc/self/exe --role=proxy --channel=3` and finds its end of the pair at
-/// descriptor 3. It first only receives. The master sends, in this order, all at once:
+/// Start. The proxy is exec'ed as `/proc/self/exe --role=proxy` (`proxy_role`) and finds its end of the pair at
+/// descriptor 3 (`proxy_channel`). It first only receives. The master sends, in this order, all at once:
 ///   Hello, LogFiles, Listeners (one or more, the last has `last`), KeyMaterial (one per
 ///   certificate and per pair of `Config::endpoint_files`), ConfigMessage; to a later proxy also WorkerUp for every
 ///   living incarnation, and PoolStatus and WorkerUsage for every managed pool. (At the very first start the workers
@@ -231,9 +231,12 @@ struct EndpointRest {
     bool resting = false;
 };
 
+/// `<pool>-<slot + 1>`: the name of a worker in logs, metrics, commands and as an endpoint, on both sides.
+std::string worker_name(const std::string& pool, std::uint32_t slot);
+
 struct WorkerUp {
     std::string pool;
-    std::uint32_t slot = 0;  ///< from 0; the endpoint's name is `<pool>-<slot + 1>`
+    std::uint32_t slot = 0;  ///< from 0; the endpoint's name is `worker_name`
     Incarnation incarnation = 0;
     std::uint64_t generation = 0;
     std::int32_t pid = 0;

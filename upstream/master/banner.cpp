@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "config/text.hpp"
 #include "upstream/control/message.hpp"
 
 namespace edgeproxy::master {
@@ -35,11 +36,10 @@ std::string protocols_of(const config::Listener& listener) {
 std::string workers_of(const config::Pool& pool) {
     if (!pool.managed) {
         const std::string first = pool.endpoints.empty() ? "" : pool.endpoints.front().address.to_string();
-        return fmt::format("{} endpoint{}  {}{}", pool.endpoints.size(), pool.endpoints.size() == 1 ? "" : "s", first,
+        return fmt::format("{}  {}{}", config::counted(pool.endpoints.size(), "endpoint"), first,
                            pool.endpoints.size() > 1 ? " ..." : "");
     }
-    return fmt::format("{} worker{}  {}", pool.workers, pool.workers == 1 ? "" : "s",
-                       fmt::join(pool.command.argv, " "));
+    return fmt::format("{}  {}", config::counted(pool.workers, "worker"), fmt::join(pool.command.argv, " "));
 }
 
 // The authority lies beside the certificate.
@@ -54,8 +54,8 @@ std::string dev_certificate_of(const config::Tls& tls) {
 
 std::string banner(const config::Config& config, const std::string& config_name,
                    const std::vector<ListenSocket>& sockets) {
-    std::string out = fmt::format("edgeproxy {}  pid {}  {}  {} thread{}\n", EDGEPROXY_VERSION, ::getpid(), config_name,
-                                  config.server.threads, config.server.threads == 1 ? "" : "s");
+    std::string out = fmt::format("edgeproxy {}  pid {}  {}  {}\n", EDGEPROXY_VERSION, ::getpid(), config_name,
+                                  config::counted(config.server.threads, "thread"));
     const char* title = "listen";
     for (const config::Listener& listener : config.listeners) {
         out += fmt::format("  {:<8} {:<6} {}  {}\n", title, listener.tls ? "https" : "http",

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "upstream/master/unix_time.hpp"
+#include "upstream/master/time.hpp"
 #include "upstream/master/usage.hpp"
 #include "upstream/master/worker_command.hpp"
 
@@ -15,10 +15,6 @@ namespace {
 
 constexpr milliseconds socket_poll{50};  // how soon a path that a worker binds itself is opened to the proxy
 constexpr std::size_t told_lines = control::max_lines;
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 WorkerPolicy worker_policy(const config::Pool& pool) {
     WorkerPolicy policy;
@@ -85,7 +81,7 @@ std::unique_ptr<IncarnationProcess> Crew::launch(std::uint32_t slot, const CrewP
     if (!worker) return nullptr;
     worker->recycling = Recycling(pool().recycle, workplace_.jitter());
     worker->replaces = rolling_.running(slot).has_value();
-    const std::string name = worker_name(pool().name, slot);
+    const std::string name = control::worker_name(pool().name, slot);
     workplace_.guard(worker->process.pid, true);
     workplace_.log.info(
         "worker_started", fmt::format("{} started, pid {}", name, worker->process.pid),
@@ -107,7 +103,7 @@ void Crew::start_in(std::uint32_t slot) {
 
 // Not even a process: told and tried again like a process that ended at once.
 void Crew::failed_start(std::uint32_t slot, const std::string& why) {
-    const std::string name = worker_name(pool().name, slot);
+    const std::string name = control::worker_name(pool().name, slot);
     workplace_.log.error("worker_start_failed", fmt::format("{} cannot be started: {}", name, why),
                          {{"pool", pool().name}, {"worker", name}, {"error", why}});
     last_lines_.clear();
@@ -149,7 +145,7 @@ bool Crew::hear(control::Incarnation incarnation, WorkerEvent event, const std::
     const bool watched = !pool().command.watch.empty();
     if (event == WorkerEvent::hung && (watched || is_traced(worker.process.pid))) {
         workplace_.log.warn("worker_traced",
-                            fmt::format("{} looks hung, but {}: left alone", worker_name(pool().name, slot),
+                            fmt::format("{} looks hung, but {}: left alone", control::worker_name(pool().name, slot),
                                         watched ? "its files are watched" : "a debugger is attached"));
         return true;
     }
@@ -170,7 +166,7 @@ bool Crew::hear(control::Incarnation incarnation, WorkerEvent event, const std::
 }
 
 void Crew::became_ready(Seat& seat, IncarnationProcess& worker) {
-    const std::string name = worker_name(pool().name, worker.slot);
+    const std::string name = control::worker_name(pool().name, worker.slot);
     worker.journey.answered = now();
     ever_ready_ = true;
     broken_ = false;
@@ -189,7 +185,7 @@ bool Crew::hear_rejected(control::Incarnation incarnation, const std::string& wh
     IncarnationProcess& worker = *(seats_[slot].*place);
     if (worker.rejected == why) return true;
     worker.rejected = why;
-    const std::string name = worker_name(pool().name, slot);
+    const std::string name = control::worker_name(pool().name, slot);
     workplace_.log.warn("worker_start_rejected", fmt::format("{} answers, but not as ready: {}", name, why),
                         {{"pool", pool().name}, {"worker", name}, {"pid", worker.process.pid}});
     return true;
@@ -287,7 +283,7 @@ void Crew::bury(std::uint32_t slot, Place place, int status) {
 void Crew::plan_next(std::uint32_t slot, const Ending& ending, const std::string& how) {
     Seat& seat = seats_[slot];
     milliseconds wait = seat.slot.on_end(ending, now(), workplace_.jitter());
-    const std::string name = worker_name(pool().name, slot);
+    const std::string name = control::worker_name(pool().name, slot);
     if (is_failure(ending.end)) {
         last_reason_ = name + ": " + how;
         news_ = true;

@@ -52,7 +52,7 @@ class Crew {
     /// and the new ones start beside them while requests wait. Pools with `watch` only: one that does not come up is
     /// told to requests at once, instead of letting them wait for it.
     void renew();
-    /// From now on so many workers (1 to 1024): further ones start, the last ones drain and go.
+    /// From now on so many workers (1 to `config::most_workers`): further ones start, the last ones drain and go.
     void scale(unsigned workers);
     unsigned wanted() const { return wanted_; }
     /// The same by hand: stays until the next `configure`, autoscaling rests so long.

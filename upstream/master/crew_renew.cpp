@@ -3,15 +3,9 @@
 #include <algorithm>
 
 #include "upstream/master/crew.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
-namespace {
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
-
-}  // namespace
 
 void Crew::renew() {
     if (stopping_ || retired_ || !started_) return;

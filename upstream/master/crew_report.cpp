@@ -8,17 +8,13 @@
 
 #include "upstream/master/crew.hpp"
 #include "upstream/master/listening.hpp"
+#include "upstream/master/time.hpp"
 #include "upstream/master/usage.hpp"
-#include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
 namespace {
 
 constexpr std::size_t told_lines = control::max_lines;
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 }  // namespace
 
@@ -55,7 +51,7 @@ bool is_failure(WorkerEnd end) {
 }
 
 void Crew::log_word(const IncarnationProcess& worker, WorkerEvent event, WorkerState before, const std::string& why) {
-    const std::string name = worker_name(pool().name, worker.slot);
+    const std::string name = control::worker_name(pool().name, worker.slot);
     const auto warn = [&](const char* what, const std::string& text) {
         workplace_.log.warn(what, name + " " + text,
                             {{"pool", pool().name}, {"worker", name}, {"pid", worker.process.pid}});
@@ -74,7 +70,7 @@ void Crew::log_word(const IncarnationProcess& worker, WorkerEvent event, WorkerS
 }
 
 void Crew::log_end(const IncarnationProcess& worker, const Ending& ending, int status) {
-    const std::string name = worker_name(pool().name, worker.slot);
+    const std::string name = control::worker_name(pool().name, worker.slot);
     const double up = std::chrono::duration<double>(now() - worker.journey.begun).count();
     const std::string text =
         fmt::format("{} ended{}{}: {}, pid {}, up {:.1f} s ({})", name, because(ending.end), worker.elsewhere,

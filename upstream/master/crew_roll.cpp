@@ -5,17 +5,13 @@
 #include <algorithm>
 
 #include "upstream/master/crew.hpp"
+#include "upstream/master/time.hpp"
 #include "upstream/master/usage.hpp"
-#include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
 namespace {
 
 constexpr std::size_t told_lines = control::max_lines;
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 control::DrainReason drain_reason(control::RestartReason reason) {
     switch (reason) {
@@ -86,7 +82,8 @@ void Crew::begin_replacement(std::uint32_t slot) {
     if (pool().surge == 0) return drain(*seat.worker, drain_reason(reason));
     std::string error;
     seat.successor = launch(slot, plan_, error);
-    if (!seat.successor) roll_failed(slot, worker_name(pool().name, slot) + " cannot be started: " + error, {});
+    if (!seat.successor)
+        roll_failed(slot, control::worker_name(pool().name, slot) + " cannot be started: " + error, {});
 }
 
 // The successor answers: from now on it is the worker.
@@ -109,7 +106,7 @@ void Crew::worker_died(std::uint32_t slot, const IncarnationProcess& worker, con
     }
     if (stopping_ || !worker.replaces || ending.was_ready || !rolling_.running(slot)) return;
     if (seat.worker) ++seat.restarts[static_cast<std::size_t>(control::RestartReason::start_failed)];
-    const std::string name = worker_name(pool().name, slot);
+    const std::string name = control::worker_name(pool().name, slot);
     roll_failed(slot, fmt::format("the new {} did not come up: {} ({})", name, how, worker.journey.text(now())),
                 worker.lines.last(told_lines));
 }
@@ -119,9 +116,10 @@ void Crew::roll_failed(std::uint32_t slot, const std::string& why, std::vector<s
     const unsigned replaced = rolling_.replaced();
     rolling_.failed(slot);
     recycle_again_ = now() + recycle_pause;
-    workplace_.log.error(recycle ? "recycle_failed" : "roll_failed",
-                         fmt::format("pool {}: {}; {} replaced, the others are kept", pool().name, why, replaced),
-                         {{"pool", pool().name}, {"worker", worker_name(pool().name, slot)}, {"replaced", replaced}});
+    workplace_.log.error(
+        recycle ? "recycle_failed" : "roll_failed",
+        fmt::format("pool {}: {}; {} replaced, the others are kept", pool().name, why, replaced),
+        {{"pool", pool().name}, {"worker", control::worker_name(pool().name, slot)}, {"replaced", replaced}});
     tell_verdict({pool().name, false, replaced, why, std::move(lines)});
 }
 
@@ -148,7 +146,7 @@ void Crew::look_at_age(std::uint32_t slot) {
     if (pool().recycle.memory > 0) worker.recycling.measured(measure(worker.process.pid).rss_bytes);
     const Recycling::Due due = worker.recycling.due(worker.journey.begun, now());
     if (due == Recycling::Due::no) return;
-    const std::string name = worker_name(pool().name, slot);
+    const std::string name = control::worker_name(pool().name, slot);
     workplace_.log.info("worker_recycle", fmt::format("{} is replaced: {}", name, word(due)),
                         {{"pool", pool().name}, {"worker", name}, {"requests", worker.recycling.requests()}});
     rolling_.want(slot, control::RestartReason::recycle);

@@ -6,21 +6,13 @@
 
 #include "config/host.hpp"
 #include "upstream/master/crew.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
-namespace {
-
-constexpr unsigned most_workers = 1024;
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
-
-}  // namespace
 
 void Crew::scale(unsigned workers) {
     if (retired_) return;
-    const unsigned before = std::exchange(wanted_, std::clamp(workers, 1u, most_workers));
+    const unsigned before = std::exchange(wanted_, std::clamp(workers, 1u, config::most_workers));
     while (seats_.size() < wanted_) seats_.emplace_back(restart_policy(pool()));
     rolling_.resize(seats_.size());
     for (std::uint32_t slot = 0; slot < wanted_; ++slot) {

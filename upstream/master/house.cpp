@@ -11,7 +11,7 @@
 #include "config/load.hpp"
 #include "upstream/control/channel.hpp"
 #include "upstream/master/banner.hpp"
-#include "upstream/master/unix_time.hpp"
+#include "upstream/master/time.hpp"
 #include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
@@ -41,8 +41,7 @@ House::House(const MasterOptions& options, std::shared_ptr<const config::Config>
           [this] { tell_master_status(); }),
       reload_(loop_, log_, reload_outside()),
       upgrade_(loop_, log_, upgrade_outside(), {}),
-      started_at_(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-                      .count()) {
+      started_at_(unix_now()) {
     for (const int number : {SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
     log_.on_records([this] { boost::asio::post(loop_, [this] { write_log(); }); });
     make_fleet();
@@ -157,7 +156,7 @@ void House::greet(ProxyProcess& to, bool doors) {
     if (crews_started_) fleet_.introduce([&to](control::Message message) { to.send(std::move(message)); });
     for (const auto& [name, since] : resting_) to.send(control::EndpointRest{name.first, name.second, true});
     if (phase_ == Phase::delaying) {
-        const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - io::Clock::real().now());
+        const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - now());
         const auto drain = std::chrono::duration_cast<milliseconds>(drain_until_ - close_at_);
         to.send(control::DrainAll{left, drain});
     }

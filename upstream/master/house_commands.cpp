@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "config/text.hpp"
 #include "upstream/master/house.hpp"
-#include "upstream/master/unix_time.hpp"
-#include "upstream/master/worker_command.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
 namespace {
@@ -18,7 +18,7 @@ namespace {
 WorkerView view_of(const IncarnationProcess& process, const std::string& pool, const Sightings::Sighting* ejected,
                    std::int64_t resting_since) {
     WorkerView out;
-    out.name = worker_name(pool, process.slot);
+    out.name = control::worker_name(pool, process.slot);
     const WorkerState state = process.machine.state();
     out.state = word(state);
     const bool serves = state == WorkerState::ready || state == WorkerState::suspect;
@@ -46,15 +46,11 @@ WorkerView view_of(const IncarnationProcess& process, const std::string& pool, c
     return out;
 }
 
-std::string endpoint_name(const config::Endpoint& endpoint) {
-    return endpoint.name.empty() ? endpoint.address.to_string() : endpoint.name;
-}
-
 // The names of a pool's endpoints, as metrics and `status` have them.
 std::vector<std::string> endpoint_list(const config::Pool& pool, unsigned workers) {
     std::vector<std::string> names;
-    for (std::uint32_t slot = 0; slot < workers; ++slot) names.push_back(worker_name(pool.name, slot));
-    for (const config::Endpoint& endpoint : pool.endpoints) names.push_back(endpoint_name(endpoint));
+    for (std::uint32_t slot = 0; slot < workers; ++slot) names.push_back(control::worker_name(pool.name, slot));
+    for (const config::Endpoint& endpoint : pool.endpoints) names.push_back(endpoint.shown_name());
     return names;
 }
 
@@ -103,11 +99,11 @@ PoolView House::view_of_crew(const Crew& crew) const {
         const std::size_t before = out.workers.size();
         for (const IncarnationProcess* process : processes) {
             if (process->slot != slot) continue;
-            const std::string name = worker_name(out.name, slot);
+            const std::string name = control::worker_name(out.name, slot);
             out.workers.push_back(
                 view_of(*process, out.name, sightings_.find(out.name, name), resting_since(out.name, name)));
         }
-        if (out.workers.size() == before) out.workers.push_back({worker_name(out.name, slot)});
+        if (out.workers.size() == before) out.workers.push_back({control::worker_name(out.name, slot)});
         if (usage == usages_.end()) continue;
         const auto& restarts = usage->second.restarts;
         out.workers[before].restarts = std::accumulate(restarts.begin(), restarts.end(), std::uint64_t{0});
@@ -124,7 +120,7 @@ PoolView House::view_of_external(const config::Pool& pool) const {
         out.endpoints.push_back(
             {seen->endpoint, seen->address, seen->state, seen->since, seen->requests, seen->in_flight});
     for (const config::Endpoint& endpoint : pool.endpoints) {
-        const std::string name = endpoint_name(endpoint);
+        const std::string name = endpoint.shown_name();
         if (sightings_.find(pool.name, name) == nullptr) out.endpoints.push_back({name, endpoint.address.to_string()});
     }
     for (EndpointView& endpoint : out.endpoints) {
@@ -202,8 +198,8 @@ void House::asked_about_pool(const control::Request& request, const config::Pool
     }
     if (request.verb == CommandVerb::restart) return asked_to_restart(*crew, request.worker, std::move(asker));
     crew->pin(request.count);
-    asker->result(fmt::format("pool {}: {} worker{} wanted, until the next reload{}\n", pool.name, crew->wanted(),
-                              crew->wanted() == 1 ? "" : "s",
+    asker->result(fmt::format("pool {}: {} wanted, until the next reload{}\n", pool.name,
+                              config::counted(crew->wanted(), "worker"),
                               crew->pool().autoscale.max != 0 ? "; autoscaling rests so long" : ""));
     asker->done(ExitCode::done);
 }
@@ -212,8 +208,8 @@ void House::asked_to_restart(Crew& crew, const std::string& worker, std::shared_
     const RollTold told = [this, asker, all = worker.empty()](const RollVerdict& verdict) {
         if (verdict.ok) {
             if (all) reload_.replaced(verdict.pool);
-            asker->result(fmt::format("pool {}: {} worker{} replaced\n", verdict.pool, verdict.replaced,
-                                      verdict.replaced == 1 ? "" : "s"));
+            asker->result(
+                fmt::format("pool {}: {} replaced\n", verdict.pool, config::counted(verdict.replaced, "worker")));
             return asker->done(ExitCode::done);
         }
         for (const std::string& line : verdict.last_lines) asker->note(fmt::format("    | {}\n", line));
@@ -221,7 +217,7 @@ void House::asked_to_restart(Crew& crew, const std::string& worker, std::shared_
     };
     if (worker.empty()) return crew.roll(control::RestartReason::request, told);
     for (std::uint32_t slot = 0; slot < crew.wanted(); ++slot) {
-        if (worker_name(crew.pool().name, slot) != worker) continue;
+        if (control::worker_name(crew.pool().name, slot) != worker) continue;
         crew.roll_one(slot, control::RestartReason::request, told);
         return;
     }

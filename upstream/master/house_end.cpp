@@ -13,16 +13,13 @@
 #include <fstream>
 
 #include "upstream/master/house.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
 namespace {
 
 constexpr milliseconds reserve{5000};  // the last part of the grace period, kept for TERM and KILL
 constexpr milliseconds late{1000};     // what the proxy's word may come too late
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 milliseconds until(TimePoint point) {
     return std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(point - now()));

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
-#include "upstream/master/unix_time.hpp"
+#include "upstream/master/time.hpp"
 #include "upstream/master/worker_command.hpp"
 
 namespace edgeproxy::master {
@@ -25,7 +25,7 @@ LineSplitter::Take line_taker(const Workplace& workplace, IncarnationProcess& wo
 void attach(const Workplace& workplace, IncarnationProcess& worker, io::UniqueFd out, io::UniqueFd err,
             LineSplitter::Memory out_rest = {}, LineSplitter::Memory err_rest = {}) {
     const std::string& pool = worker.plan.pool->name;
-    LineOrigin origin{pool, worker_name(pool, worker.slot), worker.process.pid, false};
+    LineOrigin origin{pool, control::worker_name(pool, worker.slot), worker.process.pid, false};
     worker.out = std::make_unique<LogPipe>(workplace.loop, std::move(out), line_taker(workplace, worker, origin),
                                            std::move(out_rest));
     origin.is_error = true;
@@ -91,7 +91,7 @@ std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace
                                                       std::uint32_t slot, WorkerPolicy policy, bool clocks_run,
                                                       std::string& error) {
     const config::Pool& pool = *plan.pool;
-    const TimePoint begun = io::Clock::real().now();
+    const TimePoint begun = now();
     auto worker =
         std::make_unique<IncarnationProcess>(workplace.next_incarnation(), plan, slot, policy, begun, clocks_run);
     worker->journey.begun = begun;
@@ -114,7 +114,7 @@ std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace
     }
     worker->socket->close_listener();
     worker->process = std::move(*process);
-    worker->journey.executed = io::Clock::real().now();
+    worker->journey.executed = now();
     worker->started_at = unix_now();
     attach(workplace, *worker, std::move(out.first), std::move(err.first));
     return worker;

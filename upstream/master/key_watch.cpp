@@ -21,7 +21,6 @@ namespace {
 /// The coarsest clock of a file system that we expect.
 constexpr std::chrono::seconds coarse{1};
 
-constexpr std::size_t largest = 1024 * 1024;                  ///< bytes of a file
 constexpr std::size_t ocsp = 2;                               ///< may be missing
 constexpr std::size_t most_gone = control::max_refusals / 2;  ///< in a look at a directory; the rest follows
 
@@ -59,7 +58,7 @@ bool read_file(const std::string& path, std::string& content, std::string& error
         error = fmt::format("cannot read {}: {}", path, std::strerror(errno));
         return false;
     }
-    if (content.size() > largest) {
+    if (content.size() > config::largest_pem) {
         error = fmt::format("{} is too large for a certificate or a key", path);
         return false;
     }
@@ -159,7 +158,8 @@ void KeyWatch::watch(control::KeyId id, CertificatePaths paths, bool found, cons
     const auto places = places_in(files->second);
     for (std::size_t place = 0; place < places.size(); ++place) {
         if (!*places[place]) continue;
-        if (const auto text = control::read_sealed(*places[place], largest)) mix(watched.content, place, *text);
+        if (const auto text = control::read_sealed(*places[place], config::largest_pem))
+            mix(watched.content, place, *text);
     }
 }
 

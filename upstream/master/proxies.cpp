@@ -9,14 +9,12 @@
 #include <type_traits>
 #include <utility>
 
+#include "upstream/master/time.hpp"
+
 namespace edgeproxy::master {
 namespace {
 
 constexpr milliseconds look_again{50};
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 template <class Kind>
 constexpr bool carries_descriptors =
@@ -190,7 +188,7 @@ void Proxies::forget_other() {
 void Proxies::expect(milliseconds longest, const std::string& otherwise) {
     timer_.expires_after(longest);
     timer_.async_wait([this, otherwise](boost::system::error_code error) {
-        if (error || timer_.expiry() > std::chrono::steady_clock::now()) return;
+        if (error || timer_.expiry() > now()) return;
         if (is_handing()) return fail(otherwise);
         if (phase_ != Phase::leaving) return;
         log_.warn("drain_overdue", "the old proxy process has not drained in time", {{"pid", other_->pid()}});

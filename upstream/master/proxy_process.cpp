@@ -7,16 +7,10 @@
 
 #include <algorithm>
 
+#include "upstream/master/time.hpp"
 #include "upstream/master/usage.hpp"
 
 namespace edgeproxy::master {
-namespace {
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
-
-}  // namespace
 
 milliseconds ProxyBackoff::on_end(milliseconds ready_for) {
     constexpr milliseconds forgiven{60000}, first{100}, longest{5000};

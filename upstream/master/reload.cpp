@@ -8,8 +8,9 @@
 #include <utility>
 
 #include "config/load.hpp"
+#include "config/text.hpp"
 #include "upstream/control/channel.hpp"
-#include "upstream/master/unix_time.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
 namespace {
@@ -76,7 +77,7 @@ void Reload::replaced(const std::string& pool) {
 }
 
 void Reload::begin() {
-    begun_ = std::chrono::steady_clock::now();
+    begun_ = now();
     if (!outside_.can_begin()) {
         if (phase_ == Phase::waiting) return;
         phase_ = Phase::waiting;
@@ -227,8 +228,7 @@ void Reload::rolled(const RollVerdict& verdict) {
     absent_.erase(verdict.pool);
     if (!verdict.ok) behind_[verdict.pool] = verdict.why;
     if (verdict.ok) {
-        tell_all(fmt::format("pool {}: {} worker{} replaced\n", verdict.pool, verdict.replaced,
-                             verdict.replaced == 1 ? "" : "s"));
+        tell_all(fmt::format("pool {}: {} replaced\n", verdict.pool, config::counted(verdict.replaced, "worker")));
     } else {
         failed(verdict, "not all workers were replaced");
     }
@@ -238,8 +238,7 @@ void Reload::rolled(const RollVerdict& verdict) {
 void Reload::started(const RollVerdict& verdict) {
     if (phase_ != Phase::rolling || rolls_ == 0) return;
     if (verdict.ok) {
-        tell_all(fmt::format("pool {}: {} worker{} started\n", verdict.pool, verdict.replaced,
-                             verdict.replaced == 1 ? "" : "s"));
+        tell_all(fmt::format("pool {}: {} started\n", verdict.pool, config::counted(verdict.replaced, "worker")));
     } else {
         absent_[verdict.pool] = verdict.why;
         failed(verdict, fmt::format("pool {} does not start", verdict.pool));
@@ -345,7 +344,7 @@ bool Reload::wants_roll() const {
 void Reload::expect(std::chrono::milliseconds longest, const std::string& what) {
     timer_.expires_after(longest);
     timer_.async_wait([this, what](boost::system::error_code error) {
-        if (error || timer_.expiry() > std::chrono::steady_clock::now()) return;
+        if (error || timer_.expiry() > now()) return;
         if (phase_ != Phase::idle && phase_ != Phase::rolling) overdue(what);
     });
 }
@@ -361,7 +360,7 @@ void Reload::overdue(const std::string& what) {
 }
 
 long long Reload::elapsed_ms() const {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now() - begun_).count();
 }
 
 }  // namespace edgeproxy::master

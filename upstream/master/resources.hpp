@@ -10,6 +10,7 @@
 
 #include "config/config.hpp"
 #include "config/log.hpp"
+#include "upstream/control/exit_code.hpp"
 #include "upstream/control/message.hpp"
 #include "upstream/master/key_watch.hpp"
 #include "upstream/master/listen.hpp"
@@ -18,11 +19,7 @@
 
 namespace edgeproxy::master {
 
-/// Exit codes of the program that the master gives.
-struct ExitCode {
-    static constexpr int done = 0, failed = 1, bad_config = 3, cannot_bind = 4, pool_failed = 5, refused = 7,
-                         forced = 8;
-};
+using control::ExitCode;
 
 /// Everything that must be had before anything is started: users, directory, sockets, keys. Got once; kept while we
 /// run.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "config/text.hpp"
 #include "config/text_escape.hpp"
 
 namespace edgeproxy::master {
@@ -79,8 +80,7 @@ std::string endpoint_line(const EndpointView& endpoint, std::int64_t now) {
 std::string external_lines(const PoolView& pool, std::int64_t now) {
     std::string out = "pool " + pool.name + ": ";
     if (is_known(pool)) out += fmt::format("{}, {} of ", shown_state(pool), ready_in(pool));
-    const std::size_t count = pool.endpoints.size();
-    out += fmt::format("{} endpoint{}{}\n", count, count == 1 ? "" : "s", is_known(pool) ? " ready" : "");
+    out += config::counted(pool.endpoints.size(), "endpoint") + (is_known(pool) ? " ready\n" : "\n");
     for (const EndpointView& endpoint : pool.endpoints) out += endpoint_line(endpoint, now);
     return out;
 }

@@ -10,6 +10,7 @@
 #include "config/config.hpp"
 #include "config/log.hpp"
 #include "tls/io/fd.hpp"
+#include "upstream/control/channel.hpp"
 #include "upstream/master/check_child.hpp"
 
 namespace edgeproxy::master {
@@ -23,9 +24,9 @@ struct MasterOptions {
     std::function<Checked()> load;
     /// Turns a record into text for the log, line end included. `json` or for people; called on the master's thread.
     std::function<std::string(const config::LogRecord& record, bool json)> format;
-    /// The proxy process: this program again, from the running inode. Its channel is descriptor 3.
+    /// The proxy process: this program again, from the running inode. Its channel is `control::proxy_channel`.
     std::string proxy_program = "/proc/self/exe";
-    std::vector<std::string> proxy_arguments = {"edgeproxy", "--role=proxy", "--channel=3"};
+    std::vector<std::string> proxy_arguments = {"edgeproxy", std::string(control::proxy_role)};
     /// Where an upgrade finds its program, and what it is called with: our own path and arguments.
     std::string program;
     std::vector<std::string> arguments;

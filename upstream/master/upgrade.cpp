@@ -8,13 +8,10 @@
 #include <utility>
 
 #include "upstream/master/resources.hpp"
+#include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
 namespace {
-
-TimePoint now() {
-    return io::Clock::real().now();
-}
 
 std::string last_line(std::string text) {
     while (text.ends_with('\n')) text.pop_back();

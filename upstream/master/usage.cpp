@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "config/host.hpp"
+
 namespace edgeproxy::master {
 namespace {
 
@@ -17,11 +19,7 @@ void add_process(pid_t pid, Usage& usage) {
     if (std::ifstream(fmt::format("/proc/{}/statm", pid)) >> size >> resident) {
         usage.rss_bytes += resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     }
-    std::string line;
-    std::getline(std::ifstream(fmt::format("/proc/{}/stat", pid)) >> std::ws, line);
-    const std::size_t name_end = line.rfind(')');  // the name may hold anything, also blanks and parentheses
-    if (name_end == std::string::npos) return;
-    std::istringstream rest(line.substr(name_end + 1));
+    std::istringstream rest(config::stat_fields(std::to_string(pid)));
     std::string skipped;
     for (int field = 3; field < 14; ++field) rest >> skipped;
     std::int64_t user = 0, system = 0;

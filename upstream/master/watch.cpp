@@ -13,6 +13,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "upstream/master/time.hpp"
+
 namespace edgeproxy::master {
 namespace {
 
@@ -20,10 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uint32_t interest =
     IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_DELETE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
-
-io::TimePoint now() {
-    return io::Clock::real().now();
-}
 
 std::string joined(const std::string& folder, const std::string& name) {
     return folder.empty() ? name : folder + "/" + name;

@@ -62,10 +62,6 @@ std::string replaced(std::string text, const std::vector<std::pair<std::string, 
 
 }  // namespace
 
-std::string worker_name(const std::string& pool, std::uint32_t slot) {
-    return fmt::format("{}-{}", pool, slot + 1);
-}
-
 std::vector<std::string> worker_arguments(const config::Pool& pool, const Place& place) {
     const std::vector<std::pair<std::string, std::string>> values{
         {"{socket}", place.address.is_unix() ? place.address.host : ""},

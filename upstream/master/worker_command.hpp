@@ -16,9 +16,6 @@ struct Place {
     int fd = -1;              ///< number of the inherited listening socket in the worker; -1 = none
 };
 
-/// `<pool>-<slot + 1>`: the name of a worker in logs, metrics and on the page.
-std::string worker_name(const std::string& pool, std::uint32_t slot);
-
 /// The command with its placeholders filled in: {socket} {fd} {port} {host} {index} {pool}; `{{` and unknown ones stay
 /// as they are.
 std::vector<std::string> worker_arguments(const config::Pool& pool, const Place& place);

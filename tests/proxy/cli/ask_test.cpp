@@ -4,9 +4,10 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
-#include "proxy/cli/exit_code.hpp"
+#include "upstream/control/exit_code.hpp"
 
 using namespace edgeproxy::cli;
+using edgeproxy::control::ExitCode;
 
 TEST_CASE("the runtime directory is seen in a file that cannot be read", "[cli]") {
     const auto [text, found] = GENERATE(table<std::string, std::string>({
@@ -27,7 +28,7 @@ TEST_CASE("a control socket that is named is the one", "[cli]") {
     command.control = "/nowhere/control.sock";
     CHECK(find_addressee(command).socket == "/nowhere/control.sock");
     std::ostringstream out, err;
-    CHECK(ask(command, out, err) == exit_nobody);
+    CHECK(ask(command, out, err) == ExitCode::nobody);
     CHECK(out.str().empty());
     CHECK(err.str().find("no running edgeproxy found at /nowhere/control.sock") != std::string::npos);
 }

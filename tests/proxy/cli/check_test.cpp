@@ -9,11 +9,12 @@
 #include <fstream>
 #include <sstream>
 
-#include "proxy/cli/exit_code.hpp"
 #include "tls/certificates.hpp"
+#include "upstream/control/exit_code.hpp"
 
 using namespace edgeproxy;
 using namespace edgeproxy::cli;
+using control::ExitCode;
 
 namespace {
 
@@ -195,11 +196,11 @@ TEST_CASE("check speaks to people, editors and programs, and says how it went", 
     const auto warned = folder.write("warned.yaml", "listen: \":81\"\napp: prog\nroutes: [{ pool: app }]\n");
     std::stringstream out;
 
-    CHECK(run_check(asked(CheckFormat::human), good, out, folder.machine()) == exit_done);
+    CHECK(run_check(asked(CheckFormat::human), good, out, folder.machine()) == ExitCode::done);
     CHECK(out.str() == good + ": valid\n");
 
     out.str("");
-    CHECK(run_check(asked(CheckFormat::human), bad, out, folder.machine()) == exit_configuration);
+    CHECK(run_check(asked(CheckFormat::human), bad, out, folder.machine()) == ExitCode::bad_config);
     CHECK(out.str() == bad +
                            ":2:8: error: unknown key \"comand\" in app [unknown-key]\n"
                            "    2 | app: { comand: \"p\\\"\" }\n"
@@ -211,12 +212,12 @@ TEST_CASE("check speaks to people, editors and programs, and says how it went", 
                            "2 errors\n");
 
     out.str("");
-    CHECK(run_check(asked(CheckFormat::headlines), bad, out, folder.machine()) == exit_configuration);
+    CHECK(run_check(asked(CheckFormat::headlines), bad, out, folder.machine()) == ExitCode::bad_config);
     CHECK(out.str() == bad + ":2:8: error: unknown key \"comand\" in app [unknown-key]\n" + bad +
                            ":3:20: error: \"0\" is too small for \"threads\" [out-of-range]\n");
 
     out.str("");
-    CHECK(run_check(asked(CheckFormat::json), bad, out, folder.machine()) == exit_configuration);
+    CHECK(run_check(asked(CheckFormat::json), bad, out, folder.machine()) == ExitCode::bad_config);
     CHECK(out.str() == "{\"file\":\"" + bad + "\",\"valid\":false,\"problems\":[\n{\"file\":\"" + bad +
                            "\",\"line\":2,\"column\":8,\"length\":6,\"severity\":\"error\",\"rule\":\"unknown-key\","
                            "\"message\":\"unknown key "
@@ -228,11 +229,11 @@ TEST_CASE("check speaks to people, editors and programs, and says how it went", 
 
     out.str("");
     CommandLine strict = asked(CheckFormat::human);
-    CHECK(run_check(strict, warned, out, folder.machine()) == exit_done);
+    CHECK(run_check(strict, warned, out, folder.machine()) == ExitCode::done);
     CHECK(out.str().find("shadowed-route") != std::string::npos);
     CHECK(out.str().find("1 warning\n") != std::string::npos);
     strict.strict = true;
-    CHECK(run_check(strict, warned, out, folder.machine()) == exit_configuration);
+    CHECK(run_check(strict, warned, out, folder.machine()) == ExitCode::bad_config);
 }
 
 TEST_CASE("gunicorn's own file is looked at, and a note fails nobody", "[cli][check]") {
@@ -242,7 +243,7 @@ TEST_CASE("gunicorn's own file is looked at, and a note fails nobody", "[cli][ch
     std::stringstream out;
     CommandLine strict = asked(CheckFormat::human);
     strict.strict = true;
-    CHECK(run_check(strict, file, out, folder.machine()) == exit_done);
+    CHECK(run_check(strict, file, out, folder.machine()) == ExitCode::done);
     CHECK(out.str().find(":2:6: note: gunicorn reads no X-Forwarded-For") != std::string::npos);
     CHECK(out.str().find("1 note\n" + file + ": valid\n") != std::string::npos);
     config::Log log;
@@ -252,7 +253,7 @@ TEST_CASE("gunicorn's own file is looked at, and a note fails nobody", "[cli][ch
     folder.write("gunicorn.conf.py", "workers = 4\n");
     CHECK(places(load_and_check(file, true, folder.machine())) ==
           "2:6 warning unseen-config\n2:6 note forwarded-ignored\n");
-    CHECK(run_check(strict, file, out, folder.machine()) == exit_configuration);
+    CHECK(run_check(strict, file, out, folder.machine()) == ExitCode::bad_config);
 }
 
 TEST_CASE("warnings of a start are records of the log", "[cli][check]") {
@@ -275,12 +276,12 @@ TEST_CASE("explain shows every setting but no secret", "[cli][check]") {
     const auto file =
         folder.write("stack.yaml", "listen: \":81\"\napp: { command: prog, environment: { KEY: hunter2 } }\n");
     std::stringstream out, err;
-    CHECK(run_explain(file, out, err) == exit_done);
+    CHECK(run_explain(file, out, err) == ExitCode::done);
     CHECK(out.str().find("grace_period: 30s") != std::string::npos);
     CHECK(out.str().find("KEY: \"***\"") != std::string::npos);
     CHECK(out.str().find("hunter2") == std::string::npos);
     CHECK(err.str().empty());
 
-    CHECK(run_explain(folder.write("stack.yaml", "nonsense: 1\n"), out, err) == exit_configuration);
+    CHECK(run_explain(folder.write("stack.yaml", "nonsense: 1\n"), out, err) == ExitCode::bad_config);
     CHECK(err.str().find("unknown-key") != std::string::npos);
 }

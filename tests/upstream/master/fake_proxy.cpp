@@ -37,7 +37,7 @@ using namespace edgeproxy;
 class FakeProxy {
  public:
     FakeProxy(const std::string& journal, std::vector<std::string> words)
-        : channel_(io::UniqueFd(3)),
+        : channel_(io::UniqueFd(control::proxy_channel)),
           journal_(journal, std::ios::app),
           words_(std::move(words)),
           hang_(has("hang") ? journal + ".hang" : "") {}

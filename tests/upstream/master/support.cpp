@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/host.hpp"
+
 namespace edgeproxy::master {
 
 bool within(double seconds, const std::function<bool()>& ask) {
@@ -51,9 +53,8 @@ std::size_t count_in(const std::string& path, const std::string& word) {
 }
 
 bool is_running(int pid) {
-    const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-    const std::size_t end = stat.rfind(')');
-    return end != std::string::npos && stat.substr(end + 2, 1) != "Z";
+    const std::string fields = config::stat_fields(std::to_string(pid));
+    return !fields.empty() && !fields.starts_with('Z');
 }
 
 int in_child(const std::function<int()>& body, double seconds) {

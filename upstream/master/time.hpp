@@ -3,7 +3,15 @@
 #include <chrono>
 #include <cstdint>
 
+#include "tls/io/clock.hpp"
+
+/// The master's two clocks. What decides takes a point in time as a value; these are for those who perform.
 namespace edgeproxy::master {
+
+/// The monotonic clock, for deadlines and ages.
+inline io::TimePoint now() {
+    return io::Clock::real().now();
+}
 
 /// Seconds since 1970, for people and metrics.
 inline std::int64_t unix_now() {
