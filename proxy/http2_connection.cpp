@@ -7,10 +7,6 @@
 namespace edgeproxy::proxy {
 namespace {
 
-/// At its end a connection takes in so much, for so long, lest a reset destroy our last words at the client.
-constexpr std::size_t linger_bytes = 256 * 1024;
-constexpr io::Duration linger_time = std::chrono::seconds(2);
-
 http::Http2Options options_of(const Connection& connection) {
     http::Http2Options options;
     options.max_streams = connection.listener().http2_max_streams;
