@@ -263,9 +263,8 @@ void Http2Connection::sent(std::size_t bytes, const io::error_code& error) {
 }
 
 void Http2Connection::moved() {
-    // The reader waits for a client that has nothing to say any more.
-
     if (session_.wants_input() || lingering_) return;
+    // The reader waits for a client that has nothing to say any more.
     connection_.socket().cancel_read();
     if (session_.fault() == http::Http2Fault::none) return;
     clock_.said_last_word(reactor().now());
