@@ -68,14 +68,6 @@ void Connection::handshake(std::optional<io::TimePoint> since) {
     if (handshake_since_) ++lane_.handshakes;
 }
 
-void Lane::hurry_handshakes() {
-    for (Connection* one = connections; one != nullptr; one = one->next()) {
-        if (!one->handshake_since() || reactor.now() - *one->handshake_since() < handshake_patience) continue;
-        cells->listener(one->plan().index).refuse(admin::Refusal::handshake_limit);
-        one->socket().cancel();
-    }
-}
-
 void Connection::local_port(std::uint16_t port) {
     const auto end = std::to_chars(port_.data(), port_.data() + port_.size(), port);
     port_size_ = static_cast<std::uint8_t>(end.ptr - port_.data());

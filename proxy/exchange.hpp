@@ -53,6 +53,11 @@ struct TunnelEnd {
 /// go through a pipe and never enter our memory.
 inline constexpr std::uint64_t spliced_from = 64 * 1024;
 
+/// What a client goes on sending when we have said our last words to it: so much, for so long, is still taken in, lest
+/// a reset destroy them.
+inline constexpr std::size_t linger_bytes = 256 * 1024;
+inline constexpr io::Duration linger_time = std::chrono::seconds(2);
+
 /// Why nobody took the answer: `error` of the log, `reason` of the metrics.
 namespace loss {
 inline constexpr std::string_view client_gone = "client_gone";      ///< it went away by itself

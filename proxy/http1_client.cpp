@@ -7,15 +7,8 @@
 #include "proxy/http/http1_writer.hpp"
 
 namespace edgeproxy::proxy {
-namespace {
 
 using upstream::Result;
-
-std::span<const char> bytes(std::string_view text) {
-    return {text.data(), text.size()};
-}
-
-}  // namespace
 
 Http1Client::Http1Client(std::unique_ptr<upstream::UpstreamConnection> connection, AnswerSpace& answer)
     : connection_(std::move(connection)), answer_(answer) {}
@@ -34,7 +27,7 @@ upstream::errc Http1Client::failure(const io::error_code& error, upstream::errc 
 io::Task<Result<void>> Http1Client::send(const OutgoingRequest& request) {
     chunked_ = request.body.kind == http::Body::Kind::chunked;
     const std::string_view beside = chunked_ ? std::string_view() : request.data;
-    const auto put = co_await connection_->stream().write_all(bytes(request.head), bytes(beside));
+    const auto put = co_await connection_->stream().write_all(request.head, beside);
     if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
     if (chunked_ && (!request.data.empty() || request.done))
         co_return co_await send_chunk(request.data, request.done, request.trailers);
@@ -42,7 +35,7 @@ io::Task<Result<void>> Http1Client::send(const OutgoingRequest& request) {
 }
 
 io::Task<Result<void>> Http1Client::send_raw(std::string_view data) {
-    const auto put = co_await connection_->stream().write_all(bytes(data));
+    const auto put = co_await connection_->stream().write_all(data);
     if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
     co_return Result<void>();
 }
@@ -63,17 +56,15 @@ io::Task<Result<void>> Http1Client::send_chunk(std::string_view data, bool last,
     std::array<char, http::max_chunk_line> line_space;
     http::HeadWriter line{line_space};
     if (!data.empty()) line.chunk_line(data.size());
-    std::string_view tail = data.empty() ? "" : "\r\n";
-    if (last) tail = data.empty() ? "0\r\n\r\n" : "\r\n0\r\n\r\n";
+    std::string_view tail = http::chunk_tail(data, last);
     io::Buffer trailer_space;
     if (last && !trailers.empty()) {
         trailer_space = connection_->socket().reactor().buffers().take_small();
         http::HeadWriter out{trailer_space.span()};
-        if (!data.empty()) out.put("\r\n");
-        out.last_chunk(trailers);
+        out.chunk_tail(data, trailers);
         tail = out.text();
     }
-    const auto put = co_await connection_->stream().write_all(bytes(line.text()), bytes(data), bytes(tail));
+    const auto put = co_await connection_->stream().write_all(line.text(), data, tail);
     if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
     co_return Result<void>();
 }

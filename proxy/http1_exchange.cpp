@@ -12,19 +12,10 @@ namespace {
 using http::Body;
 using io::Result;
 
-/// Of a request that we did not read to its end: so much, for so long, is still taken in, lest a reset destroy our
-/// answer at the client.
-constexpr std::size_t linger_bytes = 256 * 1024;
-constexpr io::Duration linger_time = std::chrono::seconds(2);
-
 /// A client that sends no more may wait for its answer or be gone. It is asked once it has waited for so long: whoever
 /// is gone answers with a reset, whoever is there passes over an interim answer (RFC 9110, section 15.2).
 constexpr io::Duration half_close_patience = std::chrono::milliseconds(250);
 constexpr std::string_view are_you_there = "HTTP/1.1 100 Continue\r\n\r\n";
-
-std::span<const char> bytes(std::string_view text) {
-    return {text.data(), text.size()};
-}
 
 }  // namespace
 
@@ -209,7 +200,7 @@ io::Task<Result<void>> Http1Exchange::interim(const ResponseHead& head) {
     for (const http::Field& field : head.fields) out.field(field.name, field.value);
     out.end_head();
     if (out.overflowed()) co_return Result<void>();  // an interim answer may be left out (RFC 9110, section 15.2)
-    const auto put = co_await connection_.stream().write_all(bytes(out.text()));
+    const auto put = co_await connection_.stream().write_all(out.text());
     co_return sent(put);
 }
 
@@ -264,19 +255,15 @@ io::Task<Result<void>> Http1Exchange::respond(const ResponseHead& head, std::str
         }
     }
     if (framing_ == Framing::chunked && !data.empty()) out.chunk_line(data.size());
-    const bool last = framing_ == Framing::chunked && end;
-    const std::string_view tail = framing_ != Framing::chunked ? std::string_view()
-                                  : data.empty()
-                                      ? (last ? std::string_view("0\r\n\r\n") : std::string_view())
-                                      : (last ? std::string_view("\r\n0\r\n\r\n") : std::string_view("\r\n"));
+    const std::string_view tail = framing_ == Framing::chunked ? http::chunk_tail(data, end) : std::string_view();
     // Small bodies ride in the same buffer: one plain send is cheaper than a gathered one.
     if (data.size() + tail.size() <= buffer.size() - out.size()) {
         out.put(data);
         out.put(tail);
-        const auto put = co_await connection_.stream().write_all(bytes(out.text()));
+        const auto put = co_await connection_.stream().write_all(out.text());
         co_return sent(put);
     }
-    const auto put = co_await connection_.stream().write_all(bytes(out.text()), bytes(data), bytes(tail));
+    const auto put = co_await connection_.stream().write_all(out.text(), data, tail);
     co_return sent(put);
 }
 
@@ -286,7 +273,7 @@ io::Task<Result<void>> Http1Exchange::send(BodyPiece piece, std::span<const http
     if (framing_ != Framing::chunked) {
         if (piece.size() > 0) {
             const auto put = pipe != nullptr ? co_await connection_.socket().splice_all(*pipe)
-                                             : co_await connection_.stream().write_all(bytes(data));
+                                             : co_await connection_.stream().write_all(data);
             const auto outcome = sent(put);
             if (!outcome) co_return outcome.error();
         }
@@ -298,14 +285,12 @@ io::Task<Result<void>> Http1Exchange::send(BodyPiece piece, std::span<const http
     if (end && !trailers.empty()) {
         io::Buffer tail = connection_.lane().reactor.buffers().take_small();
         http::HeadWriter last{tail.span()};
-        if (!data.empty()) last.put("\r\n");
-        last.last_chunk(trailers);
-        const auto put = co_await connection_.stream().write_all(bytes(line.text()), bytes(data), bytes(last.text()));
+        last.chunk_tail(data, trailers);
+        const auto put = co_await connection_.stream().write_all(line.text(), data, last.text());
         co_return sent(put);
     }
-    std::string_view tail = data.empty() ? "" : "\r\n";
-    if (end) tail = data.empty() ? "0\r\n\r\n" : "\r\n0\r\n\r\n";
-    const auto put = co_await connection_.stream().write_all(bytes(line.text()), bytes(data), bytes(tail));
+    const std::string_view tail = http::chunk_tail(data, end);
+    const auto put = co_await connection_.stream().write_all(line.text(), data, tail);
     co_return sent(put);
 }
 
@@ -330,6 +315,7 @@ io::Task<void> Http1Exchange::end() {
         connection_.stream().close_notify();
         co_return;
     }
+    // The request was not read to its end.
     connection_.stream().shutdown_write();
     input_.release();
     const io::Buffer sink = connection_.lane().reactor.buffers().take_small();

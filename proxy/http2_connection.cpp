@@ -9,10 +9,6 @@
 namespace edgeproxy::proxy {
 namespace {
 
-/// At its end a connection takes in so much, for so long, lest a reset destroy our last words at the client.
-constexpr std::size_t linger_bytes = 256 * 1024;
-constexpr io::Duration linger_time = std::chrono::seconds(2);
-
 http::Http2Options options_of(const Connection& connection) {
     http::Http2Options options;
     options.max_streams = connection.listener().http2_max_streams;
@@ -298,9 +294,8 @@ void Http2Connection::sent(std::size_t bytes, const io::error_code& error) {
 }
 
 void Http2Connection::moved() {
-    // The reader waits for a client that has nothing to say any more.
-
     if (session_.wants_input() || lingering_) return;
+    // The reader waits for a client that has nothing to say any more.
     connection_.socket().cancel_read();
     if (session_.fault() == http::Http2Fault::none) return;
     clock_.said_last_word(reactor().now());

@@ -28,11 +28,6 @@ void make_websocket_key(Lane& lane, std::array<char, 24>& key) {
     std::copy(end.begin(), end.end(), key.begin() + random_digits);
 }
 
-/// A request that was answered before its end: so much of it, for so long, is still taken in. A reset right behind the
-/// answer is legal (RFC 9113, section 8.1), but clients such as curl 7.88 then take the answer for lost.
-constexpr std::size_t linger_bytes = 256 * 1024;
-constexpr io::Duration linger_time = std::chrono::seconds(2);
-
 }  // namespace
 
 Http2Exchange::Http2Exchange(Http2Connection& connection, std::int32_t id)
@@ -238,6 +233,8 @@ io::error_code Http2Exchange::judge_reader(io::TimePoint now, io::TimePoint& sta
     return io::errc::timed_out;
 }
 
+/// For a request that was answered before its end. A reset right behind the answer is legal (RFC 9113, section 8.1),
+/// but clients such as curl 7.88 then take the answer for lost.
 io::Task<void> Http2Exchange::linger() {
     const io::TimePoint end = connection_.reactor().now() + linger_time;
     for (std::size_t taken = 0; output_ended() && !input_ended() && !closed() && !client_gone();) {

@@ -17,12 +17,6 @@ bool trusts(const config::ClientIp& rules, const std::uint8_t (&ip)[16]) {
                        [&](const config::Cidr& range) { return range.contains(ip); });
 }
 
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
 /// The walk over all X-Forwarded-For fields, last entry first.
 void walk_forwarded_for(const http::Fields& fields, const config::ClientIp& rules, Identity& out) {
     unsigned hops = 0;
@@ -30,7 +24,7 @@ void walk_forwarded_for(const http::Fields& fields, const config::ClientIp& rule
         if (fields[i].id != FieldId::x_forwarded_for) continue;
         for (std::string_view rest = fields[i].value;;) {
             const std::size_t comma = rest.rfind(',');
-            const std::string_view entry = trim(comma == std::string_view::npos ? rest : rest.substr(comma + 1));
+            const std::string_view entry = http::trim(comma == std::string_view::npos ? rest : rest.substr(comma + 1));
             const auto ip = config::parse_ip(entry);
             if (!ip || ++hops > max_forwarded_hops) return;
             out.client_ip = entry;

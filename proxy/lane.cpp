@@ -27,6 +27,14 @@ void Lane::close_idle() {
     while (idle_first != nullptr && now - idle_first->idle_since() >= patience) idle_first->let_go();
 }
 
+void Lane::hurry_handshakes() {
+    for (Connection* one = connections; one != nullptr; one = one->next()) {
+        if (!one->handshake_since() || reactor.now() - *one->handshake_since() < handshake_patience) continue;
+        cells->listener(one->plan().index).refuse(admin::Refusal::handshake_limit);
+        one->socket().cancel();
+    }
+}
+
 bool Lane::evict(admin::Limit why) {
     if (idle_first == nullptr) return false;
     cells->hit(why);

@@ -20,11 +20,6 @@ asio::generic::stream_protocol::endpoint asio_endpoint(const config::Address& ad
     return {&to.any, to.size};
 }
 
-std::string_view offer(upstream::Transport::Http http) {
-    if (http == upstream::Transport::Http::one) return tls::offer_http1;
-    return http == upstream::Transport::Http::two ? tls::offer_h2 : tls::offer_both;
-}
-
 }  // namespace
 
 bool ProbeWire::is_http2() const {
@@ -41,7 +36,7 @@ asio::awaitable<ProbeWire::Opened> ProbeWire::open() {
         co_return refused ? Opened::refused : Opened::failed;
     }
     if (!to_.transport.tls) co_return Opened::yes;
-    const tls::ClientPeer peer{to_.transport.host, offer(to_.transport.http), nullptr};
+    const tls::ClientPeer peer{to_.transport.host, upstream::alpn_offer(to_.transport.http), nullptr};
     tls_.emplace(*to_.transport.tls, peer);
     while (!tls_->established()) {
         const bool sent = co_await send(tls_->take_output());

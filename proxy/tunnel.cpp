@@ -13,10 +13,6 @@ constexpr io::Duration half_closed_timeout = std::chrono::seconds(60);
 /// After our close frame the client may take so long to answer it.
 constexpr io::Duration close_timeout = std::chrono::seconds(2);
 
-std::span<const char> bytes(std::string_view text) {
-    return {text.data(), text.size()};
-}
-
 /// The next read would not wait: somebody else goes first.
 bool has_more(const tls::Stream& stream) {
     return stream.has_buffered() || stream.socket().readable();
@@ -85,7 +81,7 @@ io::Task<bool> Tunnel::say_goodbye() {
     if (from_client_.at_boundary() && !from_client_.close_seen() && !endpoint_socket().writing()) {
         const http::WsClose frame =
             http::ws_close_to_server(http::ws_going_away, static_cast<std::uint32_t>(last_.time_since_epoch().count()));
-        const auto told = co_await endpoint_.stream->write_all(bytes(frame.text()));
+        const auto told = co_await endpoint_.stream->write_all(frame.text());
         static_cast<void>(told);
     }
     side_ended(close_timeout);
@@ -95,7 +91,7 @@ io::Task<bool> Tunnel::say_goodbye() {
 io::Task<io::Result<void>> Tunnel::tell_client(std::string_view text, bool end) {
     if (client_end_.stream == nullptr) co_return co_await client_.send({text, end});
     client_.figures.bytes_out += text.size();
-    const auto put = co_await client_end_.stream->write_all(bytes(text));
+    const auto put = co_await client_end_.stream->write_all(text);
     if (put.has_error()) co_return put.error();
     if (end) client_end_.stream->shutdown_write();
     co_return io::Result<void>();
@@ -133,7 +129,7 @@ io::Task<void> Tunnel::to_endpoint() {
             co_return;
         }
         from_client_.follow(piece.data);
-        const auto put = co_await endpoint_.stream->write_all(bytes(piece.data));
+        const auto put = co_await endpoint_.stream->write_all(piece.data);
         if (put.has_error()) break;
         if (client_end_.stream == nullptr || has_more(*client_end_.stream)) co_await lane_.reactor.yield();
     }
@@ -172,7 +168,7 @@ io::Task<void> Tunnel::to_client() {
             bool taken = false;
             if (client_end_.stream != nullptr && !done) {
                 client_.figures.bytes_out += part.size();
-                const auto put = co_await client_end_.stream->write_all(bytes(part));
+                const auto put = co_await client_end_.stream->write_all(part);
                 taken = put.has_value();
             } else {
                 const auto told = co_await tell_client(part, done && input.empty());

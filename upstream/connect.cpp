@@ -44,11 +44,6 @@ errc reason_of_handshake(const io::error_code& error) {
     }
 }
 
-std::string_view offer(Transport::Http http, bool http1_only) {
-    if (http1_only || http == Transport::Http::one) return tls::offer_http1;
-    return http == Transport::Http::two ? tls::offer_h2 : tls::offer_both;
-}
-
 }  // namespace
 
 /// What a connect does with a fresh connection.
@@ -64,7 +59,8 @@ class Connector {
         connection.http2_ = demanded;
         if (!transport.tls) co_return Result<void>();
         const auto resumption = endpoint_.share(windows_.reactor().index()).resumption;
-        const tls::ClientPeer peer{transport.host, offer(transport.http, http1_only_), resumption};
+        const std::string_view offer = alpn_offer(http1_only_ ? Transport::Http::one : transport.http);
+        const tls::ClientPeer peer{transport.host, offer, resumption};
         connection.socket().read_deadline(deadline_);
         const auto secured = co_await connection.stream().connect(*transport.tls, peer, windows_);
         if (!secured) co_return reason_of_handshake(secured.error());

@@ -19,6 +19,11 @@ Transport::Http http_of(config::PoolProtocol protocol) {
     return Transport::Http::two;
 }
 
+std::string_view alpn_offer(Transport::Http http) {
+    if (http == Transport::Http::one) return tls::offer_http1;
+    return http == Transport::Http::two ? tls::offer_h2 : tls::offer_both;
+}
+
 Endpoint::Endpoint(EndpointIdentity identity, std::uint32_t limit, std::span<io::Reactor* const> reactors,
                    std::span<EndpointCells> cells)
     : hot_(limit), identity_(std::move(identity)), address_(io::SocketAddress::from_literal(identity_.address)) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/address.hpp"
@@ -35,6 +36,9 @@ struct Transport {
 
 /// What `protocol` of a pool asks for.
 Transport::Http http_of(config::PoolProtocol protocol);
+
+/// What is offered by ALPN for it: tls::ClientPeer::protocols.
+std::string_view alpn_offer(Transport::Http http);
 
 /// Who an endpoint is. Never changes.
 struct EndpointIdentity {

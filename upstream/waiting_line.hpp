@@ -45,10 +45,10 @@ struct Waiter {
 ///   releaser   `Gate::release`, then if `occupied()`: `pump`. Whoever adds capacity in another way pumps too
 ///   pump       takes places for the waiters in order, as long as there are any, and tells each waiter's home
 ///   home       when told: `hear`, then `collect` on its own thread until it gives null, and resumes those waiters;
-///   after a pump of its
-///              own that says so: `collect` alone
+///              after a pump of its own that says so: `collect` alone
 ///   goer       `leave`: its time is over, cancellation or a destroyed frame. A place that was already granted comes
-///   back and must be passed on
+///              back and must be passed on
+///
 /// `join` raises the count before it looks for room, `release` frees room before it looks at the count, all
 /// sequentially consistent: no place is free while somebody waits and nobody pumps. The mutex is taken only when
 /// somebody waits.

@@ -257,8 +257,8 @@ class alignas(64) LaneCells {
     ListenerCells& listener(std::size_t index) { return listeners_.at(index); }
     TunnelCells& tunnels(std::size_t pool) { return tunnels_.at(pool); }
 
-    /// The loop's own timer ran at `now`, `late` after it should have. Call it at least each second (250 ms is good):
-    /// `/livez` looks at it.
+    /// The loop's own timer ran at `now`, `late` after it should have. Call it at least each second (lanes do at every
+    /// tick): `/livez` looks at it.
     void ticked(std::chrono::steady_clock::time_point now, std::chrono::nanoseconds late) {
         loop_delay_.observe(late);
         last_tick_.store(now.time_since_epoch().count(), std::memory_order_relaxed);

@@ -5,13 +5,10 @@
 
 #include <algorithm>
 
+#include "proxy/http/text.hpp"
+
 namespace edgeproxy::admin {
 namespace {
-
-bool equal_names(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
 
 bool is_address(int family, std::string_view text) {
     in6_addr ignored{};
@@ -36,8 +33,8 @@ bool is_allowed_host(std::string_view host, const std::vector<std::string>& host
     if (colon != std::string_view::npos && !is_port(host.substr(colon))) return false;
     std::string_view name = host.substr(0, colon);
     if (name.ends_with('.')) name.remove_suffix(1);
-    return equal_names(name, "localhost") || is_address(AF_INET, name) ||
-           std::any_of(hosts.begin(), hosts.end(), [&](const std::string& each) { return equal_names(name, each); });
+    return http::iequals(name, "localhost") || is_address(AF_INET, name) ||
+           std::any_of(hosts.begin(), hosts.end(), [&](const std::string& each) { return http::iequals(name, each); });
 }
 
 }  // namespace edgeproxy::admin

@@ -15,8 +15,7 @@ namespace edgeproxy::admin {
 ///
 /// Index 0 is "none" (no route matched, no pool asked). A name beyond `capacity` shares index 0.
 ///
-/// thread  the control thread; a view that `name` or `intern` gave out may be read by any thread, for the program's
-/// life
+/// thread  the control thread; a view that `name` gave out may be read by any thread, for the program's life
 class Names {
  public:
     static constexpr std::size_t capacity = 1024;  ///< bound of the series made from names of the configuration

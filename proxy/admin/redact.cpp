@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 
+#include "proxy/http/text.hpp"
+
 namespace edgeproxy::admin {
 namespace {
 
@@ -18,22 +20,16 @@ constexpr std::array<Secret, 20> secrets{
      {"sid", false},      {"jwt", true},    {"sig", true},           {"otp", true},     {"credential", true}}};
 constexpr std::string_view hidden = "***";
 
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /// The name without percent-encoding, in lower case.
 std::string plain_name(std::string_view name) {
     std::string plain;
     for (std::size_t i = 0; i < name.size(); ++i) {
         char c = name[i];
-        if (c == '%' && i + 2 < name.size() && hex_value(name[i + 1]) >= 0 && hex_value(name[i + 2]) >= 0) {
-            c = static_cast<char>(hex_value(name[i + 1]) * 16 + hex_value(name[i + 2]));
+        if (c == '%' && i + 2 < name.size() && http::hex_value(name[i + 1]) >= 0 && http::hex_value(name[i + 2]) >= 0) {
+            c = static_cast<char>(http::hex_value(name[i + 1]) * 16 + http::hex_value(name[i + 2]));
             i += 2;
         }
-        plain.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c);
+        plain.push_back(http::lower(c));
     }
     return plain;
 }

@@ -42,10 +42,15 @@ class HeadWriter {
     /// The empty line.
     void end_head() { put("\r\n"); }
 
-    /// The line before a chunk of `size` bytes (not 0), and what follows its data is "\r\n": put it yourself.
+    /// The line before a chunk of `size` bytes (not 0). Behind its data belongs a `chunk_tail`.
     void chunk_line(std::uint64_t size);
     /// The last chunk, with trailers if there are any.
     void last_chunk(std::span<const Field> trailers = {});
+    /// What belongs behind the last `data` of a body with trailers.
+    void chunk_tail(std::string_view data, std::span<const Field> trailers) {
+        if (!data.empty()) put("\r\n");
+        last_chunk(trailers);
+    }
 
     bool overflowed() const { return overflowed_; }
     std::size_t size() const { return static_cast<std::size_t>(at_ - begin_); }
@@ -65,6 +70,12 @@ class HeadWriter {
 
 /// The most that `chunk_line` writes: 16 hex digits and CRLF.
 inline constexpr std::size_t max_chunk_line = 18;
+
+/// What belongs behind the data of a chunk; empty data are no chunk. `last`: with the end of a body without trailers.
+constexpr std::string_view chunk_tail(std::string_view data, bool last) {
+    if (data.empty()) return last ? "0\r\n\r\n" : "";
+    return last ? "\r\n0\r\n\r\n" : "\r\n";
+}
 
 /// The reason phrase of a status (RFC 9110, section 15), or "" for one that has none.
 std::string_view reason_of(unsigned status);

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "proxy/http/http2_client_session.hpp"
-#include "proxy/http/http2_field_list.hpp"
+#include "proxy/http/http2_library.hpp"
 
 // The half of the client's session that sends.
 namespace edgeproxy::http {
@@ -47,38 +47,12 @@ bool http2_request_fields(std::string_view head, std::string_view scheme, Http2F
     return true;
 }
 
-struct Http2ClientSession::DataSource {
-    static ssize_t read(nghttp2_session*, std::int32_t id, std::uint8_t*, std::size_t most, std::uint32_t* flags,
-                        nghttp2_data_source*, void* user) {
-        Http2ClientSession& session = *static_cast<Http2ClientSession*>(user);
-        Http2ClientStream* const stream = session.find(id);
-        if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-        return session.next_data(*stream, most, *flags);
-    }
-};
-
 std::size_t Http2ClientSession::write(std::span<char> out) {
     return frames_.write(session_.get(), out);
 }
 
-std::ptrdiff_t Http2ClientSession::next_data(Http2ClientStream& stream, std::size_t most, std::uint32_t& flags) {
-    if (stream.data_.empty() && !stream.last_) return NGHTTP2_ERR_DEFERRED;
-    if (!frames_.has_room()) return NGHTTP2_ERR_PAUSE;
-    const std::size_t size = std::min(most, stream.data_.size());
-    flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (size < stream.data_.size() || !stream.last_) return static_cast<std::ptrdiff_t>(size);
-    flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (stream.trailers_out_.empty()) return static_cast<std::ptrdiff_t>(size);
-    Http2FieldList list;
-    list.add(stream.trailers_out_);
-    if (list.size() > 0 && nghttp2_submit_trailer(session_.get(), stream.id_, list.data(), list.size()) == 0)
-        flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    stream.trailers_out_ = {};
-    return static_cast<std::ptrdiff_t>(size);
-}
-
 void Http2ClientSession::went_out(Http2ClientStream& stream, bool ended) {
-    if (ended) stream.output_ended_ = true;
+    if (ended) stream.out_.ended = true;
     if (stream.output_taken()) events_.output_taken(stream);
 }
 
@@ -87,10 +61,8 @@ bool Http2ClientSession::request(Http2ClientStream& stream, std::string_view hea
     Http2FieldList list;
     if (!http2_request_fields(head, scheme, list)) return false;
     nghttp2_data_provider source{};
-    source.read_callback = DataSource::read;
-    stream.data_ = data;
-    stream.last_ = end;
-    if (end) stream.trailers_out_ = trailers;
+    source.read_callback = Http2SharedCallbacks<Http2ClientSession>::next_data;
+    stream.out_.put(data, end, trailers);
     const bool has_data = !end || !data.empty() || !trailers.empty();
     const std::int32_t id = nghttp2_submit_request(session_.get(), nullptr, list.data(), list.size(),
                                                    has_data ? &source : nullptr, &stream);
@@ -102,9 +74,7 @@ bool Http2ClientSession::request(Http2ClientStream& stream, std::string_view hea
 void Http2ClientSession::send(Http2ClientStream& stream, std::string_view data, bool end,
                               std::span<const Field> trailers) {
     if (stream.closed_) return;
-    stream.data_ = data;
-    stream.last_ = end;
-    if (end) stream.trailers_out_ = trailers;
+    stream.out_.put(data, end, trailers);
     // Fails when it waits for the server's window: then it goes on by itself.
     nghttp2_session_resume_data(session_.get(), stream.id_);
 }
@@ -114,15 +84,14 @@ void Http2ClientSession::submit_reset(const Http2ClientStream& stream, Http2Code
 }
 
 void Http2ClientSession::reset(Http2ClientStream& stream, Http2Code code) {
-    stream.data_ = {};
-    stream.trailers_out_ = {};
+    stream.out_.drop();
     if (!stream.closed_ && stream.id_ != 0) submit_reset(stream, code);
 }
 
 void Http2ClientSession::forget(Http2ClientStream& stream) {
     if (stream.closed_ || stream.id_ == 0) return;
     nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
-    if (!stream.input_ended_ || !stream.output_ended_) submit_reset(stream, Http2Code::cancel);
+    if (!stream.input_ended_ || !stream.out_.ended) submit_reset(stream, Http2Code::cancel);
 }
 
 void Http2ClientSession::ping() {

@@ -33,18 +33,9 @@ bool is_useful(std::uint8_t type, std::uint8_t flags, std::uint32_t length) {
 }  // namespace
 
 /// The bridge: nghttp2's C callbacks to our members.
-struct Http2ClientSession::Callbacks {
-    static Http2ClientSession& self(void* user) { return *static_cast<Http2ClientSession*>(user); }
-
-    static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
-                      const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user) {
-        Http2ClientSession& session = self(user);
-        Http2ClientStream* const stream = session.find(frame->hd.stream_id);
-        if (stream == nullptr) return 0;
-        if (!stream->answer.final_seen())
-            return session.take_field(*stream, text(name, name_size), text(value, value_size));
-        session.take_trailer(*stream, text(name, name_size), text(value, value_size));
-        return 0;
+struct Http2ClientSession::Callbacks : Http2SharedCallbacks<Http2ClientSession> {
+    static bool is_of_head(const nghttp2_frame&, const Http2ClientStream& stream) {
+        return !stream.answer.final_seen();
     }
 
     /// Without it nghttp2 would leave such a field out and go on.
@@ -108,37 +99,7 @@ struct Http2ClientSession::Callbacks {
         if (Http2ClientStream* const stream = session.find(id)) session.stream_closed(*stream, code);
         return 0;
     }
-
-    static ssize_t data_length(nghttp2_session*, std::uint8_t, std::int32_t, std::int32_t, std::int32_t,
-                               std::uint32_t max_frame, void*) {
-        return static_cast<ssize_t>(std::min<std::size_t>(max_frame, Http2FrameWriter::data_frame));
-    }
-
-    static int send_data(nghttp2_session*, nghttp2_frame* frame, const std::uint8_t* frame_head, std::size_t size,
-                         nghttp2_data_source*, void* user) {
-        Http2ClientSession& session = self(user);
-        Http2ClientStream* const stream = session.find(frame->hd.stream_id);
-        if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-        session.frames_.put_data(frame_head, stream->data_, size);
-        return 0;
-    }
-
-    static void set(nghttp2_session_callbacks* all) {
-        nghttp2_session_callbacks_set_on_header_callback(all, guarded<header>);
-        nghttp2_session_callbacks_set_on_invalid_header_callback(all, guarded<invalid_header>);
-        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, guarded<invalid_frame>);
-        nghttp2_session_callbacks_set_on_frame_recv_callback(all, guarded<frame_received>);
-        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, guarded<data_chunk>);
-        nghttp2_session_callbacks_set_on_frame_send_callback(all, guarded<frame_sent>);
-        nghttp2_session_callbacks_set_on_stream_close_callback(all, guarded<stream_closed>);
-        nghttp2_session_callbacks_set_data_source_read_length_callback(all, guarded<data_length>);
-        nghttp2_session_callbacks_set_send_data_callback(all, guarded<send_data>);
-    }
 };
-
-void Http2ClientSession::Delete::operator()(nghttp2_session* session) const {
-    nghttp2_session_del(session);
-}
 
 Http2ClientSession::Http2ClientSession(Http2ClientEvents& events, const Http2Heap* heap) : events_(events) {
     Http2Library library(
@@ -253,8 +214,7 @@ int Http2ClientSession::take_field(Http2ClientStream& stream, std::string_view n
 
 void Http2ClientSession::take_trailer(Http2ClientStream& stream, std::string_view name, std::string_view value) {
     if (stream.malformed_) return;
-    const bool fine = is_token(name) && name.size() <= max_trailer_name && is_field_value(value);
-    if (!fine || !stream.trailers_in_.push(name, value)) malformed(stream);
+    if (!is_trailer(name, value) || !stream.trailers_in_.push(name, value)) malformed(stream);
 }
 
 void Http2ClientSession::head_ended(Http2ClientStream& stream, bool ended) {
@@ -276,8 +236,7 @@ void Http2ClientSession::consume(Http2ClientStream& stream, std::size_t size) {
 
 void Http2ClientSession::stream_closed(Http2ClientStream& stream, std::uint32_t code) {
     stream.closed_ = true;
-    stream.data_ = {};
-    stream.trailers_out_ = {};
+    stream.out_.drop();
     stream.refused_ = !stream.head_sent_ || (code == NGHTTP2_REFUSED_STREAM && !stream.answer.final_seen());
     // The library resets what breaks a rule; what we reset ourselves has another code.
     const bool rules =

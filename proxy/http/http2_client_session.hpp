@@ -13,6 +13,7 @@
 #include "proxy/http/http2_code.hpp"
 #include "proxy/http/http2_frame_writer.hpp"
 #include "proxy/http/http2_heap.hpp"
+#include "proxy/http/http2_outgoing.hpp"
 #include "proxy/http/trailers.hpp"
 
 struct nghttp2_session;
@@ -32,7 +33,7 @@ class Http2ClientStream {
     /// END_STREAM of the server was seen, and everything before it.
     bool input_ended() const { return input_ended_; }
     /// Our END_STREAM went into the output.
-    bool output_ended() const { return output_ended_; }
+    bool output_ended() const { return out_.ended; }
     /// The session knows it no more.
     bool closed() const { return closed_; }
     /// The server has not looked at the request and will not (RFC 9113, section 8.7): it may be sent again.
@@ -40,11 +41,9 @@ class Http2ClientStream {
     /// What the server sent is malformed.
     bool malformed() const { return malformed_; }
     /// Everything that `request` and `send` were given went into the output, so its memory is free.
-    bool output_taken() const {
-        return head_sent_ && data_.empty() && trailers_out_.empty() && (!last_ || output_ended_);
-    }
+    bool output_taken() const { return head_sent_ && out_.taken(); }
     /// Bytes that `request` or `send` was given and that are not in the output yet.
-    std::size_t output_left() const { return data_.size(); }
+    std::size_t output_left() const { return out_.data.size(); }
 
     Http2Answer answer;
 
@@ -54,13 +53,13 @@ class Http2ClientStream {
 
  private:
     friend class Http2ClientSession;
+    template <class Session>
+    friend struct Http2SharedCallbacks;
     Trailers& trailers_in_;
     std::int32_t id_ = 0;
-    std::string_view data_;                // to be sent
-    std::span<const Field> trailers_out_;  // behind it
-    bool last_ = false;                    // nothing follows data_ and trailers_out_
+    Http2Outgoing out_;
     bool head_sent_ = false;
-    bool input_ended_ = false, output_ended_ = false, closed_ = false, refused_ = false, malformed_ = false;
+    bool input_ended_ = false, closed_ = false, refused_ = false, malformed_ = false;
     bool reset_by_peer_ = false;
 };
 
@@ -156,25 +155,26 @@ class Http2ClientSession {
     void terminate(Http2Code code);
 
  private:
+    template <class Session>
+    friend struct Http2SharedCallbacks;
     struct Callbacks;
-    struct DataSource;
     void talk();
     void count_frames(std::string_view bytes);
     int take_field(Http2ClientStream& stream, std::string_view name, std::string_view value);
     void take_trailer(Http2ClientStream& stream, std::string_view name, std::string_view value);
     void head_ended(Http2ClientStream& stream, bool ended);
     void malformed(Http2ClientStream& stream);
-    std::ptrdiff_t next_data(Http2ClientStream& stream, std::size_t most, std::uint32_t& flags);
+    void trailers_follow(Http2ClientStream&) {}
+    void put_data(Http2ClientStream& stream, const std::uint8_t* frame_head, std::size_t size) {
+        frames_.put_data(frame_head, stream.out_.data, size);
+    }
     void went_out(Http2ClientStream& stream, bool ended);
     void stream_closed(Http2ClientStream& stream, std::uint32_t code);
     void submit_reset(const Http2ClientStream& stream, Http2Code code);
     Http2ClientStream* find(std::int32_t id) const;
 
-    struct Delete {
-        void operator()(nghttp2_session* session) const;
-    };
     Http2ClientEvents& events_;
-    std::unique_ptr<nghttp2_session, Delete> session_;
+    std::unique_ptr<nghttp2_session, Http2Delete> session_;
     TokenBucket budget_{200, 20};
     std::uint64_t useful_ = 0, talk_ = 0;  // frames
     std::array<unsigned char, 9> head_{};  // of the frame that is coming in

@@ -7,6 +7,10 @@
 
 namespace edgeproxy::http {
 
+void Http2Delete::operator()(nghttp2_session* library) const {
+    nghttp2_session_del(library);
+}
+
 std::size_t Http2FrameWriter::write(nghttp2_session* library, std::span<char> out) {
     out_ = out;
     written_ = 0;

@@ -10,6 +10,11 @@ struct nghttp2_session;
 
 namespace edgeproxy::http {
 
+/// Frees a session of the library.
+struct Http2Delete {
+    void operator()(nghttp2_session* library) const;
+};
+
 /// Puts the frames of a session into its caller's output: those that nghttp2 makes, and DATA straight from the memory
 /// of whoever sends it. Used by the sessions of both sides; one thread, like they.
 class Http2FrameWriter {

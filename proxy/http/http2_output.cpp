@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <nghttp2/nghttp2.h>
+#include <array>
 
-#include <algorithm>
-
-#include "proxy/http/http2_field_list.hpp"
+#include "proxy/http/http2_library.hpp"
 #include "proxy/http/http2_session.hpp"
 
 // The half of the session that sends.
@@ -18,16 +16,6 @@ constexpr std::uint32_t code_of(Http2Code code) {
 }
 
 }  // namespace
-
-struct Http2Session::DataSource {
-    static ssize_t read(nghttp2_session*, std::int32_t id, std::uint8_t*, std::size_t most, std::uint32_t* flags,
-                        nghttp2_data_source*, void* user) {
-        Http2Session& session = *static_cast<Http2Session*>(user);
-        Http2Stream* const stream = session.find(id);
-        if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-        return session.next_data(*stream, most, *flags);
-    }
-};
 
 std::size_t Http2Session::write(std::span<char> out) {
     const std::size_t written = frames_.write(session_.get(), out);
@@ -45,39 +33,24 @@ void Http2Session::announce_streams(std::span<char> output) {
     for (std::size_t i = 0; i < 4; ++i) output[value_at + i] = static_cast<char>(options_.max_streams >> (24 - 8 * i));
 }
 
-std::ptrdiff_t Http2Session::next_data(Http2Stream& stream, std::size_t most, std::uint32_t& flags) {
-    if (stream.data_.empty() && !stream.last_) return NGHTTP2_ERR_DEFERRED;
-    if (!frames_.has_room()) return NGHTTP2_ERR_PAUSE;
-    const std::size_t size = std::min(most, stream.data_.size());
-    flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (size < stream.data_.size() || !stream.last_) return static_cast<std::ptrdiff_t>(size);
-    flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (stream.trailers_out_.empty()) return static_cast<std::ptrdiff_t>(size);
-    Http2FieldList list;
-    list.add(stream.trailers_out_);
-    stream.trailers_out_ = {};
-    if (list.size() > 0 && nghttp2_submit_trailer(session_.get(), stream.id_, list.data(), list.size()) == 0) {
-        flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        ++stream.heads_pending_;
-    }
-    return static_cast<std::ptrdiff_t>(size);
+void Http2Session::trailers_follow(Http2Stream& stream) {
+    ++stream.heads_pending_;
 }
 
 void Http2Session::put_data(Http2Stream& stream, const std::uint8_t* frame_head, std::size_t size) {
-    frames_.put_data(frame_head, stream.data_, size);
-    if (size > 0 && stream.data_.empty()) budget_.delivered();
+    frames_.put_data(frame_head, stream.out_.data, size);
+    if (size > 0 && stream.out_.data.empty()) budget_.delivered();
 }
 
 void Http2Session::went_out(Http2Stream& stream, bool is_head, bool ended) {
     if (is_head && stream.heads_pending_ > 0) --stream.heads_pending_;
-    if (ended) stream.output_ended_ = true;
+    if (ended) stream.out_.ended = true;
     if (stream.output_taken()) events_.output_taken(stream);
 }
 
 void Http2Session::stream_closed(Http2Stream& stream) {
     stream.closed_ = true;
-    stream.data_ = {};
-    stream.trailers_out_ = {};
+    stream.out_.drop();
     events_.closed(stream);
 }
 
@@ -99,21 +72,18 @@ void Http2Session::respond(Http2Stream& stream, unsigned status, std::span<const
     list.add(fields);
     if (body.kind == Body::Kind::length) list.add_length(body.length);
     nghttp2_data_provider source{};
-    source.read_callback = DataSource::read;
+    source.read_callback = Http2SharedCallbacks<Http2Session>::next_data;
     const bool has_data = !end || !data.empty();
     const int submitted =
         nghttp2_submit_response(session_.get(), stream.id_, list.data(), list.size(), has_data ? &source : nullptr);
     if (submitted != 0) return refuse_stream(stream.id_, Http2Code::internal_error);
     ++stream.heads_pending_;
-    stream.data_ = data;
-    stream.last_ = end;
+    stream.out_.put(data, end, {});
 }
 
 void Http2Session::send(Http2Stream& stream, std::string_view data, bool end, std::span<const Field> trailers) {
     if (stream.closed_) return;
-    stream.data_ = data;
-    stream.last_ = end;
-    if (end) stream.trailers_out_ = trailers;
+    stream.out_.put(data, end, trailers);
     // Fails when it waits for the client's window: then it goes on by itself.
     nghttp2_session_resume_data(session_.get(), stream.id_);
 }
@@ -123,8 +93,7 @@ void Http2Session::refuse_stream(std::int32_t id, Http2Code code) {
 }
 
 void Http2Session::reset(Http2Stream& stream, Http2Code code) {
-    stream.data_ = {};
-    stream.trailers_out_ = {};
+    stream.out_.drop();
     if (!stream.closed_) refuse_stream(stream.id_, code);
 }
 
@@ -132,7 +101,7 @@ void Http2Session::forget(Http2Stream& stream) {
     found_ = {};
     if (stream.closed_) return;
     nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
-    if (!stream.output_ended_) {
+    if (!stream.out_.ended) {
         refuse_stream(stream.id_, Http2Code::internal_error);
     } else if (!stream.input_ended_) {
         // The answer is complete, the rest of the request is of no use (RFC 9113, section 8.1).

@@ -22,8 +22,10 @@ constexpr std::size_t largest_head = 128 * 1024;
 }  // namespace
 
 /// The bridge: nghttp2's C callbacks to our members.
-struct Http2Session::Callbacks {
-    static Http2Session& self(void* user) { return *static_cast<Http2Session*>(user); }
+struct Http2Session::Callbacks : Http2SharedCallbacks<Http2Session> {
+    static bool is_of_head(const nghttp2_frame& frame, const Http2Stream&) {
+        return frame.headers.cat == NGHTTP2_HCAT_REQUEST;
+    }
 
     static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
         Http2Session& session = self(user);
@@ -44,17 +46,6 @@ struct Http2Session::Callbacks {
         }
         nghttp2_session_set_stream_user_data(library, id, stream);
         session.found_ = {id, stream};
-        return 0;
-    }
-
-    static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
-                      const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user) {
-        Http2Session& session = self(user);
-        Http2Stream* const stream = session.find(frame->hd.stream_id);
-        if (stream == nullptr) return 0;
-        if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-            return session.take_field(*stream, text(name, name_size), text(value, value_size));
-        session.take_trailer(*stream, text(name, name_size), text(value, value_size));
         return 0;
     }
 
@@ -84,7 +75,7 @@ struct Http2Session::Callbacks {
         const bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
         if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
             session.head_ended(*stream, ended);
-        } else if (frame->hd.type == NGHTTP2_RST_STREAM && !stream->output_ended_) {
+        } else if (frame->hd.type == NGHTTP2_RST_STREAM && !stream->out_.ended) {
             session.spend(Glitch::client_reset);
         } else if (frame->hd.type == NGHTTP2_DATA && !ended && frame->hd.length > 0 &&
                    frame->data.padlen == frame->hd.length) {
@@ -138,39 +129,13 @@ struct Http2Session::Callbacks {
         return 0;
     }
 
-    static ssize_t data_length(nghttp2_session*, std::uint8_t, std::int32_t, std::int32_t, std::int32_t,
-                               std::uint32_t max_frame, void*) {
-        return static_cast<ssize_t>(std::min<std::size_t>(max_frame, Http2FrameWriter::data_frame));
-    }
-
-    static int send_data(nghttp2_session*, nghttp2_frame* frame, const std::uint8_t* frame_head, std::size_t size,
-                         nghttp2_data_source*, void* user) {
-        Http2Session& session = self(user);
-        Http2Stream* const stream = session.find(frame->hd.stream_id);
-        if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-        session.put_data(*stream, frame_head, size);
-        return 0;
-    }
-
     static void set(nghttp2_session_callbacks* all) {
+        Http2SharedCallbacks::set(all);
         nghttp2_session_callbacks_set_on_begin_frame_callback(all, guarded<begin_frame>);
         nghttp2_session_callbacks_set_on_begin_headers_callback(all, guarded<begin_headers>);
-        nghttp2_session_callbacks_set_on_header_callback(all, guarded<header>);
-        nghttp2_session_callbacks_set_on_invalid_header_callback(all, guarded<invalid_header>);
-        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, guarded<invalid_frame>);
-        nghttp2_session_callbacks_set_on_frame_recv_callback(all, guarded<frame_received>);
-        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, guarded<data_chunk>);
-        nghttp2_session_callbacks_set_on_frame_send_callback(all, guarded<frame_sent>);
         nghttp2_session_callbacks_set_on_frame_not_send_callback(all, guarded<frame_not_sent>);
-        nghttp2_session_callbacks_set_on_stream_close_callback(all, guarded<stream_closed>);
-        nghttp2_session_callbacks_set_data_source_read_length_callback(all, guarded<data_length>);
-        nghttp2_session_callbacks_set_send_data_callback(all, guarded<send_data>);
     }
 };
-
-void Http2Session::Delete::operator()(nghttp2_session* session) const {
-    nghttp2_session_del(session);
-}
 
 Http2Session::Http2Session(Http2Events& events, const Http2Options& options)
     : events_(events), options_(options), budget_(options.glitch_burst, options.glitch_rate) {
@@ -294,7 +259,7 @@ int Http2Session::take_field(Http2Stream& stream, std::string_view name, std::st
 
 void Http2Session::take_trailer(Http2Stream& stream, std::string_view name, std::string_view value) {
     if (stream.input_error_ != errc::ok) return;
-    if (!is_token(name) || name.size() > max_trailer_name || !is_field_value(value)) {
+    if (!is_trailer(name, value)) {
         stream.input_error_ = errc::bad_trailer;
     } else if (!stream.trailers_in_.push(name, value)) {
         stream.input_error_ = errc::trailer_too_large;

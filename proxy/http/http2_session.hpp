@@ -15,6 +15,7 @@
 #include "proxy/http/http2_head.hpp"
 #include "proxy/http/http2_heap.hpp"
 #include "proxy/http/http2_order.hpp"
+#include "proxy/http/http2_outgoing.hpp"
 #include "proxy/http/trailers.hpp"
 
 struct nghttp2_session;
@@ -33,15 +34,13 @@ class Http2Stream {
     /// END_STREAM of the client was seen, and everything before it.
     bool input_ended() const { return input_ended_; }
     /// Our END_STREAM went into the output.
-    bool output_ended() const { return output_ended_; }
+    bool output_ended() const { return out_.ended; }
     /// The session knows it no more.
     bool closed() const { return closed_; }
     /// Everything that `respond`, `interim` and `send` were given went into the output, so its memory is free.
-    bool output_taken() const {
-        return heads_pending_ == 0 && data_.empty() && trailers_out_.empty() && (!last_ || output_ended_);
-    }
+    bool output_taken() const { return heads_pending_ == 0 && out_.taken(); }
     /// Bytes that `respond` or `send` was given and that are not in the output yet.
-    std::size_t output_left() const { return data_.size(); }
+    std::size_t output_left() const { return out_.data.size(); }
     /// Why the body cannot be used, or ok.
     errc input_error() const { return input_error_; }
 
@@ -53,16 +52,16 @@ class Http2Stream {
 
  private:
     friend class Http2Session;
+    template <class Session>
+    friend struct Http2SharedCallbacks;
     std::int32_t id_;
     Trailers& trailers_in_;
     Body body_;
     std::uint64_t received_ = 0;
     std::uint32_t window_ = 0, consumed_ = 0;  // of the client's; consumed since it was last widened
-    std::string_view data_;                    // to be sent
-    std::span<const Field> trailers_out_;      // behind it
-    unsigned heads_pending_ = 0;
-    bool last_ = false;  // nothing follows data_ and trailers_out_
-    bool input_ended_ = false, output_ended_ = false, closed_ = false;
+    Http2Outgoing out_;
+    unsigned heads_pending_ = 0;  // not in the output yet
+    bool input_ended_ = false, closed_ = false;
     errc input_error_ = errc::ok;
 };
 
@@ -186,8 +185,9 @@ class Http2Session {
     void terminate(Http2Code code);
 
  private:
+    template <class Session>
+    friend struct Http2SharedCallbacks;
     struct Callbacks;
-    struct DataSource;
     void feed_library(std::string_view bytes);
     void spend(Glitch glitch);
     void obey_budget();
@@ -199,19 +199,16 @@ class Http2Session {
     void head_ended(Http2Stream& stream, bool ended);
     bool take_data(Http2Stream& stream, std::string_view bytes);
     void end_input(Http2Stream& stream);
-    std::ptrdiff_t next_data(Http2Stream& stream, std::size_t most, std::uint32_t& flags);
+    void trailers_follow(Http2Stream& stream);
     void put_data(Http2Stream& stream, const std::uint8_t* frame_head, std::size_t size);
     void went_out(Http2Stream& stream, bool is_head, bool ended);
     void stream_closed(Http2Stream& stream);
     void announce_streams(std::span<char> output);
     Http2Stream* find(std::int32_t id);
 
-    struct Delete {
-        void operator()(nghttp2_session* session) const;
-    };
     Http2Events& events_;
     const Http2Options options_;
-    std::unique_ptr<nghttp2_session, Delete> session_;
+    std::unique_ptr<nghttp2_session, Http2Delete> session_;
     Http2Budget budget_;
     Http2Order order_;
     TimePoint now_{};

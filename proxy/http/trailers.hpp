@@ -8,8 +8,14 @@
 
 #include "proxy/http/fields.hpp"
 #include "proxy/http/limits.hpp"
+#include "proxy/http/text.hpp"
 
 namespace edgeproxy::http {
+
+/// May such a field be a trailer? For a reader that gets names and values whole.
+constexpr bool is_trailer(std::string_view name, std::string_view value) {
+    return is_token(name) && name.size() <= max_trailer_name && is_field_value(value);
+}
 
 /// The trailer fields of one body, copied: at most max_trailer_fields and max_trailer_bytes (5.4 KB, pooled by the
 /// caller).

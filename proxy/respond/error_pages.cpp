@@ -2,7 +2,6 @@
 #include "proxy/respond/error_pages.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 
 #include "config/text_escape.hpp"
@@ -12,13 +11,6 @@ namespace edgeproxy::respond {
 namespace {
 
 using config::json_string;
-
-std::string lower(std::string_view text) {
-    std::string out{text};
-    std::transform(out.begin(), out.end(), out.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return out;
-}
 
 /// Which of our formats a media range in lower case asks for by name.
 std::optional<config::PageFormat> format_of(std::string_view type) {
@@ -120,7 +112,8 @@ std::string text(const ErrorPage& page) {
 
 config::PageFormat choose_format(config::PageFormat configured, std::string_view accept) {
     if (configured != config::PageFormat::automatic) return configured;
-    const std::string wanted = lower(accept);
+    std::string wanted{accept};
+    std::transform(wanted.begin(), wanted.end(), wanted.begin(), http::lower);
     config::PageFormat best = config::PageFormat::text;
     unsigned best_weight = 0;
     http::for_each_element(wanted, [&](std::string_view range) {
