@@ -31,6 +31,7 @@ UniqueFd checked(int fd, const char* what) {
 struct Reactor::Root {
     struct promise_type {
         Reactor* reactor = nullptr;
+        Suspended ended{};
 
         Root get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
         std::suspend_always initial_suspend() const noexcept { return {}; }
@@ -38,7 +39,9 @@ struct Reactor::Root {
             struct Final {
                 bool await_ready() const noexcept { return false; }
                 void await_suspend(std::coroutine_handle<promise_type> self) const noexcept {
-                    self.promise().reactor->finished_.push_back(self);
+                    promise_type& promise = self.promise();
+                    promise.ended = {self, promise.reactor->finished_};
+                    promise.reactor->finished_ = &promise.ended;
                 }
                 void await_resume() const noexcept {}
             };
@@ -67,8 +70,8 @@ Wait::~Wait() {
     if (reactor_.waits_ == this) reactor_.waits_ = next_;
 }
 
-void Wait::begin(std::coroutine_handle<> waiter) {
-    waiter_ = waiter;
+void Wait::begin(Suspended& waiter) {
+    waiter_ = &waiter;
     prev_ = nullptr;
     next_ = reactor_.waits_;
     if (next_ != nullptr) next_->prev_ = this;
@@ -76,12 +79,12 @@ void Wait::begin(std::coroutine_handle<> waiter) {
 }
 
 void Wait::complete() {
-    if (!waiter_) return;
+    if (waiter_ == nullptr) return;
     if (prev_ != nullptr) prev_->next_ = next_;
     if (next_ != nullptr) next_->prev_ = prev_;
     if (reactor_.waits_ == this) reactor_.waits_ = next_;
     next_ = prev_ = nullptr;
-    reactor_.resume_later(std::exchange(waiter_, {}));
+    reactor_.resume_later(*std::exchange(waiter_, nullptr));
 }
 
 Reactor::Reactor(unsigned index, Clock& clock)
@@ -276,9 +279,14 @@ void Reactor::take_posted() {
 
 void Reactor::resume_ready() {
     // One round only: who yields again waits for the next turn, so that sockets are looked at in between.
-    resuming_.swap(ready_);
-    for (const auto handle : resuming_) handle.resume();
-    resuming_.clear();
+    *ready_end_ = nullptr;
+    Suspended* next = ready_;
+    ready_end_ = &ready_;
+    while (next != nullptr) {
+        const auto handle = next->handle;
+        next = next->next;  // first: whoever is resumed may be gone afterwards
+        handle.resume();
+    }
 }
 
 void Reactor::spawn(Task<void> task) {
@@ -313,9 +321,9 @@ void Reactor::end_batch() {
 }
 
 void Reactor::reap() {
-    while (!finished_.empty()) {
-        const auto handle = finished_.back();
-        finished_.pop_back();
+    while (finished_ != nullptr) {
+        const auto handle = finished_->handle;
+        finished_ = finished_->next;
         --spawned_;
         handle.destroy();
     }
@@ -333,7 +341,8 @@ void Reactor::cancel_all() {
 }
 
 void Sleep::await_suspend(std::coroutine_handle<> handle) {
-    begin(handle);
+    suspended_.handle = handle;
+    begin(suspended_);
     reactor_.wheel().schedule(*this, until_);
 }
 
@@ -352,9 +361,9 @@ void Event::set() {
     complete();
 }
 
-void Event::suspend(std::coroutine_handle<> handle, TimePoint deadline) {
+void Event::suspend(Suspended& waiter, TimePoint deadline) {
     reason_ = {};
-    begin(handle);
+    begin(waiter);
     reactor_.wheel().schedule(*this, deadline);
 }
 
