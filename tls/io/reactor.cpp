@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <new>
 #include <stdexcept>
 
 namespace edgeproxy::io {
@@ -109,15 +110,24 @@ Reactor::~Reactor() {
     batch_ends_.next_ = batch_ends_.prev_ = nullptr;
 }
 
-error_code Reactor::add(Source& source, int fd, std::uint32_t events) {
-    std::uint32_t at;
-    if (free_slots_.empty()) {
-        at = static_cast<std::uint32_t>(slots_.size());
+/// With room for all slots among the free ones: who leaves needs no memory for it. False: there is none.
+bool Reactor::add_slot() {
+    const std::size_t at = slots_.size();
+    try {
         slots_.emplace_back();
-    } else {
-        at = free_slots_.back();
-        free_slots_.pop_back();
+        free_slots_.reserve(slots_.capacity());
+    } catch (const std::bad_alloc&) {
+        slots_.resize(at);
+        return false;
     }
+    free_slots_.push_back(static_cast<std::uint32_t>(at));
+    return true;
+}
+
+error_code Reactor::add(Source& source, int fd, std::uint32_t events) {
+    if (free_slots_.empty() && !add_slot()) return {ENOMEM, boost::system::system_category()};
+    const std::uint32_t at = free_slots_.back();
+    free_slots_.pop_back();
     Slot& slot = slots_[at];
     epoll_event event{};
     event.events = events;

@@ -195,7 +195,7 @@ class Reactor {
     /// this batch.
     bool input_ahead(const Source& source) const { return slots_[source.slot_].input_ahead; }
 
-    // For sources: registration in the epoll set.
+    // For sources: registration in the epoll set. Fails with ENOSPC or ENOMEM.
     error_code add(Source& source, int fd);
     /// Level-triggered and exclusive, for listening sockets shared by several reactors.
     error_code add_listener(Source& source, int fd);
@@ -219,6 +219,7 @@ class Reactor {
         bool input_ahead = false;
     };
     struct Root;
+    bool add_slot();
     error_code add(Source& source, int fd, std::uint32_t events);
     bool has_work() const { return ready_end_ != &ready_ || batch_ends_.next_ != &batch_ends_; }
     int wait_time(Duration longest);
@@ -241,11 +242,11 @@ class Reactor {
     BufferPool buffers_;
     PipePool pipes_;
     std::vector<Slot> slots_;
-    std::vector<std::uint32_t> free_slots_;
-    Suspended* ready_ = nullptr;       ///< in order; says something only if it is not empty
-    Suspended** ready_end_ = &ready_;  ///< where the next one goes: `&ready_` = it is empty
-    Suspended* finished_ = nullptr;    ///< the last one first
-    BatchEnds batch_ends_;             ///< sentinel of a circular list
+    std::vector<std::uint32_t> free_slots_;  ///< has room for all
+    Suspended* ready_ = nullptr;             ///< in order; says something only if it is not empty
+    Suspended** ready_end_ = &ready_;        ///< where the next one goes: `&ready_` = it is empty
+    Suspended* finished_ = nullptr;          ///< the last one first
+    BatchEnds batch_ends_;                   ///< sentinel of a circular list
     Wait* waits_ = nullptr;
     std::atomic<Posted*> posted_{nullptr};
     std::atomic<bool> stopped_{false};

@@ -20,6 +20,10 @@ Task<void> reads(Socket& socket, error_code& outcome) {
     if (!got) outcome = got.error();
 }
 
+struct Deaf final : Source {
+    void ready(Events) override {}
+};
+
 }  // namespace
 
 TEST_CASE("a coroutine is resumed, yields and ends where there is no memory", "[io][reactor]") {
@@ -58,4 +62,26 @@ TEST_CASE("who yields is resumed in the next turn", "[io][reactor]") {
     reactor.run_once(Duration::zero());
     CHECK(ended == 2);
     CHECK(reactor.spawned() == 0);
+}
+
+TEST_CASE("a source leaves its reactor without memory, and is refused if there is none for it", "[io][reactor]") {
+    Clock clock = Clock::manual();
+    Reactor reactor{0, clock};
+    auto [a, far_a] = socket_pair();
+    auto [b, far_b] = socket_pair();
+    Deaf first, second;
+    REQUIRE_FALSE(reactor.add(first, a.get()));
+    error_code again, refused;
+    {
+        const test::NoMemory none;
+        reactor.remove(first, a.get());
+        again = reactor.add(first, a.get());  // its old place is free
+        refused = reactor.add(second, b.get());
+    }
+    CHECK_FALSE(again);
+    CHECK(refused == boost::system::errc::not_enough_memory);
+    REQUIRE_FALSE(reactor.add(second, b.get()));
+    CHECK(reactor.slot_of(first) != reactor.slot_of(second));
+    reactor.remove(first, a.get());
+    reactor.remove(second, b.get());
 }
