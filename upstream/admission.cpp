@@ -131,7 +131,8 @@ bool AdmitWait::join(std::coroutine_handle<> handle) {
         error = errc::queue_full;
         return false;
     }
-    begin(handle);
+    suspended_.handle = handle;
+    begin(suspended_);
     if (cancel_ != nullptr) cancel_->wait_ = this;
     // Look again, now that every release knows that somebody waits. Others of this home may have got theirs as well.
     if (pool_.line_.pump(home)) pool_.collect(home);

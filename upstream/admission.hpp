@@ -136,6 +136,7 @@ class AdmitWait final : io::Wait, io::Timer, Waiter, public io::Pooled {
     void rearm(io::TimePoint now);
 
     Pool& pool_;
+    io::Suspended suspended_;
     AdmitCancel* const cancel_;
     const io::TimePoint since_;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <new>
 #include <stdexcept>
 
 namespace edgeproxy::io {
@@ -31,6 +32,7 @@ UniqueFd checked(int fd, const char* what) {
 struct Reactor::Root {
     struct promise_type {
         Reactor* reactor = nullptr;
+        Suspended ended{};
 
         Root get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
         std::suspend_always initial_suspend() const noexcept { return {}; }
@@ -38,7 +40,9 @@ struct Reactor::Root {
             struct Final {
                 bool await_ready() const noexcept { return false; }
                 void await_suspend(std::coroutine_handle<promise_type> self) const noexcept {
-                    self.promise().reactor->finished_.push_back(self);
+                    promise_type& promise = self.promise();
+                    promise.ended = {self, promise.reactor->finished_};
+                    promise.reactor->finished_ = &promise.ended;
                 }
                 void await_resume() const noexcept {}
             };
@@ -67,8 +71,8 @@ Wait::~Wait() {
     if (reactor_.waits_ == this) reactor_.waits_ = next_;
 }
 
-void Wait::begin(std::coroutine_handle<> waiter) {
-    waiter_ = waiter;
+void Wait::begin(Suspended& waiter) {
+    waiter_ = &waiter;
     prev_ = nullptr;
     next_ = reactor_.waits_;
     if (next_ != nullptr) next_->prev_ = this;
@@ -76,12 +80,12 @@ void Wait::begin(std::coroutine_handle<> waiter) {
 }
 
 void Wait::complete() {
-    if (!waiter_) return;
+    if (waiter_ == nullptr) return;
     if (prev_ != nullptr) prev_->next_ = next_;
     if (next_ != nullptr) next_->prev_ = prev_;
     if (reactor_.waits_ == this) reactor_.waits_ = next_;
     next_ = prev_ = nullptr;
-    reactor_.resume_later(std::exchange(waiter_, {}));
+    reactor_.resume_later(*std::exchange(waiter_, nullptr));
 }
 
 Reactor::Reactor(unsigned index, Clock& clock)
@@ -106,15 +110,24 @@ Reactor::~Reactor() {
     batch_ends_.next_ = batch_ends_.prev_ = nullptr;
 }
 
-error_code Reactor::add(Source& source, int fd, std::uint32_t events) {
-    std::uint32_t at;
-    if (free_slots_.empty()) {
-        at = static_cast<std::uint32_t>(slots_.size());
+/// With room for all slots among the free ones: who leaves needs no memory for it. False: there is none.
+bool Reactor::add_slot() {
+    const std::size_t at = slots_.size();
+    try {
         slots_.emplace_back();
-    } else {
-        at = free_slots_.back();
-        free_slots_.pop_back();
+        free_slots_.reserve(slots_.capacity());
+    } catch (const std::bad_alloc&) {
+        slots_.resize(at);
+        return false;
     }
+    free_slots_.push_back(static_cast<std::uint32_t>(at));
+    return true;
+}
+
+error_code Reactor::add(Source& source, int fd, std::uint32_t events) {
+    if (free_slots_.empty() && !add_slot()) return {ENOMEM, boost::system::system_category()};
+    const std::uint32_t at = free_slots_.back();
+    free_slots_.pop_back();
     Slot& slot = slots_[at];
     epoll_event event{};
     event.events = events;
@@ -276,9 +289,14 @@ void Reactor::take_posted() {
 
 void Reactor::resume_ready() {
     // One round only: who yields again waits for the next turn, so that sockets are looked at in between.
-    resuming_.swap(ready_);
-    for (const auto handle : resuming_) handle.resume();
-    resuming_.clear();
+    *ready_end_ = nullptr;
+    Suspended* next = ready_;
+    ready_end_ = &ready_;
+    while (next != nullptr) {
+        const auto handle = next->handle;
+        next = next->next;  // first: whoever is resumed may be gone afterwards
+        handle.resume();
+    }
 }
 
 void Reactor::spawn(Task<void> task) {
@@ -313,9 +331,9 @@ void Reactor::end_batch() {
 }
 
 void Reactor::reap() {
-    while (!finished_.empty()) {
-        const auto handle = finished_.back();
-        finished_.pop_back();
+    while (finished_ != nullptr) {
+        const auto handle = finished_->handle;
+        finished_ = finished_->next;
         --spawned_;
         handle.destroy();
     }
@@ -333,7 +351,8 @@ void Reactor::cancel_all() {
 }
 
 void Sleep::await_suspend(std::coroutine_handle<> handle) {
-    begin(handle);
+    suspended_.handle = handle;
+    begin(suspended_);
     reactor_.wheel().schedule(*this, until_);
 }
 
@@ -352,9 +371,9 @@ void Event::set() {
     complete();
 }
 
-void Event::suspend(std::coroutine_handle<> handle, TimePoint deadline) {
+void Event::suspend(Suspended& waiter, TimePoint deadline) {
     reason_ = {};
-    begin(handle);
+    begin(waiter);
     reactor_.wheel().schedule(*this, deadline);
 }
 

@@ -76,6 +76,13 @@ class BatchEnd {
     BatchEnd* prev_ = nullptr;
 };
 
+/// A suspended coroutine, and its place in a list of the reactor's: nobody needs memory to be resumed. Lies in the
+/// coroutine's own frame, or lives at least until it is resumed. In one list at a time.
+struct Suspended {
+    std::coroutine_handle<> handle{};
+    Suspended* next = nullptr;
+};
+
 /// A wait that is no socket's: a node in the reactor's list, so that shutdown can cancel it. Completed through the
 /// ready list.
 class Wait {
@@ -87,8 +94,8 @@ class Wait {
     explicit Wait(Reactor& reactor) : reactor_(reactor) {}
     ~Wait();
     /// Suspends `waiter` until `complete`.
-    void begin(std::coroutine_handle<> waiter);
-    bool waiting() const { return static_cast<bool>(waiter_); }
+    void begin(Suspended& waiter);
+    bool waiting() const { return waiter_ != nullptr; }
     /// Resumes the waiter in this turn of the loop (never inline). A second call does nothing.
     void complete();
     Reactor& reactor_;
@@ -97,7 +104,7 @@ class Wait {
     friend class Reactor;
     /// Ends the wait early: store the reason, call complete().
     virtual void cancel() = 0;
-    std::coroutine_handle<> waiter_{};
+    Suspended* waiter_ = nullptr;
     Wait* next_ = nullptr;
     Wait* prev_ = nullptr;
 };
@@ -153,14 +160,21 @@ class Reactor {
     std::size_t spawned() const { return spawned_; }
     std::uint64_t exceptions() const { return exceptions_; }
 
-    /// Resumes `handle` later in this turn (or the next), never inline.
-    void resume_later(std::coroutine_handle<> handle) { ready_.push_back(handle); }
+    /// Resumes `waiter` later in this turn (or the next), never inline.
+    void resume_later(Suspended& waiter) noexcept {
+        *ready_end_ = &waiter;
+        ready_end_ = &waiter.next;
+    }
     /// Awaitable: lets everybody else go first.
     auto yield() {
         struct Yield {
             Reactor& reactor;
+            Suspended waiter{};
             bool await_ready() const noexcept { return false; }
-            void await_suspend(std::coroutine_handle<> handle) { reactor.resume_later(handle); }
+            void await_suspend(std::coroutine_handle<> handle) noexcept {
+                waiter.handle = handle;
+                reactor.resume_later(waiter);
+            }
             void await_resume() const noexcept {}
         };
         return Yield{*this};
@@ -181,7 +195,7 @@ class Reactor {
     /// this batch.
     bool input_ahead(const Source& source) const { return slots_[source.slot_].input_ahead; }
 
-    // For sources: registration in the epoll set.
+    // For sources: registration in the epoll set. Fails with ENOSPC or ENOMEM.
     error_code add(Source& source, int fd);
     /// Level-triggered and exclusive, for listening sockets shared by several reactors.
     error_code add_listener(Source& source, int fd);
@@ -205,8 +219,9 @@ class Reactor {
         bool input_ahead = false;
     };
     struct Root;
+    bool add_slot();
     error_code add(Source& source, int fd, std::uint32_t events);
-    bool has_work() const { return !ready_.empty() || batch_ends_.next_ != &batch_ends_; }
+    bool has_work() const { return ready_end_ != &ready_ || batch_ends_.next_ != &batch_ends_; }
     int wait_time(Duration longest);
     bool move_manual_clock(Duration longest);
     void announce(std::uint64_t data, std::uint32_t events);
@@ -227,10 +242,11 @@ class Reactor {
     BufferPool buffers_;
     PipePool pipes_;
     std::vector<Slot> slots_;
-    std::vector<std::uint32_t> free_slots_;
-    std::vector<std::coroutine_handle<>> ready_, resuming_;
-    std::vector<std::coroutine_handle<>> finished_;
-    BatchEnds batch_ends_;  ///< sentinel of a circular list
+    std::vector<std::uint32_t> free_slots_;  ///< has room for all
+    Suspended* ready_ = nullptr;             ///< in order; says something only if it is not empty
+    Suspended** ready_end_ = &ready_;        ///< where the next one goes: `&ready_` = it is empty
+    Suspended* finished_ = nullptr;          ///< the last one first
+    BatchEnds batch_ends_;                   ///< sentinel of a circular list
     Wait* waits_ = nullptr;
     std::atomic<Posted*> posted_{nullptr};
     std::atomic<bool> stopped_{false};
@@ -253,6 +269,7 @@ class Sleep final : Wait, Timer {
  private:
     void expired(TimePoint) override { complete(); }
     void cancel() override;
+    Suspended suspended_;
     TimePoint until_;
     bool cancelled_ = false;
 };
@@ -269,8 +286,12 @@ class Event final : Wait, Timer {
         struct Awaiter {
             Event& event;
             TimePoint deadline;
+            Suspended waiter{};
             bool await_ready() const noexcept { return event.set_; }
-            void await_suspend(std::coroutine_handle<> handle) { event.suspend(handle, deadline); }
+            void await_suspend(std::coroutine_handle<> handle) {
+                waiter.handle = handle;
+                event.suspend(waiter, deadline);
+            }
             Result<void> await_resume() const { return event.outcome(); }
         };
         return Awaiter{*this, deadline};
@@ -280,7 +301,7 @@ class Event final : Wait, Timer {
 
  private:
     void expired(TimePoint) override;
-    void suspend(std::coroutine_handle<> handle, TimePoint deadline);
+    void suspend(Suspended& waiter, TimePoint deadline);
     Result<void> outcome();
     bool set_ = false;
     errc reason_{};

@@ -351,13 +351,13 @@ void Socket::ready(Events events) {
     const std::uint32_t generation = reactor.generation(slot);
     if (reader_ != nullptr && reader_->attempt(*reader_)) {
         Operation* done = std::exchange(reader_, nullptr);
-        done->waiter.resume();
+        done->waiter.handle.resume();
         if (!reactor.alive(slot, generation)) return;  // it was closed meanwhile
     }
     if (writer_ != nullptr && writer_->attempt(*writer_)) {
         Operation* done = std::exchange(writer_, nullptr);
         if (pace_ != nullptr) pace_->goes_on(reactor.now());
-        done->waiter.resume();
+        done->waiter.handle.resume();
         if (!reactor.alive(slot, generation)) return;
     }
     if (idle_watch_ != nullptr && reader_ == nullptr && readable_) {

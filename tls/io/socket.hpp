@@ -24,7 +24,7 @@ struct Operation {
     Attempt attempt = nullptr;
     Socket* socket = nullptr;
     void* owner = nullptr;  ///< what `attempt` needs beside the socket (a TLS stream, a pipe)
-    std::coroutine_handle<> waiter{};
+    Suspended waiter{};
     error_code error{};
     std::size_t transferred = 0;
 };
@@ -213,7 +213,7 @@ bool Transfer<writing>::await_ready() noexcept {
 
 template <bool writing>
 void Transfer<writing>::await_suspend(std::coroutine_handle<> waiter) {
-    operation.waiter = waiter;
+    operation.waiter.handle = waiter;
     operation.socket->suspend(operation, writing);
 }
 
