@@ -136,6 +136,12 @@ void Crew::introduce(const std::function<void(control::Message)>& tell) {
     report_usage();
 }
 
+// An endpoint that has not answered is not used, and nobody looks whether it hangs: without a limit it could stay so.
+void Crew::await_answers(bool waits) {
+    each([&](IncarnationProcess& worker) { worker.machine.introduce(now(), waits); });
+    arm();
+}
+
 bool Crew::hear(control::Incarnation incarnation, WorkerEvent event, const std::string& why) {
     const auto [slot, place] = find_incarnation(incarnation);
     if (place == nullptr) return false;
@@ -336,8 +342,13 @@ void Crew::on_timer() {
         worker.socket->open_to_proxy({worker.plan.identity, workplace_.proxy});
         if (!worker.machine.due() || *worker.machine.due() > now()) return;
         const bool serving = worker.machine.state() != WorkerState::stopping;
-        if (serving && is_traced(worker.process.pid)) return worker.machine.postpone(now());
-        apply(worker, worker.machine.on(WorkerEvent::deadline, now()));
+        const bool unproven = worker.machine.is_unproven();
+        // As in `hear`: where files are watched, somebody may be at a `breakpoint()`.
+        const bool left_alone = unproven && !pool().command.watch.empty();
+        if (serving && (left_alone || is_traced(worker.process.pid))) return worker.machine.postpone(now());
+        const WorkerAction action = worker.machine.on(WorkerEvent::deadline, now());
+        if (unproven && action == WorkerAction::send_abort) log_silent(worker);
+        apply(worker, action);
     });
     start_due();
     publish();

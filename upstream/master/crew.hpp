@@ -36,6 +36,8 @@ class Crew {
     void proxy_changed(bool ready);
     /// Tells a new proxy everything about this pool.
     void introduce(const std::function<void(control::Message)>& tell);
+    /// A new proxy is the one that serves: see Worker::introduce.
+    void await_answers(bool waits);
 
     // ---- orders
 
@@ -209,6 +211,7 @@ class Crew {
     // crew_report.cpp
     void log_end(const IncarnationProcess& worker, const Ending& ending, int status);
     void log_word(const IncarnationProcess& worker, WorkerEvent event, WorkerState before, const std::string& why);
+    void log_silent(const IncarnationProcess& worker);
     void publish();
     void report_usage_of(std::uint32_t slot);
 

@@ -94,6 +94,7 @@ Proxies::Outside House::proxies_outside() {
     out.lives = [this](pid_t pid, bool lives) { guard_.proxy(pid, lives); };
     out.ended = [this](const std::string& how) { proxy_ended(how); };
     out.serving = [this] { return fleet_.serving(); };
+    out.await_answers = [this](bool waits) { fleet_.await_answers(waits); };
     out.drain_limit = [this] { return milliseconds(config_->server.shutdown.grace_period); };
     out.took_over = [this](const std::string& failure) { took_over(failure); };
     out.alone = [this] { alone_again(); };
@@ -154,6 +155,7 @@ void House::greet(ProxyProcess& to, bool doors) {
         send_config(to);
     }
     if (crews_started_) fleet_.introduce([&to](control::Message message) { to.send(std::move(message)); });
+    if (crews_started_ && doors) fleet_.await_answers(proxy_.leaving() != nullptr);
     for (const auto& [name, since] : resting_) to.send(control::EndpointRest{name.first, name.second, true});
     if (phase_ == Phase::delaying) {
         const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - now());

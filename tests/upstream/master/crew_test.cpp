@@ -246,6 +246,27 @@ TEST_CASE("a pool that is retired drains and is gone, and whoever waits for its 
     CHECK_FALSE(yard.verdicts.at(1).ok);
 }
 
+TEST_CASE("a worker that does not answer a new proxy is ended as hung, unless somebody may be looking at it", "[crew]") {
+    const bool watched = GENERATE(false, true);
+    Yard yard;
+    CrewPlan plan = yard.plan("exec sleep 1000", 2);
+    auto pool = std::make_shared<config::Pool>(*plan.pool);
+    pool->start_timeout = 2s;
+    if (watched) pool->command.watch = {"*.py"};
+    plan.pool = pool;
+    yard.start(plan);
+    yard.crew->proxy_changed(false);
+    yard.crew->await_answers(false);
+    yard.crew->proxy_changed(true);
+    yard.crew->hear(2, WorkerEvent::answered, {});
+    const auto begun = io::Clock::real().now();
+    REQUIRE(yard.until([&] { return yard.last == 3 || io::Clock::real().now() - begun > 3s; }));
+    CHECK(yard.last == (watched ? 2u : 3u));
+    REQUIRE(yard.until([&] { return yard.crew->state() == control::PoolState::ok; }));
+    CHECK(yard.crew->processes().at(1)->id == 2);
+    CHECK(yard.crew->processes().at(0)->id == (watched ? 1u : 3u));
+}
+
 TEST_CASE("no step is made while no proxy could tell that it worked", "[crew]") {
     Yard yard;
     yard.start(yard.plan("exec sleep 1000"));
