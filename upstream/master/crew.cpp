@@ -60,6 +60,7 @@ bool Crew::configure(CrewPlan plan) {
 // -----------------------------------------------------------------------------------------------------------
 
 void Crew::start_due() {
+    if (renew_waits_) return arm();  // all of them start together, when there is room
     for (std::uint32_t slot = 0; slot < seats_.size(); ++slot) {
         Seat& seat = seats_[slot];
         if (stopping_ || !started_ || !seat.next_start || *seat.next_start > now()) continue;
@@ -302,7 +303,7 @@ void Crew::plan_next(std::uint32_t slot, const Ending& ending, const std::string
     if (!ever_ready_ && seat.slot.failed_starts() >= first_tries && start_failure_.empty())
         start_failure_ = last_reason_;
     if (is_failure(ending.end) && !ending.was_ready) tell_start({pool().name, false, 0, last_reason_, last_lines_});
-    if (stopping_ || slot >= wanted_) return;
+    if (stopping_ || slot >= wanted_ || renew_waits_) return;
     seat.pending_reason = rolling_.running(slot) ? rolling_.running(slot) : Slot::reason(ending);
     seat.next_start = now() + wait;
     if (wait > milliseconds(0)) {

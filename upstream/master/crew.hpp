@@ -231,7 +231,7 @@ class Crew {
     boost::asio::steady_timer timer_;
     bool proxy_ready_ = false, started_ = false, stopping_ = false, retired_ = false, ever_ready_ = false;
     bool broken_ = false;       // watched, and what is on the disk did not come up
-    bool renew_waits_ = false;  // for a place of those who leave
+    bool renew_waits_ = false;  // for a place of those who leave; nothing starts meanwhile
     bool news_ = false;         // the reason or the last lines changed
     std::string start_failure_, last_reason_;
     std::vector<std::string> last_lines_;

@@ -54,6 +54,7 @@ void Crew::retire_from(unsigned first) {
         rolling_.forget(slot);
         if (seat.worker) drain(*seat.worker, control::DrainReason::scale);
         if (seat.successor) drain(*seat.successor, control::DrainReason::scale);
+        if (seat.leaving) drain(*seat.leaving, control::DrainReason::scale);
     }
     if (rolling_.idle()) tell_verdict({pool().name, true, rolling_.replaced(), {}, {}});
 }
