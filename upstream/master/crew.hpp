@@ -196,6 +196,7 @@ class Crew {
     void look_at_age(std::uint32_t slot);
 
     // crew_scale.cpp
+    void want_outdated_from(unsigned first);
     void retire_from(unsigned first);
     void shrink();
     unsigned wanted_by(const config::Pool& pool) const;

@@ -300,6 +300,33 @@ TEST_CASE("files that change twice in a row leave one worker, in whatever order 
     CHECK(yard.crew->half_done(lasting).empty());
 }
 
+TEST_CASE("workers that are added while a roll brings new settings have them when it is done", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000", 2));
+    CHECK(yard.crew->configure(yard.plan("exec sleep 2000", 2)));
+    yard.roll();
+    CHECK(yard.last == 3);  // the first successor starts
+    yard.crew->pin(3);
+    CHECK(yard.last == 4);
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK(yard.verdicts[0].ok);
+    CHECK(yard.commands() == std::vector<std::string>(3, "exec sleep 2000"));
+    bool lasting = false;
+    CHECK(yard.crew->half_done(lasting).empty());
+}
+
+TEST_CASE("workers that are added while a roll fails start as the others did", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000", 1));
+    CHECK(yard.crew->configure(yard.plan("exit 3", 1)));
+    yard.roll();
+    yard.crew->pin(2);
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK_FALSE(yard.verdicts[0].ok);
+    REQUIRE(yard.until([&] { return yard.crew->state() == control::PoolState::ok; }));
+    CHECK(yard.commands() == std::vector<std::string>(2, "exec sleep 1000"));
+}
+
 TEST_CASE("no step is made while no proxy could tell that it worked", "[crew]") {
     Yard yard;
     yard.start(yard.plan("exec sleep 1000"));
