@@ -370,8 +370,8 @@ void Crew::arm() {
     timer_.cancel();
     if (next == io::never) return;
     timer_.expires_at(next);
-    timer_.async_wait([this](boost::system::error_code error) {
-        if (!error) on_timer();
+    timer_.async_wait([this, alive = std::weak_ptr<void>(alive_)](boost::system::error_code error) {
+        if (!error && !alive.expired()) on_timer();
     });
 }
 

@@ -237,6 +237,8 @@ class Crew {
     std::string start_failure_, last_reason_;
     std::vector<std::string> last_lines_;
     std::optional<control::PoolState> published_;
+    // Gone with us: a timer that was due when we were destroyed is still told.
+    const std::shared_ptr<void> alive_ = std::make_shared<char>();
 };
 
 /// "", " as asked", " since it hung": behind "app-1 ended".

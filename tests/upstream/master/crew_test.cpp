@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <catch2/catch.hpp>
 #include <set>
+#include <thread>
 
 #include "stage.hpp"
 #include "support.hpp"
@@ -325,6 +327,29 @@ TEST_CASE("workers that are added while a roll fails start as the others did", "
     CHECK_FALSE(yard.verdicts[0].ok);
     REQUIRE(yard.until([&] { return yard.crew->state() == control::PoolState::ok; }));
     CHECK(yard.commands() == std::vector<std::string>(2, "exec sleep 1000"));
+}
+
+TEST_CASE("a pool that is gone in the same turn in which its timer is due hears no more of it", "[crew]") {
+    Yard yard;
+    CrewPlan plan = yard.plan("exec sleep 1000");
+    auto pool = std::make_shared<config::Pool>(*plan.pool);
+    pool->stop_grace_period = 200ms;
+    plan.pool = pool;
+    yard.start(plan);
+    yard.crew->retire();
+    yard.loop.restart();
+    yard.loop.poll();  // drained: it is stopped, and the timer waits for its end
+    boost::asio::steady_timer earlier(yard.loop);
+    earlier.expires_after(0ms);
+    earlier.async_wait([&](boost::system::error_code) {
+        yard.bury(1);
+        CHECK(yard.crew->is_empty());
+        yard.crew.reset();
+    });
+    std::this_thread::sleep_for(250ms);  // both are due in one turn
+    yard.loop.restart();
+    yard.loop.poll();
+    CHECK_FALSE(yard.crew);
 }
 
 TEST_CASE("no step is made while no proxy could tell that it worked", "[crew]") {
