@@ -253,6 +253,25 @@ TEST_CASE("a port that one may not have is told with the remedy", "[listen]") {
     CHECK(code == 0);
 }
 
+TEST_CASE("only what we have made at a unix path is removed from it", "[listen]") {
+    Scratch scratch;
+    const config::Address address{config::Address::Kind::unix_path, scratch.path("web.sock"), 0};
+    std::string error;
+    auto ours = bind_address("web", address, 16, error);
+    REQUIRE(ours.has_value());
+    CHECK(ours->front().file == file_at(address.host));
+    ::rename(address.host.c_str(), scratch.path("kept").c_str());  // so that its inode is not given to another
+    const auto another = bind_address("web", address, 16, error);
+    REQUIRE(another.has_value());
+    unlink_paths(*ours);
+    CHECK(connect_to(address.host) == 0);
+    unlink_paths(*another);
+    CHECK_FALSE(exists(address.host));
+    write_file(address.host, "precious");
+    unlink_paths(*ours);
+    CHECK(read_file(address.host) == "precious");
+}
+
 TEST_CASE("a unix path left behind is taken over, one that is served is not", "[listen]") {
     Scratch scratch;
     const config::Address address{config::Address::Kind::unix_path, scratch.path("web.sock"), 0};

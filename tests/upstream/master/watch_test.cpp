@@ -233,7 +233,7 @@ TEST_CASE("a watch that is given up in the same turn in which it has something t
     watch(other, one);
     write_file(scratch.path("main.py"), "print(1)\n");
     loop.poll();
-    loop.poll();  // both have seen it, and wait until it is quiet
+    loop.poll();                                          // both have seen it, and wait until it is quiet
     std::this_thread::sleep_for(Debounce::quiet + 10ms);  // both are due in one turn
     loop.poll();
     CHECK(told == 1);
