@@ -56,6 +56,12 @@ Workplace House::make_workplace(rlimit core) {
     out.proxy = resources_.proxy;
     out.core = core;
     if (resources_.runtime_dir) out.run_dir = resources_.runtime_dir->path();
+    out.restore_run_dir = [this](std::string& error) {
+        if (!resources_.runtime_dir || resources_.runtime_dir->is_there()) return true;
+        if (!resources_.runtime_dir->restore(error)) return false;
+        log_.warn("runtime_dir_restored", resources_.runtime_dir->path() + " was removed by somebody; made again");
+        return true;
+    };
     out.jitter = [this] { return std::uniform_real_distribution<double>(-1, 1)(random_); };
     out.next_incarnation = [this] { return ++last_incarnation_; };
     out.tell_proxy = [this](control::Message message) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 
 #include "stage.hpp"
 
@@ -260,6 +261,20 @@ TEST_CASE("a killed proxy is replaced and told of the workers, who do not notice
     CHECK(is_running(stage.worker(1)));
     ::kill(stage.proxy(), SIGKILL);
     CHECK(within(10, [&] { return count_in(stage.scratch.path("journal"), "proxy ") == 3; }));
+    stage.signal(SIGTERM);
+    CHECK(stage.exit_code() == 0);
+}
+
+TEST_CASE("workers are started though somebody has removed the runtime directory", "[house]") {
+    const bool whole = GENERATE(false, true);
+    Stage stage({"at-once"});
+    stage.add_script("app", lasting);
+    stage.start();
+    REQUIRE(stage.heard("pool app ok"));
+    std::filesystem::remove_all(stage.scratch.path(whole ? "run" : "run/" + std::to_string(stage.pid())));
+    ::kill(stage.worker(1), SIGKILL);
+    REQUIRE(stage.heard("ready 2"));
+    CHECK(stage.logged("was removed by somebody; made again"));
     stage.signal(SIGTERM);
     CHECK(stage.exit_code() == 0);
 }

@@ -12,6 +12,7 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "support.hpp"
 #include "upstream/master/listen.hpp"
@@ -62,6 +63,27 @@ TEST_CASE("one master at a time holds a runtime directory, and the next one swee
     CHECK(mode_of(again->path()) == 0711);
     CHECK_FALSE(exists(path + "/99999999"));
     CHECK(exists(path + "/keep"));
+}
+
+TEST_CASE("a runtime directory that is removed while it is used is made again as it was", "[runtime_dir]") {
+    const bool shared = GENERATE(false, true);
+    Scratch scratch;
+    std::string error;
+    const auto dir = RuntimeDir::take(scratch.path("above/run"), shared, "edgeproxy run", error);
+    REQUIRE(dir);
+    CHECK(dir->is_there());
+    std::filesystem::remove_all(scratch.path("above"));
+    CHECK_FALSE(dir->is_there());
+    REQUIRE(dir->restore(error));
+    CHECK(dir->is_there());
+    CHECK(mode_of(dir->path()) == (shared ? 0711u : 0700u));
+    CHECK(mode_of(scratch.path("above/run")) == (shared ? 0711u : 0700u));
+
+    std::filesystem::remove_all(dir->path());
+    ::symlink("/tmp", dir->path().c_str());
+    CHECK_FALSE(dir->restore(error));
+    CHECK(error.find("is not a directory") != std::string::npos);
+    ::unlink(dir->path().c_str());
 }
 
 TEST_CASE("a runtime directory that others can write, or that is too long, is refused", "[runtime_dir]") {
