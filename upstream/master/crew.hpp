@@ -162,6 +162,10 @@ class Crew {
         std::array<std::uint64_t, control::restart_reasons> restarts{};
         std::optional<control::RestartReason> pending_reason;
     };
+    struct Asked {
+        RollTold told;
+        std::optional<std::uint32_t> slot;  ///< for this one only
+    };
     using Place = std::unique_ptr<IncarnationProcess> Seat::*;
 
     // crew.cpp
@@ -223,7 +227,7 @@ class Crew {
     unsigned wanted_ = 0;  // workers; there may be more seats, which are given up
     std::vector<Seat> seats_;
     Rolling rolling_;
-    std::vector<RollTold> asked_;    // who waits for the end of the roll
+    std::vector<Asked> asked_;       // who waits for the end of the roll
     std::vector<RollTold> awaited_;  // who waits for the first workers
     Scaling scaling_;
     std::array<std::uint64_t, control::scale_decisions> decisions_{};

@@ -247,6 +247,20 @@ TEST_CASE("one worker is replaced by name; a slot that does not exist is refused
     CHECK(yard.drains == std::vector<std::string>{"2 request"});
 }
 
+TEST_CASE("whoever asks for one worker while all are replaced hears of one, and the other of each once", "[crew]") {
+    Yard yard;
+    std::vector<RollVerdict> of_one;
+    yard.start(yard.plan("exec sleep 1000", 2));
+    yard.roll();
+    CHECK(yard.crew->roll_one(0, Reason::request, [&](const RollVerdict& verdict) { of_one.push_back(verdict); }));
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK(yard.verdicts[0].replaced == 2);
+    CHECK(yard.last == 5);  // the first one twice
+    REQUIRE(of_one.size() == 1);
+    CHECK(of_one[0].ok);
+    CHECK(of_one[0].replaced == 1);
+}
+
 TEST_CASE("a pool that is retired drains and is gone, and whoever waits for its roll is told", "[crew]") {
     Yard yard;
     yard.start(yard.plan("exec sleep 1000", 2));
