@@ -207,7 +207,7 @@ void House::heard(control::Message message) {
         left_over_ += m->left_over;
         drained_ = true;
         if (proxy_.leaving() == nullptr) stop_workers();  // else when that one has gone as well
-        return;
+        return leave_if_empty();
     }
     log_.warn("control_message_unexpected",
               fmt::format("the proxy sent {}, which is not its to send", control::name(message)));
@@ -247,7 +247,7 @@ void House::proxy_ended(const std::string& how) {
             ++left_over_;
             return stop_workers();
         case Phase::stopping:
-            return;
+            return leave_if_empty();
         case Phase::leaving:
             phase_ = Phase::over;
             return loop_.stop();

@@ -97,6 +97,10 @@ TEST_CASE("a required pool that does not come up in three tries ends the program
           std::string::npos);
     CHECK(stage.log().find("\n    the reason is here\n") != std::string::npos);
     CHECK(stage.journal().find("last the reason is here") != std::string::npos);
+    const std::string journal = stage.journal();  // to the proxy it is no death of its master
+    const std::size_t drained = journal.find("drain_all\nlisteners_closed\n");
+    REQUIRE(drained != std::string::npos);
+    CHECK(journal.find("end\n", drained) != std::string::npos);
 }
 
 TEST_CASE("a command that does not exist is named, and is a failed start", "[house]") {
