@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include "config/load.hpp"
+#include "config/text.hpp"
 #include "upstream/control/channel.hpp"
 #include "upstream/master/banner.hpp"
 #include "upstream/master/time.hpp"
@@ -332,7 +333,15 @@ void House::write_log() {
 // What did not go out is tried again, without anybody waiting for it.
 void House::flush_log() {
     constexpr milliseconds pause{20};
-    if (flushing_ || output_.flush()) return;
+    if (flushing_) return;
+    const bool all = output_.flush();
+    if (const std::uint64_t lost = output_.take_lost(); lost > 0) {
+        log_.warn("log_lines_lost",
+                  fmt::format("{} of this log could not be written and {} lost", config::counted(lost, "line"),
+                              lost == 1 ? "is" : "are"),
+                  {{"lines", lost}});
+    }
+    if (all) return;
     flushing_ = true;
     flush_timer_.expires_after(pause);
     flush_timer_.async_wait([this](boost::system::error_code error) {

@@ -410,6 +410,19 @@ TEST_CASE("log files are opened again at USR1, by master and proxy", "[house]") 
     CHECK(stage.exit_code() == 0);
 }
 
+TEST_CASE("how many lines of its log a full disk has cost is told when it takes lines again", "[house]") {
+    Stage stage({"at-once"});
+    stage.add_script("app", lasting);
+    REQUIRE(::symlink("/dev/full", stage.scratch.path("log").c_str()) == 0);
+    stage.start();
+    REQUIRE(stage.heard("pool app ok"));
+    ::unlink(stage.scratch.path("log").c_str());
+    stage.signal(SIGUSR1);
+    CHECK(stage.logged(" of this log could not be written and are lost"));
+    stage.signal(SIGTERM);
+    CHECK(stage.exit_code() == 0);
+}
+
 TEST_CASE("the master has one thread, no core dump, and little right", "[house]") {
     Stage stage({"at-once"});
     stage.add_script("app", "ulimit -c > core; exec sleep 1000");
