@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -84,7 +85,25 @@ class Patience {
     const Clock::time_point begun_;
 };
 
+/// Who listens at the other end; null when the kernel does not tell.
+io::UniqueFd process_of(int fd) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return {};
+    return io::UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0))};
+}
+
+/// The channel ends some milliseconds before the process does, and whoever asked for a stop may start the next one at
+/// once.
+void await_end(const io::UniqueFd& process) {
+    if (!process) return;
+    constexpr int longest_ms = 2000;
+    pollfd ended{process.get(), POLLIN, 0};
+    ::poll(&ended, 1, longest_ms);
+}
+
 int read_answer(int fd, const Patience& patience, std::ostream& out, std::ostream& err) {
+    const io::UniqueFd process = process_of(fd);
     bool leaving = false;
     for (;;) {
         if (!patience.holds(fd)) {
@@ -106,7 +125,10 @@ int read_answer(int fd, const Patience& patience, std::ostream& out, std::ostrea
         if (piece->kind == Piece::Kind::leaving) leaving = true;
         (piece->kind == Piece::Kind::result ? out : err) << piece->text << std::flush;
     }
-    if (leaving) return ExitCode::done;
+    if (leaving) {
+        await_end(process);
+        return ExitCode::done;
+    }
     err << "edgeproxy: the running one ended before it had answered\n";
     return ExitCode::failed;
 }

@@ -167,6 +167,7 @@ def test_a_pool_that_never_starts_ends_the_program_with_its_story(start_edge):
                                          "restart": {"backoff": "10ms-50ms"}}}}, wait="ends", exits=5)
     log = edge.log()
     assert log.count("demo: failing at start as asked") >= 3, log
+    assert "the master process is gone" not in log, "it ended on purpose"
     assert "app" in log and "edgeproxy-demo-worker" in log and re.search(r"exit (code|status)?\W*3|exited.{0,20}3", log), log
 
 

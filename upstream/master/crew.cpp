@@ -60,6 +60,7 @@ bool Crew::configure(CrewPlan plan) {
 // -----------------------------------------------------------------------------------------------------------
 
 void Crew::start_due() {
+    if (renew_waits_) return arm();  // all of them start together, when there is room
     for (std::uint32_t slot = 0; slot < seats_.size(); ++slot) {
         Seat& seat = seats_[slot];
         if (stopping_ || !started_ || !seat.next_start || *seat.next_start > now()) continue;
@@ -134,6 +135,12 @@ void Crew::introduce(const std::function<void(control::Message)>& tell) {
     });
     tell(status());
     report_usage();
+}
+
+// An endpoint that has not answered is not used, and nobody looks whether it hangs: without a limit it could stay so.
+void Crew::await_answers(bool waits) {
+    each([&](IncarnationProcess& worker) { worker.machine.introduce(now(), waits); });
+    arm();
 }
 
 bool Crew::hear(control::Incarnation incarnation, WorkerEvent event, const std::string& why) {
@@ -296,7 +303,7 @@ void Crew::plan_next(std::uint32_t slot, const Ending& ending, const std::string
     if (!ever_ready_ && seat.slot.failed_starts() >= first_tries && start_failure_.empty())
         start_failure_ = last_reason_;
     if (is_failure(ending.end) && !ending.was_ready) tell_start({pool().name, false, 0, last_reason_, last_lines_});
-    if (stopping_ || slot >= wanted_) return;
+    if (stopping_ || slot >= wanted_ || renew_waits_) return;
     seat.pending_reason = rolling_.running(slot) ? rolling_.running(slot) : Slot::reason(ending);
     seat.next_start = now() + wait;
     if (wait > milliseconds(0)) {
@@ -336,8 +343,13 @@ void Crew::on_timer() {
         worker.socket->open_to_proxy({worker.plan.identity, workplace_.proxy});
         if (!worker.machine.due() || *worker.machine.due() > now()) return;
         const bool serving = worker.machine.state() != WorkerState::stopping;
-        if (serving && is_traced(worker.process.pid)) return worker.machine.postpone(now());
-        apply(worker, worker.machine.on(WorkerEvent::deadline, now()));
+        const bool unproven = worker.machine.is_unproven();
+        // As in `hear`: where files are watched, somebody may be at a `breakpoint()`.
+        const bool left_alone = unproven && !pool().command.watch.empty();
+        if (serving && (left_alone || is_traced(worker.process.pid))) return worker.machine.postpone(now());
+        const WorkerAction action = worker.machine.on(WorkerEvent::deadline, now());
+        if (unproven && action == WorkerAction::send_abort) log_silent(worker);
+        apply(worker, action);
     });
     start_due();
     publish();
@@ -358,8 +370,8 @@ void Crew::arm() {
     timer_.cancel();
     if (next == io::never) return;
     timer_.expires_at(next);
-    timer_.async_wait([this](boost::system::error_code error) {
-        if (!error) on_timer();
+    timer_.async_wait([this, alive = std::weak_ptr<void>(alive_)](boost::system::error_code error) {
+        if (!error && !alive.expired()) on_timer();
     });
 }
 

@@ -36,6 +36,8 @@ class Crew {
     void proxy_changed(bool ready);
     /// Tells a new proxy everything about this pool.
     void introduce(const std::function<void(control::Message)>& tell);
+    /// A new proxy is the one that serves: see Worker::introduce.
+    void await_answers(bool waits);
 
     // ---- orders
 
@@ -160,6 +162,10 @@ class Crew {
         std::array<std::uint64_t, control::restart_reasons> restarts{};
         std::optional<control::RestartReason> pending_reason;
     };
+    struct Asked {
+        RollTold told;
+        std::optional<std::uint32_t> slot;  ///< for this one only
+    };
     using Place = std::unique_ptr<IncarnationProcess> Seat::*;
 
     // crew.cpp
@@ -194,6 +200,7 @@ class Crew {
     void look_at_age(std::uint32_t slot);
 
     // crew_scale.cpp
+    void want_outdated_from(unsigned first);
     void retire_from(unsigned first);
     void shrink();
     unsigned wanted_by(const config::Pool& pool) const;
@@ -209,6 +216,7 @@ class Crew {
     // crew_report.cpp
     void log_end(const IncarnationProcess& worker, const Ending& ending, int status);
     void log_word(const IncarnationProcess& worker, WorkerEvent event, WorkerState before, const std::string& why);
+    void log_silent(const IncarnationProcess& worker);
     void publish();
     void report_usage_of(std::uint32_t slot);
 
@@ -219,7 +227,7 @@ class Crew {
     unsigned wanted_ = 0;  // workers; there may be more seats, which are given up
     std::vector<Seat> seats_;
     Rolling rolling_;
-    std::vector<RollTold> asked_;    // who waits for the end of the roll
+    std::vector<Asked> asked_;       // who waits for the end of the roll
     std::vector<RollTold> awaited_;  // who waits for the first workers
     Scaling scaling_;
     std::array<std::uint64_t, control::scale_decisions> decisions_{};
@@ -228,11 +236,13 @@ class Crew {
     boost::asio::steady_timer timer_;
     bool proxy_ready_ = false, started_ = false, stopping_ = false, retired_ = false, ever_ready_ = false;
     bool broken_ = false;       // watched, and what is on the disk did not come up
-    bool renew_waits_ = false;  // for a place of those who leave
+    bool renew_waits_ = false;  // for a place of those who leave; nothing starts meanwhile
     bool news_ = false;         // the reason or the last lines changed
     std::string start_failure_, last_reason_;
     std::vector<std::string> last_lines_;
     std::optional<control::PoolState> published_;
+    // Gone with us: a timer that was due when we were destroyed is still told.
+    const std::shared_ptr<void> alive_ = std::make_shared<char>();
 };
 
 /// "", " as asked", " since it hung": behind "app-1 ended".

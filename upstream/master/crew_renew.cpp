@@ -6,6 +6,13 @@
 #include "upstream/master/time.hpp"
 
 namespace edgeproxy::master {
+namespace {
+
+bool is_going(const IncarnationProcess& worker) {
+    return worker.machine.state() == WorkerState::draining || worker.machine.state() == WorkerState::stopping;
+}
+
+}  // namespace
 
 void Crew::renew() {
     if (stopping_ || retired_ || !started_) return;
@@ -42,6 +49,7 @@ void Crew::dismiss(Seat& seat) {
 void Crew::replace_dismissed() {
     for (std::uint32_t slot = 0; slot < wanted_; ++slot) {
         Seat& seat = seats_[slot];
+        if (seat.worker && !is_going(*seat.worker)) continue;
         if (seat.worker) seat.leaving = std::move(seat.worker);
         seat.slot = Slot(restart_policy(pool()));
         seat.pending_reason = control::RestartReason::reload;

@@ -69,6 +69,14 @@ void Crew::log_word(const IncarnationProcess& worker, WorkerEvent event, WorkerS
     }
 }
 
+void Crew::log_silent(const IncarnationProcess& worker) {
+    const std::string name = control::worker_name(pool().name, worker.slot);
+    workplace_.log.warn("worker_hung",
+                        fmt::format("{} hangs: it has not answered the new proxy process in {} ms; it is ended", name,
+                                    worker.plan.pool->start_timeout.count()),
+                        {{"pool", pool().name}, {"worker", name}, {"pid", worker.process.pid}});
+}
+
 void Crew::log_end(const IncarnationProcess& worker, const Ending& ending, int status) {
     const std::string name = control::worker_name(pool().name, worker.slot);
     const double up = std::chrono::duration<double>(now() - worker.journey.begun).count();

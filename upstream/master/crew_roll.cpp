@@ -32,7 +32,7 @@ control::DrainReason drain_reason(control::RestartReason reason) {
 // -------------------------------------------------------------------------------------------------------------
 
 void Crew::roll(control::RestartReason reason, RollTold told) {
-    if (told) asked_.push_back(std::move(told));
+    if (told) asked_.push_back({std::move(told), std::nullopt});
     if (stopping_ || retired_) return tell_verdict({pool().name, false, 0, "the pool is being stopped", {}});
     if (!started_) return tell_verdict({pool().name, true, 0, {}, {}});
     workplace_.log.info("roll", fmt::format("pool {}: its workers are replaced ({})", pool().name, word(reason)),
@@ -44,7 +44,7 @@ void Crew::roll(control::RestartReason reason, RollTold told) {
 
 bool Crew::roll_one(std::uint32_t slot, control::RestartReason reason, RollTold told) {
     if (slot >= wanted_) return false;
-    if (told) asked_.push_back(std::move(told));
+    if (told) asked_.push_back({std::move(told), slot});
     if (stopping_ || !started_) {
         tell_verdict({pool().name, false, 0, "the pool is not running", {}});
         return true;
@@ -132,8 +132,13 @@ void Crew::replaced(std::uint32_t slot) {
     tell_verdict({pool().name, true, rolling_.replaced(), {}, {}});
 }
 
+// Several may have asked meanwhile: who asked for one worker hears of that one only.
 void Crew::tell_verdict(const RollVerdict& verdict) {
-    for (const RollTold& told : std::exchange(asked_, {})) told(verdict);
+    for (const Asked& one : std::exchange(asked_, {})) {
+        RollVerdict own = verdict;
+        if (one.slot) own.replaced = verdict.replaced > 0 && rolling_.was_replaced(*one.slot) ? 1 : 0;
+        one.told(own);
+    }
 }
 
 // ---- recycling

@@ -18,6 +18,7 @@ void Crew::scale(unsigned workers) {
     for (std::uint32_t slot = 0; slot < wanted_; ++slot) {
         if (!seats_[slot].worker && !seats_[slot].next_start) seats_[slot].next_start = now();
     }
+    want_outdated_from(before);
     retire_from(wanted_);
     shrink();
     if (!started_) return;
@@ -46,6 +47,13 @@ void Crew::retire() {
     publish();
 }
 
+// New places while a roll is under way whose settings have not worked yet: their workers start as it worked before, and
+// are part of the roll.
+void Crew::want_outdated_from(unsigned first) {
+    if (rolling_.idle() || !proven_.pool || proven_.starts_like(plan_)) return;
+    for (std::uint32_t slot = first; slot < wanted_; ++slot) rolling_.want(slot, control::RestartReason::reload);
+}
+
 // Nothing starts in these slots any more, and what is there goes.
 void Crew::retire_from(unsigned first) {
     for (std::uint32_t slot = first; slot < seats_.size(); ++slot) {
@@ -54,6 +62,7 @@ void Crew::retire_from(unsigned first) {
         rolling_.forget(slot);
         if (seat.worker) drain(*seat.worker, control::DrainReason::scale);
         if (seat.successor) drain(*seat.successor, control::DrainReason::scale);
+        if (seat.leaving) drain(*seat.leaving, control::DrainReason::scale);
     }
     if (rolling_.idle()) tell_verdict({pool().name, true, rolling_.replaced(), {}, {}});
 }

@@ -47,6 +47,10 @@ void Fleet::introduce(const std::function<void(control::Message)>& tell) {
     for (const auto& crew : crews_) crew->introduce(tell);
 }
 
+void Fleet::await_answers(bool waits) {
+    for (const auto& crew : crews_) crew->await_answers(waits);
+}
+
 std::vector<control::Incarnation> Fleet::serving() const {
     std::vector<control::Incarnation> all;
     for (const auto& crew : crews_) {

@@ -36,6 +36,7 @@ class Fleet {
     void start(bool proxy_ready);
     void proxy_changed(bool ready);
     void introduce(const std::function<void(control::Message)>& tell);
+    void await_answers(bool waits);
     void hear(control::Incarnation incarnation, WorkerEvent event, const std::string& why);
     void hear_rejected(control::Incarnation incarnation, const std::string& why);
     void hear_stats(const control::Stats& stats);

@@ -106,6 +106,8 @@ void end_everything(Charges& charges, const GuardTimes& times) {
 }  // namespace
 
 bool Guard::start(GuardTimes times) {
+    pid_ = -1;  // the number of the one before may be somebody else's by now
+    pipe_.reset();
     times_ = times;
     int ends[2] = {-1, -1};
     if (::pipe2(ends, O_CLOEXEC) != 0) return false;
@@ -118,6 +120,7 @@ bool Guard::start(GuardTimes times) {
     pid_ = ::fork();
     if (pid_ == 0) run(theirs.get(), times_);
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    if (pid_ < 0) pipe_.reset();  // so that nobody is told, and nobody is signalled for not reading
     return pid_ > 0;
 }
 

@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include "config/load.hpp"
+#include "config/text.hpp"
 #include "upstream/control/channel.hpp"
 #include "upstream/master/banner.hpp"
 #include "upstream/master/time.hpp"
@@ -56,6 +57,12 @@ Workplace House::make_workplace(rlimit core) {
     out.proxy = resources_.proxy;
     out.core = core;
     if (resources_.runtime_dir) out.run_dir = resources_.runtime_dir->path();
+    out.restore_run_dir = [this](std::string& error) {
+        if (!resources_.runtime_dir || resources_.runtime_dir->is_there()) return true;
+        if (!resources_.runtime_dir->restore(error)) return false;
+        log_.warn("runtime_dir_restored", resources_.runtime_dir->path() + " was removed by somebody; made again");
+        return true;
+    };
     out.jitter = [this] { return std::uniform_real_distribution<double>(-1, 1)(random_); };
     out.next_incarnation = [this] { return ++last_incarnation_; };
     out.tell_proxy = [this](control::Message message) {
@@ -94,6 +101,7 @@ Proxies::Outside House::proxies_outside() {
     out.lives = [this](pid_t pid, bool lives) { guard_.proxy(pid, lives); };
     out.ended = [this](const std::string& how) { proxy_ended(how); };
     out.serving = [this] { return fleet_.serving(); };
+    out.await_answers = [this](bool waits) { fleet_.await_answers(waits); };
     out.drain_limit = [this] { return milliseconds(config_->server.shutdown.grace_period); };
     out.took_over = [this](const std::string& failure) { took_over(failure); };
     out.alone = [this] { alone_again(); };
@@ -154,6 +162,7 @@ void House::greet(ProxyProcess& to, bool doors) {
         send_config(to);
     }
     if (crews_started_) fleet_.introduce([&to](control::Message message) { to.send(std::move(message)); });
+    if (crews_started_ && doors) fleet_.await_answers(proxy_.leaving() != nullptr);
     for (const auto& [name, since] : resting_) to.send(control::EndpointRest{name.first, name.second, true});
     if (phase_ == Phase::delaying) {
         const auto left = std::chrono::duration_cast<milliseconds>(close_at_ - now());
@@ -199,7 +208,7 @@ void House::heard(control::Message message) {
         left_over_ += m->left_over;
         drained_ = true;
         if (proxy_.leaving() == nullptr) stop_workers();  // else when that one has gone as well
-        return;
+        return leave_if_empty();
     }
     log_.warn("control_message_unexpected",
               fmt::format("the proxy sent {}, which is not its to send", control::name(message)));
@@ -239,7 +248,7 @@ void House::proxy_ended(const std::string& how) {
             ++left_over_;
             return stop_workers();
         case Phase::stopping:
-            return;
+            return leave_if_empty();
         case Phase::leaving:
             phase_ = Phase::over;
             return loop_.stop();
@@ -324,7 +333,15 @@ void House::write_log() {
 // What did not go out is tried again, without anybody waiting for it.
 void House::flush_log() {
     constexpr milliseconds pause{20};
-    if (flushing_ || output_.flush()) return;
+    if (flushing_) return;
+    const bool all = output_.flush();
+    if (const std::uint64_t lost = output_.take_lost(); lost > 0) {
+        log_.warn("log_lines_lost",
+                  fmt::format("{} of this log could not be written and {} lost", config::counted(lost, "line"),
+                              lost == 1 ? "is" : "are"),
+                  {{"lines", lost}});
+    }
+    if (all) return;
     flushing_ = true;
     flush_timer_.expires_after(pause);
     flush_timer_.async_wait([this](boost::system::error_code error) {

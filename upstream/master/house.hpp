@@ -176,9 +176,10 @@ class House {
     int exit_code_ = ExitCode::done;
     std::uint64_t left_over_ = 0;
     bool crews_started_ = false, told_ready_ = false, told_manager_ = false, flushing_ = false, interrupted_ = false;
-    bool told_busy_ = false;  // to the service manager: a reload or an upgrade is under way
-    bool executing_ = false;  // out of the loop, to become another program
-    bool drained_ = false;    // the active proxy, while stopping
+    bool told_busy_ = false;    // to the service manager: a reload or an upgrade is under way
+    bool executing_ = false;    // out of the loop, to become another program
+    bool drained_ = false;      // the active proxy, while stopping
+    bool takes_leave_ = false;  // after a failure: it is still to drain
 };
 
 }  // namespace edgeproxy::master

@@ -156,7 +156,7 @@ void House::stop_workers() {
 
 void House::leave_if_empty() {
     if (phase_ != Phase::stopping) return;
-    if (!fleet_.is_empty()) return;
+    if (!fleet_.is_empty() || (takes_leave_ && proxy_.is_ready() && !drained_)) return;
     phase_ = Phase::leaving;
     proxy_.finish();
 }
@@ -191,7 +191,10 @@ void House::fail(int code, const std::string& why) {
         proxy_.keep_down();
         if (phase_ == Phase::over || phase_ == Phase::leaving) return;
         phase_ = Phase::stopping;
-        proxy_.send(control::DrainAll{});  // an end in order, not the death of its master
+        // An end in order: it takes the end of its channel for the death of its master, unless it has drained.
+        takes_leave_ = true;
+        proxy_.send(control::DrainAll{});
+        proxy_.send(control::ListenersClosed{});
         fleet_.kill();
         leave_if_empty();
         give_up_later();

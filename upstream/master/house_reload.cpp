@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Another part of House: taking over another configuration.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <tuple>
@@ -135,7 +134,7 @@ void House::listener_drained(std::uint64_t id) {
 void House::forget_path(const ListenSocket& socket) {
     const bool used = std::any_of(resources_.sockets.begin(), resources_.sockets.end(),
                                   [&](const ListenSocket& one) { return one.address == socket.address; });
-    if (socket.address.is_unix() && !used) ::unlink(socket.address.host.c_str());
+    if (!used) unlink_path(socket);
 }
 
 // No proxy holds them any more.

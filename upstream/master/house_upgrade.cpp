@@ -142,6 +142,7 @@ void House::took_over(const std::string& failure) {
 }
 
 void House::alone_again() {
+    fleet_.proxy_changed(proxy_.is_ready());  // clocks that waited for the old one run
     if (phase_ == Phase::draining && drained_) stop_workers();
 }
 

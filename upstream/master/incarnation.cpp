@@ -95,6 +95,8 @@ std::unique_ptr<IncarnationProcess> start_incarnation(const Workplace& workplace
     auto worker =
         std::make_unique<IncarnationProcess>(workplace.next_incarnation(), plan, slot, policy, begun, clocks_run);
     worker->journey.begun = begun;
+    const bool needs_dir = pool.command.bind != config::Bind::tcp && workplace.restore_run_dir;
+    if (needs_dir && !workplace.restore_run_dir(error)) return nullptr;
     worker->socket =
         WorkerSocket::make(pool.command.bind, workplace.run_dir, worker->id, {plan.identity, workplace.proxy}, error);
     if (!worker->socket) return nullptr;

@@ -207,11 +207,12 @@ std::optional<std::vector<ListenSocket>> bind_address(const std::string& name, c
     }
     std::vector<ListenSocket> out;
     for (const SocketAddress& one : addresses) {
-        ListenSocket socket{name, address, {}, address, 0};
+        ListenSocket socket{name, address, {}, address, 0, {}};
         if (const int code = open_listener(one, address.host, backlog, socket.fd); code != 0) {
             error = explain(address, code);
             return std::nullopt;
         }
+        if (address.is_unix()) socket.file = file_at(address.host);
         if (address.port == 0) socket.address.port = port_of(socket.fd.get());
         out.push_back(std::move(socket));
     }
@@ -224,7 +225,7 @@ std::optional<std::vector<ListenSocket>> take_passed(const std::string& name, co
                                                      InheritedSockets& inherited, std::string& error) {
     std::vector<ListenSocket> out;
     for (io::UniqueFd& fd : inherited.claim(address.host)) {
-        ListenSocket socket{name, address, std::move(fd), address, 0};
+        ListenSocket socket{name, address, std::move(fd), address, 0, {}};
         socket.address.port = port_of(socket.fd.get());
         out.push_back(std::move(socket));
     }
@@ -261,10 +262,20 @@ std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, 
     return all;
 }
 
+SocketFile file_at(const std::string& path) {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return {};
+    return {status.st_dev, status.st_ino};
+}
+
+// Somebody may have put something else there since: another instance its socket, for which ours had to make room.
+void unlink_path(const ListenSocket& socket) {
+    const bool ours = socket.file != SocketFile{} && file_at(socket.address.host) == socket.file;
+    if (socket.address.is_unix() && ours) ::unlink(socket.address.host.c_str());
+}
+
 void unlink_paths(const std::vector<ListenSocket>& sockets) {
-    for (const ListenSocket& socket : sockets) {
-        if (socket.address.is_unix()) ::unlink(socket.address.host.c_str());
-    }
+    for (const ListenSocket& socket : sockets) unlink_path(socket);
 }
 
 }  // namespace edgeproxy::master

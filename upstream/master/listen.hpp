@@ -10,6 +10,13 @@
 
 namespace edgeproxy::master {
 
+/// Which socket is at a path. Zeros: none.
+struct SocketFile {
+    std::uint64_t device = 0, inode = 0;
+    bool operator==(const SocketFile&) const = default;
+};
+SocketFile file_at(const std::string& path);
+
 /// One listening socket of ours, held by the master over every life of the proxy.
 struct ListenSocket {
     std::string name;         ///< of the listener; `control::metrics_listener` for metrics
@@ -17,6 +24,7 @@ struct ListenSocket {
     io::UniqueFd fd;
     config::Address wanted;  ///< as configured: with port 0 the kernel chose
     std::uint64_t id = 0;    ///< its own over our life, from 1; told to the proxy
+    SocketFile file{};     ///< of a unix path: what we have made there
 };
 
 /// Binds and listens: non-blocking, close-on-exec, SO_REUSEADDR. One socket for each address: an address without a host
@@ -33,7 +41,8 @@ std::optional<std::vector<ListenSocket>> bind_address(const std::string& name, c
 std::optional<std::vector<ListenSocket>> bind_all(const config::Config& config, InheritedSockets& inherited,
                                                   std::string& error);
 
-/// Removes the paths of unix listeners.
+/// Removes the path of a unix listener, if what is there is still what we have made there.
+void unlink_path(const ListenSocket& socket);
 void unlink_paths(const std::vector<ListenSocket>& sockets);
 
 /// TCP_NODELAY for a listening socket, and so for every connection made to it from then on. (Those that wait already in

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace edgeproxy::master {
 namespace {
@@ -19,8 +20,7 @@ bool takes_now(int fd) {
 
 void Output::write(std::string_view text) {
     if (waiting_.size() + text.size() > capacity && !flush() && waiting_.size() + text.size() > capacity) {
-        ++dropped_;
-        return;
+        return drop(text);
     }
     waiting_ += text;
     flush();
@@ -33,14 +33,25 @@ bool Output::flush() {
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) break;  // somebody else made it non-blocking
         if (n < 0) {                          // the reader is gone or the disk is full: nothing here can mend that
-            ++dropped_;
-            done = waiting_.size();
-            break;
+            drop(std::string_view(waiting_).substr(done));
+            waiting_.clear();
+            return true;
         }
         done += static_cast<std::size_t>(n);
     }
+    takes_again_ = takes_again_ || (done > 0 && done == waiting_.size());
     waiting_.erase(0, done);
     return waiting_.empty();
+}
+
+void Output::drop(std::string_view text) {
+    const bool whole = text.empty() || text.back() == '\n';
+    dropped_ += static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n')) + (whole ? 0 : 1);
+    takes_again_ = false;
+}
+
+std::uint64_t Output::take_lost() {
+    return takes_again_ ? dropped_ - std::exchange(told_, dropped_) : 0;
 }
 
 void Output::finish() {

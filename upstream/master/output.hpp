@@ -10,7 +10,8 @@
 namespace edgeproxy::master {
 
 /// Where the master writes its log and its workers' lines. Never waits for a reader that does not read: what does not
-/// fit is kept up to `capacity`, then dropped by whole writes and counted.
+/// fit is kept up to `capacity`, then dropped by whole writes; what cannot be written (a full disk) is dropped at once. The
+/// lines are counted.
 ///
 /// The descriptor itself is not set non-blocking, since it is shared with the shell or the container: each write of at
 /// most `piece` bytes is preceded by the question whether it would block.
@@ -32,12 +33,17 @@ class Output {
     bool wants_json(config::LogFormat format) const;
     /// What has not been written yet.
     const std::string& waiting() const { return waiting_; }
-    std::uint64_t dropped() const { return dropped_; }  ///< writes
+    std::uint64_t dropped() const { return dropped_; }  ///< lines
+    /// Lines that were dropped since this was asked last; zero until it takes lines again.
+    std::uint64_t take_lost();
 
  private:
+    void drop(std::string_view text);
+
     io::UniqueFd fd_;
     std::string waiting_;
-    std::uint64_t dropped_ = 0;
+    std::uint64_t dropped_ = 0, told_ = 0;
+    bool takes_again_ = false;
 };
 
 }  // namespace edgeproxy::master

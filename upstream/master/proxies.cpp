@@ -135,6 +135,7 @@ void Proxies::serves() {
     const milliseconds limit = outside_.drain_limit();
     other_->send(control::DrainAll{milliseconds(0), limit, true});
     other_->send(control::ListenersClosed{});
+    outside_.await_answers(true);  // first: those that it has had count
     apply(witnesses_.swap());
     expect(limit + leave_margin, {});
     outside_.took_over({});
@@ -146,6 +147,7 @@ void Proxies::promote() {
     const bool handed = phase_ == Phase::handing;
     std::swap(active_, other_);
     forget_other();
+    outside_.await_answers(false);
     apply(witnesses_.swap());
     apply(witnesses_.end());
     active_->keep_up();

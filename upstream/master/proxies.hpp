@@ -39,6 +39,7 @@ class Proxies {
         std::function<void(pid_t pid, bool lives)> lives;
         std::function<void(const std::string& how)> ended;           ///< the active one, for good
         std::function<std::vector<control::Incarnation>()> serving;  ///< workers that the new one must know
+        std::function<void(bool waits)> await_answers;               ///< of the workers to the new one, see Crew
         std::function<milliseconds()> drain_limit;                   ///< for the old one
         std::function<void(const std::string& failure)> took_over;   ///< empty: the new one serves
         std::function<void()> alone;                                 ///< the other one has gone

@@ -142,14 +142,14 @@ bool renew_address(const Resources& old, const std::string& name, const config::
     for (const ListenSocket& socket : old.sockets) {
         if (socket.wanted != address) continue;
         found = true;
-        out.sockets.push_back({name, socket.address, copy_of(socket.fd), socket.wanted, socket.id});
+        out.sockets.push_back({name, socket.address, copy_of(socket.fd), socket.wanted, socket.id, socket.file});
     }
     if (found) return true;
     auto bound = bind_address(name, address, backlog, error);
     if (!bound) return false;
     for (ListenSocket& socket : *bound) {
         socket.id = ++out.last_socket;
-        made.push_back({socket.name, socket.address, {}, socket.wanted, socket.id});
+        made.push_back({socket.name, socket.address, {}, socket.wanted, socket.id, socket.file});
         out.sockets.push_back(std::move(socket));
     }
     return true;

@@ -8,7 +8,9 @@ namespace edgeproxy::master {
 
 void Rolling::want(std::uint32_t slot, Reason reason) {
     if (slot >= places_.size()) return;
-    if (idle()) replaced_ = 0;
+    if (idle()) {
+        for (Place& place : places_) place.replaced = false;
+    }
     places_[slot].wanted = reason;
 }
 
@@ -28,7 +30,7 @@ std::optional<std::uint32_t> Rolling::next(unsigned at_once) {
 void Rolling::done(std::uint32_t slot) {
     if (slot >= places_.size() || !places_[slot].running) return;
     places_[slot].running.reset();
-    ++replaced_;
+    places_[slot].replaced = true;
 }
 
 void Rolling::failed(std::uint32_t slot) {
@@ -46,6 +48,15 @@ std::optional<control::RestartReason> Rolling::running(std::uint32_t slot) const
 
 bool Rolling::wanted(std::uint32_t slot) const {
     return slot < places_.size() && places_[slot].wanted.has_value();
+}
+
+unsigned Rolling::replaced() const {
+    return static_cast<unsigned>(
+        std::count_if(places_.begin(), places_.end(), [](const Place& p) { return p.replaced; }));
+}
+
+bool Rolling::was_replaced(std::uint32_t slot) const {
+    return slot < places_.size() && places_[slot].replaced;
 }
 
 bool Rolling::idle() const {

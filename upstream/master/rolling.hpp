@@ -14,7 +14,7 @@ namespace edgeproxy::master {
 struct RollVerdict {
     std::string pool;
     bool ok = false;
-    unsigned replaced = 0;                ///< workers that have a successor
+    unsigned replaced = 0;                ///< of what was asked for: workers that have a successor, each once
     std::string why;                      ///< not ok: one sentence with the way of the start that failed
     std::vector<std::string> last_lines;  ///< what the worker that did not come up wrote last
 };
@@ -48,15 +48,16 @@ class Rolling {
     bool wanted(std::uint32_t slot) const;
     /// Nothing is wanted and nothing runs.
     bool idle() const;
-    /// Replacements done since it was last idle.
-    unsigned replaced() const { return replaced_; }
+    /// Slots with a successor since it was last idle: each once, however often it was replaced.
+    unsigned replaced() const;
+    bool was_replaced(std::uint32_t slot) const;
 
  private:
     struct Place {
         std::optional<Reason> wanted, running;
+        bool replaced = false;
     };
     std::vector<Place> places_;
-    unsigned replaced_ = 0;
 };
 
 }  // namespace edgeproxy::master

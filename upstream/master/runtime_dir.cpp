@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -60,6 +61,16 @@ bool is_safe(const std::string& path, std::string& error) {
     return error.empty();
 }
 
+bool make_level(const std::string& path, mode_t mode, std::string& error) {
+    if (::mkdir(path.c_str(), mode) == 0) {
+        ::chmod(path.c_str(), mode);  // a umask may have taken what others need
+    } else if (errno != EEXIST) {
+        error = fmt::format("cannot make {}: {}", path, std::strerror(errno));
+        return false;
+    }
+    return is_safe(path, error);
+}
+
 void sweep(const std::string& path) {
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(path, ignored)) {
@@ -107,12 +118,28 @@ std::unique_ptr<RuntimeDir> RuntimeDir::take(const std::string& path, bool share
         error = fmt::format("cannot make {}: {}", run, std::strerror(errno));
         return nullptr;
     }
-    return std::unique_ptr<RuntimeDir>(new RuntimeDir(run, std::move(lock)));
+    return std::unique_ptr<RuntimeDir>(new RuntimeDir(run, std::move(lock), mode));
 }
 
 std::unique_ptr<RuntimeDir> RuntimeDir::adopt(std::string path, io::UniqueFd lock, const std::string& runs) {
     if (holder_of(lock.get()).runs.empty()) say_holder(lock.get(), runs);
-    return std::unique_ptr<RuntimeDir>(new RuntimeDir(std::move(path), std::move(lock)));
+    struct stat status {};
+    constexpr unsigned permissions = 0777, passable = 0711;
+    const unsigned mode = ::lstat(path.c_str(), &status) == 0 ? status.st_mode & permissions : passable;
+    return std::unique_ptr<RuntimeDir>(new RuntimeDir(std::move(path), std::move(lock), mode));
+}
+
+bool RuntimeDir::is_there() const {
+    return ::access(path_.c_str(), F_OK) == 0;
+}
+
+// Somebody else may be the first to make them: what is found is looked at as at the start.
+bool RuntimeDir::restore(std::string& error) const {
+    error.clear();
+    const fs::path above = fs::path(path_).parent_path();
+    std::error_code ignored;
+    fs::create_directories(above.parent_path(), ignored);
+    return make_level(above, mode_, error) && make_level(path_, mode_, error);
 }
 
 std::string RuntimeDir::control_path() const {

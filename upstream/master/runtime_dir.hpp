@@ -34,14 +34,20 @@ class RuntimeDir {
 
     /// The directory of this run, absolute.
     const std::string& path() const { return path_; }
+    /// It may be removed under us, by hand or by whoever cleans up below /run or /tmp.
+    bool is_there() const;
+    /// Makes the levels of it that are missing, with the modes of before. False with one sentence in `error`.
+    bool restore(std::string& error) const;
     /// Where the control socket belongs. Whatever is there is of a dead run, since we hold the lock.
     std::string control_path() const;
 
  private:
-    RuntimeDir(std::string path, io::UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+    RuntimeDir(std::string path, io::UniqueFd lock, unsigned mode)
+        : path_(std::move(path)), lock_(std::move(lock)), mode_(mode) {}
 
     std::string path_;
     io::UniqueFd lock_;
+    unsigned mode_;  // of `runtime_dir` and of ours below it
 };
 
 }  // namespace edgeproxy::master

@@ -282,7 +282,8 @@ CertificateFiles files_of(const State::Keys& keys) {
 void adopt_resources(const State& state, const std::string& runs, Resources& out) {
     if (!state.run_dir.empty()) out.runtime_dir = RuntimeDir::adopt(state.run_dir, io::UniqueFd(state.lock), runs);
     for (const State::Socket& socket : state.sockets)
-        out.sockets.push_back({socket.name, socket.address, io::UniqueFd(socket.fd), socket.wanted, socket.id});
+        out.sockets.push_back({socket.name, socket.address, io::UniqueFd(socket.fd), socket.wanted, socket.id,
+                               socket.address.is_unix() ? file_at(socket.address.host) : SocketFile{}});
     out.last_socket = state.last_socket;
     for (const State::Keys& keys : state.keys) out.keys.emplace(control::KeyId{keys.set, keys.index}, files_of(keys));
     for (const State::Keys& keys : state.endpoint_keys) out.endpoint_keys.push_back(files_of(keys));

@@ -59,11 +59,12 @@ bool Watch::start(std::string& error) {
 }
 
 void Watch::wait() {
-    descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
-        if (error) return;
-        read_events();
-        wait();
-    });
+    descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                           [this, alive = std::weak_ptr<void>(alive_)](boost::system::error_code error) {
+                               if (error || alive.expired()) return;
+                               read_events();
+                               wait();
+                           });
 }
 
 void Watch::read_events() {
@@ -138,8 +139,8 @@ void Watch::enter(const std::string& folder, FileStamps& found, std::vector<std:
 
 void Watch::arm() {
     timer_.expires_at(*debounce_.due());
-    timer_.async_wait([this](boost::system::error_code error) {
-        if (!error) act();
+    timer_.async_wait([this, alive = std::weak_ptr<void>(alive_)](boost::system::error_code error) {
+        if (!error && !alive.expired()) act();
     });
 }
 

@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,8 @@ namespace edgeproxy::master {
 /// overflow), a rename of a folder and a touch without change all come out right.
 ///
 /// Bounds: `most_folders`, `most_files`; beyond them, and beyond what the kernel lends (fs.inotify.max_user_watches),
-/// the rest is not watched and a warning says so once. Runs on the loop's thread.
+/// the rest is not watched and a warning says so once. Runs on the loop's thread; may be destroyed there at any time but
+/// from its own `changed`.
 class Watch {
  public:
     static constexpr std::size_t most_folders = 16'384, most_files = 262'144;
@@ -58,6 +60,8 @@ class Watch {
     FileStamps stamps_;
     std::map<int, std::string> folders_;  // by watch descriptor
     bool warned_ = false;
+    // Gone with us: what was complete when we were destroyed is still told to its handler.
+    const std::shared_ptr<void> alive_ = std::make_shared<char>();
 };
 
 }  // namespace edgeproxy::master

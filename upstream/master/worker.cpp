@@ -101,7 +101,7 @@ WorkerAction Worker::begin_drain(WorkerEnd end, milliseconds timeout, TimePoint 
 
 // What the proxy tells about a worker that lives.
 WorkerAction Worker::serving(WorkerEvent event, TimePoint now) {
-    const bool up = state_ == WorkerState::ready || state_ == WorkerState::suspect;
+    const bool up = is_up();
     if (event == WorkerEvent::answered && state_ == WorkerState::starting) {
         state_ = WorkerState::ready;
         ready_since_ = now;
@@ -111,6 +111,7 @@ WorkerAction Worker::serving(WorkerEvent event, TimePoint now) {
         state_ = WorkerState::ready;
         unhealthy_ = false;
         health_.stop();
+        clock_.stop();
     } else if (event == WorkerEvent::suspect && state_ == WorkerState::ready) {
         state_ = WorkerState::suspect;
     } else if (event == WorkerEvent::resumed && state_ == WorkerState::suspect) {
@@ -137,6 +138,8 @@ WorkerAction Worker::overdue(TimePoint now) {
             return stop(WorkerEnd::start_timeout, WorkerAction::send_abort, policy_.abort_grace, now);
         case WorkerState::ready:
         case WorkerState::suspect:
+            if (const auto answer = clock_.due(); answer && *answer <= now)
+                return stop(WorkerEnd::hung, WorkerAction::send_abort, policy_.abort_grace, now);
             return begin_drain(WorkerEnd::unhealthy, policy_.drain_timeout, now);
         case WorkerState::draining:
             return stop(end_, WorkerAction::send_stop, policy_.stop_grace_period, now);
@@ -148,8 +151,13 @@ WorkerAction Worker::overdue(TimePoint now) {
     return WorkerAction::nothing;
 }
 
+void Worker::introduce(TimePoint now, bool waits) {
+    if (is_up()) clock_.start(policy_.start_timeout, now, clocks_run_ && !waits);
+}
+
 void Worker::postpone(TimePoint now) {
-    if (state_ == WorkerState::starting) clock_.start(policy_.start_timeout, now, clocks_run_);
+    const bool answers = is_up() && clock_.due();
+    if (state_ == WorkerState::starting || answers) clock_.start(policy_.start_timeout, now, clocks_run_);
     if (health_.due()) health_.start(policy_.health_kill_after, now, clocks_run_);
 }
 

@@ -93,7 +93,7 @@ struct WorkerPolicy {
 ///      +--- exited, from every state ---> dead
 ///
 /// A drain asked while starting goes to stopping at once: nothing is in flight. Unhealthy for `health_kill_after` in
-/// ready or suspect goes to draining. An event that says nothing new in a state changes nothing; `dead` is final.
+/// ready or suspect goes to draining. Without an answer to a new proxy for `start_timeout` it is hung. An event that says nothing new in a state changes nothing; `dead` is final.
 class Worker {
  public:
     /// Spawned at `now`. `clocks_run` is false while no proxy is ready.
@@ -115,6 +115,13 @@ class Worker {
     /// For `drain`: a time other than the policy's, as at shutdown.
     WorkerAction drain(milliseconds timeout, TimePoint now);
 
+    /// Another proxy looks after it from now on, and sends it nothing before it has answered that one: in
+    /// `start_timeout`, or it hangs. `waits`: an earlier proxy still ends what it has on it, so that the time runs from
+    /// the next `proxy_back` only.
+    void introduce(TimePoint now, bool waits);
+    /// Ready or suspect, but only to an earlier proxy.
+    bool is_unproven() const { return is_up() && clock_.memory().left.has_value(); }
+
     /// A debugger is attached: whatever is due gets its whole time once more.
     void postpone(TimePoint now);
 
@@ -128,6 +135,7 @@ class Worker {
     bool is_unhealthy() const { return unhealthy_; }
 
  private:
+    bool is_up() const { return state_ == WorkerState::ready || state_ == WorkerState::suspect; }
     WorkerAction serving(WorkerEvent event, TimePoint now);
     WorkerAction begin_drain(WorkerEnd end, milliseconds timeout, TimePoint now);
     WorkerAction stop(WorkerEnd end, WorkerAction action, milliseconds grace, TimePoint now);
@@ -140,7 +148,7 @@ class Worker {
     bool clocks_run_;
     bool unhealthy_ = false;
     std::optional<TimePoint> ready_since_;
-    Countdown clock_;   // start, drain or stop
+    Countdown clock_;   // start, first answer to a new proxy, drain or stop
     Countdown health_;  // while unhealthy
 };
 

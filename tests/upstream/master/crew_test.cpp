@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <catch2/catch.hpp>
 #include <set>
+#include <thread>
 
 #include "stage.hpp"
 #include "support.hpp"
@@ -27,6 +29,7 @@ struct Yard {
     control::Incarnation last = 0;
     std::set<control::Incarnation> starting;
     std::vector<std::string> drains;
+    bool busy = false;  // what is to drain has a request in flight, without end
     unsigned counted = 0;
     std::vector<RollVerdict> verdicts;
     std::unique_ptr<Crew> crew;
@@ -76,7 +79,7 @@ struct Yard {
         if (const auto* gone = std::get_if<control::WorkerGone>(&message)) starting.erase(gone->incarnation);
         if (const auto* drain = std::get_if<control::WorkerDrain>(&message)) {
             drains.push_back(std::to_string(drain->incarnation) + " " + word(drain->reason));
-            boost::asio::post(loop, [this, id = drain->incarnation] { crew->hear(id, WorkerEvent::drained, {}); });
+            if (!busy) boost::asio::post(loop, [this, id = drain->incarnation] { crew->hear(id, WorkerEvent::drained, {}); });
         }
     }
     bool until(const std::function<bool()>& ask) {
@@ -97,6 +100,18 @@ struct Yard {
             }
             return ask();
         });
+    }
+    // Waits for the end of one, and tells it.
+    void bury(control::Incarnation id) {
+        for (const IncarnationProcess* one : crew->processes()) {
+            if (one->id != id) continue;
+            int status = 0;
+            const pid_t pid = one->process.pid;
+            REQUIRE(::waitpid(pid, &status, 0) == pid);
+            CHECK(crew->on_exit(pid, status));
+            return;
+        }
+        FAIL("no such worker");
     }
     std::vector<std::string> commands() const {
         std::vector<std::string> all;
@@ -232,6 +247,20 @@ TEST_CASE("one worker is replaced by name; a slot that does not exist is refused
     CHECK(yard.drains == std::vector<std::string>{"2 request"});
 }
 
+TEST_CASE("whoever asks for one worker while all are replaced hears of one, and the other of each once", "[crew]") {
+    Yard yard;
+    std::vector<RollVerdict> of_one;
+    yard.start(yard.plan("exec sleep 1000", 2));
+    yard.roll();
+    CHECK(yard.crew->roll_one(0, Reason::request, [&](const RollVerdict& verdict) { of_one.push_back(verdict); }));
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK(yard.verdicts[0].replaced == 2);
+    CHECK(yard.last == 5);  // the first one twice
+    REQUIRE(of_one.size() == 1);
+    CHECK(of_one[0].ok);
+    CHECK(of_one[0].replaced == 1);
+}
+
 TEST_CASE("a pool that is retired drains and is gone, and whoever waits for its roll is told", "[crew]") {
     Yard yard;
     yard.start(yard.plan("exec sleep 1000", 2));
@@ -244,6 +273,97 @@ TEST_CASE("a pool that is retired drains and is gone, and whoever waits for its 
     CHECK(yard.last == 3);  // nothing was started but the first successor
     yard.roll();
     CHECK_FALSE(yard.verdicts.at(1).ok);
+}
+
+TEST_CASE("a worker that does not answer a new proxy is ended as hung, unless somebody may be looking at it", "[crew]") {
+    const bool watched = GENERATE(false, true);
+    Yard yard;
+    CrewPlan plan = yard.plan("exec sleep 1000", 2);
+    auto pool = std::make_shared<config::Pool>(*plan.pool);
+    pool->start_timeout = 2s;
+    if (watched) pool->command.watch = {"*.py"};
+    plan.pool = pool;
+    yard.start(plan);
+    yard.crew->proxy_changed(false);
+    yard.crew->await_answers(false);
+    yard.crew->proxy_changed(true);
+    yard.crew->hear(2, WorkerEvent::answered, {});
+    const auto begun = io::Clock::real().now();
+    REQUIRE(yard.until([&] { return yard.last == 3 || io::Clock::real().now() - begun > 3s; }));
+    CHECK(yard.last == (watched ? 2u : 3u));
+    REQUIRE(yard.until([&] { return yard.crew->state() == control::PoolState::ok; }));
+    CHECK(yard.crew->processes().at(1)->id == 2);
+    CHECK(yard.crew->processes().at(0)->id == (watched ? 1u : 3u));
+}
+
+TEST_CASE("files that change twice in a row leave one worker, in whatever order those of before end", "[crew]") {
+    const auto order = GENERATE(std::vector<control::Incarnation>{2, 1}, std::vector<control::Incarnation>{1, 2});
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000"));
+    yard.busy = true;
+    yard.crew->renew();
+    CHECK(yard.last == 2);
+    yard.crew->renew();  // 1 still has a request, 2 still starts
+    CHECK(yard.last == 2);
+    // 1 leaves no place until it is buried; 2 moves into it.
+    yard.bury(order[0]);
+    CHECK(yard.last == (order[0] == 2 ? 2u : 3u));
+    yard.bury(order[1]);
+    CHECK(yard.last == 3);
+    REQUIRE(yard.until([&] { return yard.crew->state() == control::PoolState::ok; }));
+    CHECK(yard.crew->processes().size() == 1);
+    bool lasting = false;
+    CHECK(yard.crew->half_done(lasting).empty());
+}
+
+TEST_CASE("workers that are added while a roll brings new settings have them when it is done", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000", 2));
+    CHECK(yard.crew->configure(yard.plan("exec sleep 2000", 2)));
+    yard.roll();
+    CHECK(yard.last == 3);  // the first successor starts
+    yard.crew->pin(3);
+    CHECK(yard.last == 4);
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK(yard.verdicts[0].ok);
+    CHECK(yard.commands() == std::vector<std::string>(3, "exec sleep 2000"));
+    bool lasting = false;
+    CHECK(yard.crew->half_done(lasting).empty());
+}
+
+TEST_CASE("workers that are added while a roll fails start as the others did", "[crew]") {
+    Yard yard;
+    yard.start(yard.plan("exec sleep 1000", 1));
+    CHECK(yard.crew->configure(yard.plan("exit 3", 1)));
+    yard.roll();
+    yard.crew->pin(2);
+    REQUIRE(yard.until([&] { return yard.verdicts.size() == 1; }));
+    CHECK_FALSE(yard.verdicts[0].ok);
+    REQUIRE(yard.until([&] { return yard.crew->state() == control::PoolState::ok; }));
+    CHECK(yard.commands() == std::vector<std::string>(2, "exec sleep 1000"));
+}
+
+TEST_CASE("a pool that is gone in the same turn in which its timer is due hears no more of it", "[crew]") {
+    Yard yard;
+    CrewPlan plan = yard.plan("exec sleep 1000");
+    auto pool = std::make_shared<config::Pool>(*plan.pool);
+    pool->stop_grace_period = 200ms;
+    plan.pool = pool;
+    yard.start(plan);
+    yard.crew->retire();
+    yard.loop.restart();
+    yard.loop.poll();  // drained: it is stopped, and the timer waits for its end
+    boost::asio::steady_timer earlier(yard.loop);
+    earlier.expires_after(0ms);
+    earlier.async_wait([&](boost::system::error_code) {
+        yard.bury(1);
+        CHECK(yard.crew->is_empty());
+        yard.crew.reset();
+    });
+    std::this_thread::sleep_for(250ms);  // both are due in one turn
+    yard.loop.restart();
+    yard.loop.poll();
+    CHECK_FALSE(yard.crew);
 }
 
 TEST_CASE("no step is made while no proxy could tell that it worked", "[crew]") {

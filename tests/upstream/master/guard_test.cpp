@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -193,6 +194,19 @@ TEST_CASE("a guard that is killed is replaced and knows everything again", "[gua
     const int worker = std::stoi(read_file(scratch.path("pid")));
     kill_and_reap(master);
     CHECK(within(10, [&] { return !is_running(worker); }));
+}
+
+TEST_CASE("a guard that cannot be started again leaves no number behind", "[guard]") {
+    const int code = in_child([] {
+        Guard guard;
+        if (!guard.start({100ms, 5000ms})) return 1;
+        kill_and_reap(guard.pid());
+        const rlimit none{0, 0};  // no pipe can be made
+        if (::setrlimit(RLIMIT_NOFILE, &none) != 0) return 2;
+        if (guard.restart()) return 3;
+        return guard.pid() == -1 && guard.pipe() == -1 ? 0 : 4;
+    });
+    CHECK(code == 0);
 }
 
 }  // namespace

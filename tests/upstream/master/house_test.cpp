@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 
 #include "stage.hpp"
 
@@ -96,6 +97,10 @@ TEST_CASE("a required pool that does not come up in three tries ends the program
           std::string::npos);
     CHECK(stage.log().find("\n    the reason is here\n") != std::string::npos);
     CHECK(stage.journal().find("last the reason is here") != std::string::npos);
+    const std::string journal = stage.journal();  // to the proxy it is no death of its master
+    const std::size_t drained = journal.find("drain_all\nlisteners_closed\n");
+    REQUIRE(drained != std::string::npos);
+    CHECK(journal.find("end\n", drained) != std::string::npos);
 }
 
 TEST_CASE("a command that does not exist is named, and is a failed start", "[house]") {
@@ -264,6 +269,20 @@ TEST_CASE("a killed proxy is replaced and told of the workers, who do not notice
     CHECK(stage.exit_code() == 0);
 }
 
+TEST_CASE("workers are started though somebody has removed the runtime directory", "[house]") {
+    const bool whole = GENERATE(false, true);
+    Stage stage({"at-once"});
+    stage.add_script("app", lasting);
+    stage.start();
+    REQUIRE(stage.heard("pool app ok"));
+    std::filesystem::remove_all(stage.scratch.path(whole ? "run" : "run/" + std::to_string(stage.pid())));
+    ::kill(stage.worker(1), SIGKILL);
+    REQUIRE(stage.heard("ready 2"));
+    CHECK(stage.logged("was removed by somebody; made again"));
+    stage.signal(SIGTERM);
+    CHECK(stage.exit_code() == 0);
+}
+
 TEST_CASE("a killed master leaves nothing behind, and its port is free", "[house]") {
     Stage stage({"at-once"});
     stage.add_script("app", "sleep 1000 & wait", 2);
@@ -387,6 +406,19 @@ TEST_CASE("log files are opened again at USR1, by master and proxy", "[house]") 
     for (const int number : {SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU}) stage.signal(number);
     CHECK(stage.logged("there is no pool with workers to change"));
     CHECK(stage.logged("upgrade refused: server.upgrade is off"));
+    stage.signal(SIGTERM);
+    CHECK(stage.exit_code() == 0);
+}
+
+TEST_CASE("how many lines of its log a full disk has cost is told when it takes lines again", "[house]") {
+    Stage stage({"at-once"});
+    stage.add_script("app", lasting);
+    REQUIRE(::symlink("/dev/full", stage.scratch.path("log").c_str()) == 0);
+    stage.start();
+    REQUIRE(stage.heard("pool app ok"));
+    ::unlink(stage.scratch.path("log").c_str());
+    stage.signal(SIGUSR1);
+    CHECK(stage.logged(" of this log could not be written and are lost"));
     stage.signal(SIGTERM);
     CHECK(stage.exit_code() == 0);
 }

@@ -126,6 +126,23 @@ TEST_CASE("an output whose reader does not read never blocks: it keeps some, the
     CHECK(read == (1000 - output.dropped()) * line.size());
 }
 
+TEST_CASE("lines that a full disk does not take are counted, and told once it takes lines again", "[log]") {
+    Output output{io::UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC))};
+    output.write("one\ntwo\n");
+    output.write("three\n");
+    CHECK(output.flush());
+    CHECK(output.dropped() == 3);
+    CHECK(output.take_lost() == 0);
+    Scratch scratch;
+    output.reopen(io::UniqueFd(::open(scratch.path("log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)));
+    CHECK(output.take_lost() == 0);
+    output.write("four\n");
+    CHECK(output.take_lost() == 3);
+    CHECK(output.take_lost() == 0);
+    CHECK(read_file(scratch.path("log")) == "four\n");
+    CHECK(output.dropped() == 3);
+}
+
 TEST_CASE("an output whose reader is gone goes on with nothing", "[log]") {
     int ends[2];
     REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);

@@ -12,6 +12,7 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "support.hpp"
 #include "upstream/master/listen.hpp"
@@ -62,6 +63,27 @@ TEST_CASE("one master at a time holds a runtime directory, and the next one swee
     CHECK(mode_of(again->path()) == 0711);
     CHECK_FALSE(exists(path + "/99999999"));
     CHECK(exists(path + "/keep"));
+}
+
+TEST_CASE("a runtime directory that is removed while it is used is made again as it was", "[runtime_dir]") {
+    const bool shared = GENERATE(false, true);
+    Scratch scratch;
+    std::string error;
+    const auto dir = RuntimeDir::take(scratch.path("above/run"), shared, "edgeproxy run", error);
+    REQUIRE(dir);
+    CHECK(dir->is_there());
+    std::filesystem::remove_all(scratch.path("above"));
+    CHECK_FALSE(dir->is_there());
+    REQUIRE(dir->restore(error));
+    CHECK(dir->is_there());
+    CHECK(mode_of(dir->path()) == (shared ? 0711u : 0700u));
+    CHECK(mode_of(scratch.path("above/run")) == (shared ? 0711u : 0700u));
+
+    std::filesystem::remove_all(dir->path());
+    ::symlink("/tmp", dir->path().c_str());
+    CHECK_FALSE(dir->restore(error));
+    CHECK(error.find("is not a directory") != std::string::npos);
+    ::unlink(dir->path().c_str());
 }
 
 TEST_CASE("a runtime directory that others can write, or that is too long, is refused", "[runtime_dir]") {
@@ -251,6 +273,25 @@ TEST_CASE("a port that one may not have is told with the remedy", "[listen]") {
         return error.find("cap_net_bind_service=+ep") != std::string::npos ? 0 : 1;
     });
     CHECK(code == 0);
+}
+
+TEST_CASE("only what we have made at a unix path is removed from it", "[listen]") {
+    Scratch scratch;
+    const config::Address address{config::Address::Kind::unix_path, scratch.path("web.sock"), 0};
+    std::string error;
+    auto ours = bind_address("web", address, 16, error);
+    REQUIRE(ours.has_value());
+    CHECK(ours->front().file == file_at(address.host));
+    ::rename(address.host.c_str(), scratch.path("kept").c_str());  // so that its inode is not given to another
+    const auto another = bind_address("web", address, 16, error);
+    REQUIRE(another.has_value());
+    unlink_paths(*ours);
+    CHECK(connect_to(address.host) == 0);
+    unlink_paths(*another);
+    CHECK_FALSE(exists(address.host));
+    write_file(address.host, "precious");
+    unlink_paths(*ours);
+    CHECK(read_file(address.host) == "precious");
 }
 
 TEST_CASE("a unix path left behind is taken over, one that is served is not", "[listen]") {

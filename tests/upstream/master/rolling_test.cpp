@@ -62,7 +62,21 @@ TEST_CASE("asked again while one runs, every worker is replaced once more, the r
     CHECK(roll.next(1) == 1u);
     roll.done(1);
     CHECK(roll.idle());
-    CHECK(roll.replaced() == 3);
+    CHECK(roll.replaced() == 2);  // each counts once
+}
+
+TEST_CASE("it is known which workers were replaced, until the next roll begins", "[rolling]") {
+    Rolling roll = rolling(2);
+    roll.next(1);
+    roll.done(0);
+    CHECK(roll.was_replaced(0));
+    CHECK_FALSE(roll.was_replaced(1));
+    roll.next(1);
+    roll.done(1);
+    CHECK(roll.was_replaced(1));
+    roll.want(0, Reason::request);
+    CHECK_FALSE(roll.was_replaced(1));
+    CHECK(roll.replaced() == 0);
 }
 
 TEST_CASE("recycling is never done for two at a time, whatever the surge", "[rolling]") {

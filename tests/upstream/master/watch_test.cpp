@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <set>
+#include <thread>
 
 #include "support.hpp"
 
@@ -212,6 +213,31 @@ TEST_CASE("200 files at once are few changes", "[watch]") {
     for (int i = 0; i < 200; ++i) write_file(folder.scratch.path("app/f" + std::to_string(i) + ".py"), "x = 1\n");
     REQUIRE(folder.until([&] { return folder.seen.size() == 200; }));
     CHECK(folder.times <= 5);
+}
+
+TEST_CASE("a watch that is given up in the same turn in which it has something to tell tells nothing", "[watch]") {
+    Scratch scratch;
+    boost::asio::io_context loop;
+    config::Log log{config::LogLevel::debug};
+    unsigned told = 0;
+    std::unique_ptr<Watch> one, other;
+    const auto watch = [&](std::unique_ptr<Watch>& mine, std::unique_ptr<Watch>& of_other) {
+        mine = std::make_unique<Watch>(loop, log, scratch.path(), std::vector<std::string>{"*.py"}, [&](const auto&) {
+            ++told;
+            of_other.reset();
+        });
+        std::string error;
+        REQUIRE(mine->start(error));
+    };
+    watch(one, other);
+    watch(other, one);
+    write_file(scratch.path("main.py"), "print(1)\n");
+    loop.poll();
+    loop.poll();                                          // both have seen it, and wait until it is quiet
+    std::this_thread::sleep_for(Debounce::quiet + 10ms);  // both are due in one turn
+    loop.poll();
+    CHECK(told == 1);
+    CHECK((one == nullptr) != (other == nullptr));
 }
 
 TEST_CASE("a folder that cannot be listed is told once and the rest is watched", "[watch]") {

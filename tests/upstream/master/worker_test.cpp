@@ -185,6 +185,52 @@ TEST_CASE("what an earlier proxy thought of a worker is void once a new one had 
     CHECK_FALSE(life.worker.due().has_value());
 }
 
+TEST_CASE("a worker that does not answer a new proxy in the time of a start hangs", "[worker]") {
+    const auto before = GENERATE(std::vector<WorkerEvent>{answered}, std::vector<WorkerEvent>{answered, suspect});
+    Life life;
+    life.after(before);
+    life.after({proxy_lost});
+    life.worker.introduce(life.now, false);
+    CHECK(life.worker.is_unproven());
+    CHECK_FALSE(life.worker.due().has_value());
+    life.now += 1h;
+    life.after({proxy_back});
+    CHECK(life.left() == 60s);
+    life.now += 60s;
+    life.worker.postpone(life.now);
+    CHECK(life.left() == 60s);
+    CHECK(life.wait() == WorkerAction::send_abort);
+    CHECK(life.worker.end() == WorkerEnd::hung);
+    CHECK(life.wait() == WorkerAction::send_kill);
+}
+
+TEST_CASE("its answer, a drain or a start that still goes on leave nothing to wait for from a new proxy", "[worker]") {
+    Life life;
+    life.worker.introduce(life.now + 1s, false);
+    CHECK_FALSE(life.worker.is_unproven());
+    CHECK(life.left() == 60s);
+    life.after({answered});
+    life.worker.introduce(life.now, false);
+    life.after({answered});
+    CHECK_FALSE(life.worker.is_unproven());
+    CHECK_FALSE(life.worker.due().has_value());
+    life.worker.introduce(life.now, false);
+    life.after({drain});
+    CHECK_FALSE(life.worker.is_unproven());
+    CHECK(life.left() == 31s);
+}
+
+TEST_CASE("while an earlier proxy still ends what it has, a new one's worker may be silent", "[worker]") {
+    Life life;
+    life.after({answered});
+    life.worker.introduce(life.now, true);
+    CHECK(life.worker.is_unproven());
+    CHECK_FALSE(life.worker.due().has_value());
+    life.now += 1h;
+    life.after({proxy_back});
+    CHECK(life.left() == 60s);
+}
+
 TEST_CASE("under a debugger the clocks begin again", "[worker]") {
     Life life;
     life.now += 60s;
