@@ -297,7 +297,7 @@ io::Task<Result<void>> Forwarding::connect(io::TimePoint deadline) {
         use(std::move(*connected));
         co_return Result<void>();
     }
-    const Http2Upstream::Hold fresh{Http2Upstream::start(lane_, std::move(*connected), *plan_.pool_config)};
+    const Http2Upstream::Hold fresh = Http2Upstream::start(lane_, std::move(*connected), *plan_.pool_config);
     const auto greeted = co_await fresh->greeted(deadline);
     if (!greeted) co_return greeted.error();
     shared.add(*fresh);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http2_connection.hpp"
 
+#include <exception>
 #include <optional>
+
 
 #include "proxy/dispatch.hpp"
 #include "proxy/session_heap.hpp"
@@ -176,7 +178,7 @@ void Http2Connection::start_streams() {
     if (ready_.empty()) return;
     const bool later = session_.strained(reactor().now());
     for (std::size_t i = 0; i < ready_.size(); ++i) {
-        std::unique_ptr<Http2Exchange> exchange{ready_[i]};
+        std::unique_ptr<Http2Exchange> exchange{std::exchange(ready_[i], nullptr)};
         if (exchange->closed()) continue;
         if (later) cells().delayed.add();
         const auto serve = later ? &serve_later : &serve_stream;
@@ -252,16 +254,22 @@ io::Task<void> Http2Connection::run() {
     push();
     set_deadline();
     wake_at_next();
-    while (session_.wants_input()) {
-        const auto readable = co_await connection_.stream().wait_readable();
-        io::error_code error = readable ? io::error_code() : readable.error();
-        if (!error) error = co_await read_available();
-        if (error == io::errc::timed_out) {
-            read_timed_out();
-        } else if (error && !(error == io::errc::cancelled && !connection_.socket().cancelled())) {
-            outlet_.give_up();
-            break;
+    std::exception_ptr failed;  // there is no memory; the streams, which point here, must have ended before this goes
+    try {
+        while (session_.wants_input()) {
+            const auto readable = co_await connection_.stream().wait_readable();
+            io::error_code error = readable ? io::error_code() : readable.error();
+            if (!error) error = co_await read_available();
+            if (error == io::errc::timed_out) {
+                read_timed_out();
+            } else if (error && !(error == io::errc::cancelled && !connection_.socket().cancelled())) {
+                outlet_.give_up();
+                break;
+            }
         }
+    } catch (...) {
+        failed = std::current_exception();
+        outlet_.give_up();
     }
     if (outlet_.broken()) connection_.socket().cancel();
     outlet_.push_now();
@@ -273,6 +281,7 @@ io::Task<void> Http2Connection::run() {
     }
     co_await outlet_.join();
     count_end();
+    if (failed) std::rethrow_exception(failed);
     if (!outlet_.broken()) co_await linger();
 }
 
@@ -430,6 +439,8 @@ bool Http2Connection::act(Http2Clock::Due due) {
 
 /// Tells every exchange that its client is gone; those that were not started yet end here.
 void Http2Connection::break_off_streams() {
+    for (Http2Exchange* exchange : ready_) delete exchange;  // null: it was
+    ready_.clear();
     for (Http2Exchange* exchange = exchanges_; exchange != nullptr;) {
         Http2Exchange* const next = exchange->next;
         if (!exchange->served()) {

@@ -98,7 +98,7 @@ class Http2Connection final : http::Http2Events, Connection::Server, Http2Outlet
     unsigned open_ = 0;
     unsigned waiting_ = 0;  ///< of these, for the client to read
     std::uint64_t served_ = 0;
-    std::vector<Http2Exchange*> ready_;  ///< their heads are complete, they were not started yet
+    std::vector<Http2Exchange*> ready_;  ///< owned: their heads are complete, they were not started yet; null = it was
     io::Event empty_;                    ///< no exchange is left
     bool worn_ = false;                  ///< it has had its share of requests
     bool ending_ = false;                ///< it was told that it will end

@@ -10,8 +10,7 @@ void Http2Outlet::gather() {
     try {
         if (!out_) out_ = stream_.socket().reactor().buffers().take_large();
     } catch (const std::bad_alloc&) {
-        broken_ = true;
-        return;
+        return lose();
     }
     const std::size_t more = source_.write(out_.span().subspan(filled_, most_unsent - filled_));
     filled_ += more;
@@ -39,10 +38,22 @@ void Http2Outlet::batch_ended() {
 
 void Http2Outlet::flush_now() {
     if (flushing_ || broken_ || filled_ == 0) return;
+    try {
+        flush_ = flush();
+    } catch (const std::bad_alloc&) {
+        return lose();
+    }
     flushing_ = true;
-    flush_ = flush();
     flush_.start();
     if (flushing_) source_.waits();
+}
+
+/// There is no memory to send with.
+void Http2Outlet::lose() {
+    broken_ = true;
+    filled_ = 0;
+    out_.release();
+    source_.sent(0, boost::system::errc::make_error_code(boost::system::errc::not_enough_memory));
 }
 
 io::Task<void> Http2Outlet::flush() {
@@ -63,12 +74,6 @@ io::Task<void> Http2Outlet::flush() {
 void Http2Outlet::push_now() {
     push();
     flush_now();
-}
-
-io::Task<void> Http2Outlet::join() {
-    push_now();
-    if (flush_) co_await flush_;
-    flush_ = {};
 }
 
 }  // namespace edgeproxy::proxy

@@ -24,7 +24,8 @@ class Http2Outlet final : io::BatchEnd {
         virtual bool wants_room() const = 0;
         /// The peer did not take all of it at once: the rest waits.
         virtual void waits() {}
-        /// So many bytes went to the peer or, with an error, did not (it is `broken` from now on).
+        /// So many bytes went to the peer or, with an error (there is no memory, say), did not: it is `broken` from now
+        /// on.
         virtual void sent(std::size_t, const io::error_code&) {}
         /// Something was gathered or sent, or could not be (`broken`).
         virtual void moved() = 0;
@@ -41,8 +42,17 @@ class Http2Outlet final : io::BatchEnd {
     void push_later() { stream_.socket().reactor().at_batch_end(*this); }
     /// The same, and at once.
     void push_now();
-    /// Everything goes to the peer; awaited before the end.
-    io::Task<void> join();
+    /// Awaitable: everything goes to the peer; awaited before the end, at once. Needs no memory, and does not fail.
+    auto join() {
+        struct Join {
+            io::Task<void>& flush;
+            bool await_ready() { return !flush || flush.await_ready(); }
+            void await_suspend(std::coroutine_handle<> parent) noexcept { flush.await_suspend(parent); }
+            void await_resume() const noexcept { flush = {}; }
+        };
+        push_now();
+        return Join{flush_};
+    }
     /// Something waits for the peer.
     bool flushing() const { return flushing_; }
     /// Bytes of memory in use here.
@@ -55,6 +65,7 @@ class Http2Outlet final : io::BatchEnd {
     void batch_ended() override;
     void gather();
     void flush_now();
+    void lose();
     io::Task<void> flush();
 
     tls::Stream& stream_;

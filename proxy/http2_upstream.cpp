@@ -2,6 +2,7 @@
 #include "proxy/http2_upstream.hpp"
 
 #include <algorithm>
+#include <exception>
 
 #include "proxy/http2_client.hpp"
 #include "proxy/lane.hpp"
@@ -39,24 +40,25 @@ Http2Upstream::Http2Upstream(Lane& lane, std::unique_ptr<upstream::UpstreamConne
 
 Http2Upstream::~Http2Upstream() = default;
 
-io::Task<void> Http2Upstream::live(std::unique_ptr<Http2Upstream> given) {
+/// `life` is its `run`.
+io::Task<void> Http2Upstream::live(std::unique_ptr<Http2Upstream> given, io::Task<void> life) {
     // The frame, and the parameters in it, may live a little longer than the reactor's other parts.
     const std::unique_ptr<Http2Upstream> self = std::move(given);
-    co_await self->run();
+    co_await life;
 }
 
-Http2Upstream& Http2Upstream::start(Lane& lane, std::unique_ptr<upstream::UpstreamConnection> connection,
-                                    const config::Pool& pool) {
+Http2Upstream::Hold Http2Upstream::start(Lane& lane, std::unique_ptr<upstream::UpstreamConnection> connection,
+                                         const config::Pool& pool) {
     std::unique_ptr<Http2Upstream> made{new Http2Upstream(lane, std::move(connection), pool)};
     Http2Upstream& started = *made;
-    ++started.holds_;  // it must not end before the caller has its own
-    lane.reactor.spawn(live(std::move(made)));
-    return started;
+    ++started.holds_;
+    // All frames are there before it begins: without memory it fails here, and not with the caller holding it.
+    io::Task<void> life = started.run();
+    lane.reactor.spawn(live(std::move(made), std::move(life)));
+    return Hold{started};
 }
 
 io::Task<upstream::Result<void>> Http2Upstream::greeted(io::TimePoint deadline) {
-    const Hold hold{*this};
-    let_go();  // that of `start`
     const auto waited = co_await greeted_.wait(deadline);
     if (!waited) {
         session_.terminate(http::Http2Code::settings_timeout);
@@ -85,7 +87,9 @@ void Http2Upstream::end_if_idle() {
 }
 
 void Http2Upstream::let_go() {
-    if (--holds_ == 0 && open_ == 0) empty_.set();
+    if (--holds_ > 0 || open_ > 0) return;
+    if (served_ == 0) retire();  // whoever had it opened could not use it
+    empty_.set();
 }
 
 void Http2Upstream::joined(Http2Client& client) {
@@ -176,14 +180,21 @@ io::Task<void> Http2Upstream::run() {
     connection_->socket().read_deadline(io::never);
     push();
     arm();
-    while (session_.wants_input()) {
-        const auto readable = co_await connection_->stream().wait_readable();
-        io::error_code error = readable ? io::error_code() : readable.error();
-        if (!error) error = co_await read_available();
-        if (!error || (error == io::errc::cancelled && !connection_->socket().cancelled())) continue;
-        in_order_ = error == io::errc::eof;
+    std::exception_ptr failed;  // there is no memory; the requests, which point here, must have left before this goes
+    try {
+        while (session_.wants_input()) {
+            const auto readable = co_await connection_->stream().wait_readable();
+            io::error_code error = readable ? io::error_code() : readable.error();
+            if (!error) error = co_await read_available();
+            if (!error || (error == io::errc::cancelled && !connection_->socket().cancelled())) continue;
+            in_order_ = error == io::errc::eof;
+            outlet_.give_up();
+            break;
+        }
+    } catch (...) {
+        failed = std::current_exception();
         outlet_.give_up();
-        break;
+        connection_->socket().cancel();
     }
     over_ = true;
     leave_list();
@@ -198,6 +209,7 @@ io::Task<void> Http2Upstream::run() {
         static_cast<void>(waited);
     }
     co_await outlet_.join();
+    if (failed) std::rethrow_exception(failed);
     if (!outlet_.broken()) connection_->stream().shutdown_write();
 }
 

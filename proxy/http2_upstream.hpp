@@ -31,7 +31,6 @@ class Http2Upstream final : public upstream::SharedConnection, http::Http2Client
     /// Keeps it alive while nothing is asked yet.
     class Hold {
      public:
-        explicit Hold(Http2Upstream& connection) : connection_(connection) { ++connection_.holds_; }
         ~Hold() { connection_.let_go(); }
         Hold(const Hold&) = delete;
         Hold& operator=(const Hold&) = delete;
@@ -39,15 +38,17 @@ class Http2Upstream final : public upstream::SharedConnection, http::Http2Client
         Http2Upstream* operator->() const { return &connection_; }
 
      private:
+        friend class Http2Upstream;
+        /// It has been counted.
+        explicit Hold(Http2Upstream& connection) : connection_(connection) {}
         Http2Upstream& connection_;
     };
 
     /// Begins on a fresh connection.
-    static Http2Upstream& start(Lane& lane, std::unique_ptr<upstream::UpstreamConnection> connection,
-                                const config::Pool& pool);
+    static Hold start(Lane& lane, std::unique_ptr<upstream::UpstreamConnection> connection, const config::Pool& pool);
     ~Http2Upstream();
 
-    /// Until the endpoint's first SETTINGS: only then a request may begin. One waiter.
+    /// Until the endpoint's first SETTINGS: only then a request may begin. One waiter, who holds it.
     /// errors   no_http2 (it said something else, or closed), connect_timeout, cancelled
     io::Task<upstream::Result<void>> greeted(io::TimePoint deadline);
 
@@ -74,7 +75,7 @@ class Http2Upstream final : public upstream::SharedConnection, http::Http2Client
 
  private:
     Http2Upstream(Lane& lane, std::unique_ptr<upstream::UpstreamConnection> connection, const config::Pool& pool);
-    static io::Task<void> live(std::unique_ptr<Http2Upstream> self);
+    static io::Task<void> live(std::unique_ptr<Http2Upstream> self, io::Task<void> life);
 
     bool more_memory(http::Http2ClientStream& stream) override;
     void head_done(http::Http2ClientStream& stream) override;

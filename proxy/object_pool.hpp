@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,11 @@ class ObjectPool {
  private:
     void give_back(T* object) {
         std::unique_ptr<T> owned{object};
-        if (water_.returned(free_.size())) free_.push_back(std::move(owned));
+        try {
+            if (water_.returned(free_.size())) free_.push_back(std::move(owned));
+        } catch (const std::bad_alloc&) {
+            // The list cannot grow: it is deleted.
+        }
     }
     io::HighWater water_{kept};
     std::vector<std::unique_ptr<T>> free_;

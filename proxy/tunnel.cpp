@@ -10,7 +10,7 @@ namespace {
 
 /// After one side has ended the other may go on for so long.
 constexpr io::Duration half_closed_timeout = std::chrono::seconds(60);
-/// After our close frame the client may take so long to answer it.
+/// For the end of the frame that our close frame has to wait for; then as long for the client to answer it.
 constexpr io::Duration close_timeout = std::chrono::seconds(2);
 
 /// The next read would not wait: somebody else goes first.
@@ -42,11 +42,11 @@ void Tunnel::moved() {
 }
 
 void Tunnel::watch() {
-    lane_.reactor.wheel().schedule(*this, io::deadline_after(last_, idle_));
+    lane_.reactor.wheel().schedule(*this, due());
 }
 
 void Tunnel::expired(io::TimePoint now) {
-    if (io::deadline_after(last_, idle_) <= now) return break_off();
+    if (due() <= now) return break_off();
     watch();
 }
 
@@ -59,6 +59,8 @@ void Tunnel::break_off() {
 void Tunnel::close(std::uint16_t code) {
     if (closing_ != 0) return break_off();
     closing_ = code;
+    close_at_ = lane_.reactor.now() + close_timeout;
+    watch();
     endpoint_socket().cancel_read();
 }
 
@@ -84,6 +86,7 @@ io::Task<bool> Tunnel::say_goodbye() {
         const auto told = co_await endpoint_.stream->write_all(frame.text());
         static_cast<void>(told);
     }
+    close_at_ = io::never;
     side_ended(close_timeout);
     co_return true;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <algorithm>
+
 #include "proxy/exchange.hpp"
 #include "proxy/http/websocket.hpp"
 #include "tls/stream.hpp"
@@ -28,8 +30,8 @@ class Tunnel final : io::Timer {
 
     io::Task<void> run();
 
-    /// Ends it with this code (http::ws_going_away, http::ws_service_restart) as soon as a frame ends; at once when
-    /// asked twice.
+    /// Ends it with this code (http::ws_going_away, http::ws_service_restart) as soon as a frame ends; without it when
+    /// none does for a moment, and at once when asked twice.
     void close(std::uint16_t code);
 
     Tunnel* next() const { return next_; }
@@ -43,6 +45,8 @@ class Tunnel final : io::Timer {
     io::Task<io::Result<void>> tell_client(std::string_view text, bool end);
     io::Socket& endpoint_socket() const { return endpoint_.stream->socket(); }
     void moved();
+    /// When it is over, as things are.
+    io::TimePoint due() const { return std::min(io::deadline_after(last_, idle_), close_at_); }
     void watch();
     void expired(io::TimePoint now) override;
     void side_ended(io::Duration longest);
@@ -56,6 +60,7 @@ class Tunnel final : io::Timer {
     io::TimePoint last_{};
     http::WsFrameTracker from_endpoint_, from_client_;
     std::uint16_t closing_ = 0;
+    io::TimePoint close_at_ = io::never;  ///< asked to close, and no frame has ended yet: so long it waits for one
     bool broken_off_ = false;
     Tunnel* next_ = nullptr;
     Tunnel* prev_ = nullptr;

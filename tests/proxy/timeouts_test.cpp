@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every wait of an exchange ends on time, on a clock that the test moves.
+#include "proxy/http/websocket.hpp"
 #include "tests/proxy/street.hpp"
 
 using namespace edgeproxy;
@@ -246,6 +247,37 @@ TEST_CASE("a tunnel that one side has ended lives a minute longer", "[proxy][tim
     CHECK_FALSE(street.closed());
     street.rest();
     CHECK(street.closed());
+}
+
+TEST_CASE("a tunnel that is to close waits for the end of a frame, but not for long", "[proxy][timeouts]") {
+    const io::Duration moment = 2s;
+    Street street;
+    REQUIRE(street.client_sends(handshake));
+    REQUIRE(street.origin_sends(switched));
+    REQUIRE(street.origin_sends("\x82\x05he"));
+    street.lane.close_tunnels(http::ws_going_away);
+    street.settle();
+    SECTION("it ends") {
+        street.pass(1s);
+        REQUIRE(street.origin_sends("llo"));
+        CHECK(street.client_got.ends_with("hello\x88\x02\x03\xe9"));
+        CHECK(street.client_saw_end);
+        street.nearly(moment);  // for the client to answer
+        CHECK_FALSE(street.closed());
+        street.rest();
+    }
+    SECTION("it does not, whatever the client says") {
+        const std::string ping("\x89\x80\0\0\0\0", 6);
+        REQUIRE(street.client_sends(ping));
+        street.nearly(moment);
+        REQUIRE(street.client_sends(ping));
+        CHECK_FALSE(street.closed());
+        street.rest();
+        CHECK(street.client_got.ends_with("he"));
+        CHECK(street.client_saw_end);
+    }
+    CHECK(street.closed());
+    CHECK(street.origin_saw_end);
 }
 
 TEST_CASE("what a refused client still sends is taken in for two seconds", "[proxy][timeouts]") {

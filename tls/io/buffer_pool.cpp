@@ -36,11 +36,12 @@ Buffer BufferPool::take(Blocks& from, std::size_t size) {
 
 void BufferPool::give_back(char* data, std::size_t size) {
     Blocks& blocks = size == small ? small_ : large_;
-    if (blocks.water.returned(blocks.free.size())) {
-        blocks.free.push_back(data);
-    } else {
-        ::operator delete(data);
+    try {
+        if (blocks.water.returned(blocks.free.size())) return blocks.free.push_back(data);
+    } catch (const std::bad_alloc&) {
+        // The list cannot grow.
     }
+    ::operator delete(data);
 }
 
 }  // namespace edgeproxy::io

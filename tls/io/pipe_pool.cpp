@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <new>
 
 namespace edgeproxy::io {
 
@@ -16,7 +17,8 @@ Pipe PipePool::take(int ceiling) {
         if (std::max(ends[0], ends[1]) >= ceiling) return {};
         // May be refused beyond the user's share of pipe memory: a small pipe works, only less well.
         ::fcntl(made.in.get(), F_SETPIPE_SZ, static_cast<int>(capacity));
-        free_.push_back(std::move(made));
+        ++lent_;
+        return {*this, std::move(made.in), std::move(made.out)};
     }
     Ends ends = std::move(free_.back());
     free_.pop_back();
@@ -27,7 +29,11 @@ Pipe PipePool::take(int ceiling) {
 void PipePool::give_back(UniqueFd in, UniqueFd out, bool empty) {
     --lent_;
     // Bytes of one connection must never come out on another: only an empty pipe is used again.
-    if (empty && free_.size() < kept) free_.push_back({std::move(in), std::move(out)});
+    try {
+        if (empty && free_.size() < kept) free_.push_back({std::move(in), std::move(out)});
+    } catch (const std::bad_alloc&) {
+        // The list cannot grow: it was closed.
+    }
 }
 
 }  // namespace edgeproxy::io

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/tls/io/short_heap.hpp"
+#include "tls/io/pipe_pool.hpp"
 #include "tls/io/socket.hpp"
 
 using namespace edgeproxy::io;
@@ -84,4 +85,23 @@ TEST_CASE("a source leaves its reactor without memory, and is refused if there i
     CHECK(reactor.slot_of(first) != reactor.slot_of(second));
     reactor.remove(first, a.get());
     reactor.remove(second, b.get());
+}
+
+TEST_CASE("what a pool has lent is given back without memory", "[io]") {
+    BufferPool buffers;
+    Buffer small = buffers.take_small(), large = buffers.take_large();
+    PipePool pipes;
+    Pipe pipe = pipes.take(1 << 30), another;
+    REQUIRE(pipe);
+    {
+        const test::NoMemory none;
+        small.release();
+        large.release();
+        pipe.release();
+        another = pipes.take(1 << 30);
+        another.release();
+    }
+    CHECK_FALSE(small);
+    CHECK_FALSE(large);
+    CHECK_FALSE(pipe);
 }
