@@ -4,7 +4,6 @@
 #include <exception>
 #include <optional>
 
-
 #include "proxy/dispatch.hpp"
 #include "proxy/session_heap.hpp"
 
