@@ -9,7 +9,6 @@
 //
 //   edgeproxy-bench-origin PORT        listens on 127.0.0.1 until it is killed
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -28,6 +27,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "loopback.hpp"
 
 namespace {
 
@@ -107,11 +108,8 @@ Origin::Origin(std::uint16_t port)
     : listener_(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
     const int on = 1;
     setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("bind");
+    const edgeproxy::io::SocketAddress address = edgeproxy::bench::loopback(port);
+    if (bind(listener_, &address.any, address.size) != 0) fail("bind");
     if (listen(listener_, 4096) != 0) fail("listen");
     watch(listener_, EPOLLIN, EPOLL_CTL_ADD);
 }

@@ -11,8 +11,6 @@
 // one line if an answer was wrong.
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,30 +27,21 @@
 #include <string_view>
 #include <vector>
 
+#include "loopback.hpp"
+
 namespace {
 
+using edgeproxy::bench::connect_loopback;
+using edgeproxy::bench::fail;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view request = "GET /128 HTTP/1.1\r\nHost: localhost\r\n\r\n";
 constexpr std::chrono::seconds patience{30};
 
-[[noreturn]] void fail(const std::string& why) {
-    std::printf("%s\n", why.c_str());
-    std::exit(1);
-}
-
 /// A kept connection; at most one request at a time.
 class Connection {
  public:
-    Connection(int epoll, std::uint16_t port) {
-        fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const int on = 1;
-        ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        sockaddr_in to{};
-        to.sin_family = AF_INET;
-        to.sin_port = htons(port);
-        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if (fd_ < 0 || ::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) fail("no connection");
+    Connection(int epoll, std::uint16_t port) : fd_(connect_loopback(port)) {
         ::fcntl(fd_, F_SETFL, O_NONBLOCK);
         epoll_event event{};
         event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
@@ -83,7 +72,7 @@ class Connection {
     Clock::time_point came() const { return came_; }
 
  private:
-    int fd_ = -1;
+    int fd_;
     Clock::time_point came_;
     std::string answer_;
 };

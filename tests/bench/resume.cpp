@@ -9,8 +9,6 @@
 // SECONDS`, the first full handshakes not counted; exit 1 and one line if an answer was wrong or a session not resumed.
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
@@ -18,7 +16,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -28,7 +25,12 @@
 #include <string_view>
 #include <vector>
 
+#include "loopback.hpp"
+
 namespace {
+
+using edgeproxy::bench::connect_loopback;
+using edgeproxy::bench::fail;
 
 constexpr std::string_view request = "GET /128 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 constexpr int patience_ms = 30'000;
@@ -39,11 +41,6 @@ struct Free {
     void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
 };
 
-[[noreturn]] void fail(const std::string& why) {
-    std::printf("%s\n", why.c_str());
-    std::exit(1);
-}
-
 /// One connection after another; at most one at a time.
 class Client {
  public:
@@ -53,15 +50,7 @@ class Client {
     Client& operator=(const Client&) = delete;
 
     void begin() {
-        fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        const int on = 1;
-        ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        sockaddr_in to{};
-        to.sin_family = AF_INET;
-        to.sin_port = htons(port_);
-        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if (fd_ < 0 || (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0 && errno != EINPROGRESS))
-            fail("no connection");
+        fd_ = connect_loopback(port_, SOCK_NONBLOCK);
         ssl_.reset(SSL_new(context_));
         SSL_set_app_data(ssl_.get(), this);
         SSL_set_fd(ssl_.get(), fd_);

@@ -172,8 +172,8 @@ TEST_CASE("memory is what the machine has, or less if a cgroup grants less", "[c
 
 TEST_CASE("a process may have any name", "[config][host]") {
     const auto [stat, fields] = GENERATE(table<std::string, std::string>({
-        {"7 (sh) S 1 7 7\n", "S 1 7 7\n"},
-        {"7 (a) Z (b) R) T 1 7 7\n", "T 1 7 7\n"},
+        {"7 (sh) S 1 7 7", "S 1 7 7\n"},
+        {"7 (a) Z (b) R) T 1 7 7", "T 1 7 7\n"},
         {"", ""},
     }));
     const FakeRoot root({{"/proc/7/stat", stat}});

@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
-#include <cstring>
 
 #include "support.hpp"
 
@@ -20,10 +18,8 @@ using namespace std::chrono_literals;
 
 io::UniqueFd connect_to(const std::string& path) {
     io::UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
-    REQUIRE(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    const io::SocketAddress address = unix_address(path);
+    REQUIRE(::connect(fd.get(), &address.any, address.size) == 0);
     return fd;
 }
 

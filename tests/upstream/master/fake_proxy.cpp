@@ -13,21 +13,18 @@
 //   never-drained does not answer DrainAll, and goes on
 //   ill           says once that the first worker is unhealthy
 //   hang          says once that the first worker hangs, when there is a file JOURNAL.hang
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <fstream>
 #include <map>
 
+#include "tls/io/ip.hpp"
 #include "upstream/control/channel.hpp"
 
 namespace {
@@ -161,18 +158,9 @@ class FakeProxy {
     }
 
     void connect(Probe& probe) {
-        const config::Address& to = probe.address;
-        io::UniqueFd fd(::socket(to.is_unix() ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_un path{};
-        path.sun_family = AF_UNIX;
-        std::strncpy(path.sun_path, to.host.c_str(), sizeof(path.sun_path) - 1);
-        sockaddr_in port{};
-        port.sin_family = AF_INET;
-        port.sin_port = ::htons(to.port);
-        port.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-        const int code = to.is_unix() ? ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&path), sizeof(path))
-                                      : ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&port), sizeof(port));
-        if (code != 0) return;
+        const io::SocketAddress to = io::SocketAddress::from_literal(probe.address);
+        io::UniqueFd fd(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (::connect(fd.get(), &to.any, to.size) != 0) return;
         const std::string request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) > 0) probe.fd = std::move(fd);
     }

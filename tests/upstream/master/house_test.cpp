@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole master with real processes: what happens to workers, and to us.
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,11 +21,8 @@ bool can_bind(int port) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int yes = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = ::htons(static_cast<std::uint16_t>(port));
-    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    const io::SocketAddress address = loopback(static_cast<std::uint16_t>(port));
+    const bool bound = ::bind(fd, &address.any, address.size) == 0;
     ::close(fd);
     return bound;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/master/listening.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +8,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "support.hpp"
 #include "tls/io/fd.hpp"
 
 namespace edgeproxy::master {
@@ -35,13 +34,10 @@ TEST_CASE("addresses that are listened on are found by their inodes", "[listenin
 
 TEST_CASE("what a process and its children listen on is seen", "[listening]") {
     const io::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    REQUIRE(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
-    REQUIRE(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
-    const std::string name = "127.0.0.1:" + std::to_string(::ntohs(address.sin_port));
+    io::SocketAddress address = loopback();
+    REQUIRE(::bind(fd.get(), &address.any, address.size) == 0);
+    REQUIRE(::getsockname(fd.get(), &address.any, &address.size) == 0);
+    const std::string name = "127.0.0.1:" + std::to_string(address.peer().port);
     const auto seen = [&](pid_t pid) {
         const Addresses found = listening_of(pid);
         return std::find(found.begin(), found.end(), name) != found.end();

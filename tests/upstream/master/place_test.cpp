@@ -6,12 +6,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include "support.hpp"
@@ -26,10 +24,8 @@ namespace {
 // 0 or errno.
 int connect_to(const std::string& path) {
     const io::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
-    return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ? 0 : errno;
+    const io::SocketAddress address = unix_address(path);
+    return ::connect(fd.get(), &address.any, address.size) == 0 ? 0 : errno;
 }
 
 bool exists(const std::string& path) {
@@ -183,10 +179,8 @@ TEST_CASE("between different users only the worker's and the proxy's may come ne
     CHECK(as(4001, [&] { return ::unlink(own->path().c_str()); }) == 0);
 
     io::UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, own->path().c_str(), sizeof(address.sun_path) - 1);
-    REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    const io::SocketAddress address = unix_address(own->path());
+    REQUIRE(::bind(listener.get(), &address.any, address.size) == 0);
     REQUIRE(::listen(listener.get(), 8) == 0);
     REQUIRE(::chown(own->path().c_str(), 4001, 4001) == 0);
     REQUIRE(::chmod(own->path().c_str(), 0755) == 0);
@@ -243,15 +237,13 @@ TEST_CASE("connections that our listening sockets accept send at once", "[master
     std::string error;
     const auto sockets = bind_address("web", tcp("127.0.0.1"), 16, error);
     REQUIRE(sockets);
-    sockaddr_in to{};
-    socklen_t size = sizeof to;
-    REQUIRE(::getsockname(sockets->front().fd.get(), reinterpret_cast<sockaddr*>(&to), &size) == 0);
+    const io::SocketAddress to = loopback(sockets->front().address.port);
     const io::UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), size) == 0);
+    REQUIRE(::connect(client.get(), &to.any, to.size) == 0);
     const io::UniqueFd accepted(::accept4(sockets->front().fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
     REQUIRE(accepted);
     int on = 0;
-    size = sizeof on;
+    socklen_t size = sizeof on;
     REQUIRE(::getsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0);
     CHECK(on != 0);
 }

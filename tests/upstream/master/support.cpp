@@ -57,6 +57,14 @@ bool is_running(int pid) {
     return !fields.empty() && !fields.starts_with('Z');
 }
 
+io::SocketAddress loopback(std::uint16_t port) {
+    return io::SocketAddress::from_literal({config::Address::Kind::tcp, "127.0.0.1", port});
+}
+
+io::SocketAddress unix_address(const std::string& path) {
+    return io::SocketAddress::from_literal({config::Address::Kind::unix_path, path, 0});
+}
+
 int in_child(const std::function<int()>& body, double seconds) {
     const pid_t pid = ::fork();
     if (pid == 0) ::_exit(body());
