@@ -322,11 +322,6 @@ void Forwarding::give_up_connection(errc error) {
     answer_.release();  // the next attempt's is another
 }
 
-io::Task<void> Forwarding::break_off() {
-    if (upload_) co_await stop_upload();
-    exchange_.abort();
-}
-
 io::Task<void> forward(Connection& client, Exchange& exchange, const RoutePlan& plan, Workspace& workspace) {
     Forwarding forwarding{client, exchange, plan, workspace};
     const Reason* refused = forwarding.begin();
@@ -339,7 +334,12 @@ io::Task<void> forward(Connection& client, Exchange& exchange, const RoutePlan& 
             failed = std::current_exception();
         }
         if (failed) {
-            co_await forwarding.break_off();
+            try {
+                co_await forwarding.stop_upload();
+            } catch (...) {
+                // It ended for want of memory too.
+            }
+            exchange.abort();
             std::rethrow_exception(failed);
         }
         if (outcome) co_return;

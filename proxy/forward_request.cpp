@@ -108,14 +108,10 @@ io::Task<Result<void>> Forwarding::upload() {
     co_return Result<void>();
 }
 
-io::Task<void> Forwarding::stop_upload() {
-    if (!upload_.done()) {
-        exchange_.cancel_body();
-        if (endpoint_ != nullptr) endpoint_->cancel();
-    }
-    const auto ended = co_await upload_;
-    static_cast<void>(ended);
-    upload_ = {};
+void Forwarding::cancel_upload() {
+    if (!upload_ || upload_.done()) return;
+    exchange_.cancel_body();
+    if (endpoint_ != nullptr) endpoint_->cancel();
 }
 
 /// Waits for the endpoint's word on `Expect: 100-continue`: a 100 (which goes on to the client), or silence for a while

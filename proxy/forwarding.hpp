@@ -45,8 +45,20 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     /// After an attempt that failed. Why it was the last; null = there is another.
     const Reason* give_up(upstream::errc why);
     io::Task<void> answer_locally(const Reason& why);
-    /// After an attempt that ended with an exception.
-    io::Task<void> break_off();
+    /// Awaitable: the upload, if there is one, has ended. Needs no memory, but gives on its exception.
+    auto stop_upload() {
+        struct Stop {
+            io::Task<upstream::Result<void>>& upload;
+            bool await_ready() { return !upload || upload.await_ready(); }
+            void await_suspend(std::coroutine_handle<> waiter) noexcept { upload.await_suspend(waiter); }
+            void await_resume() {
+                if (upload) static_cast<void>(upload.await_resume());
+                upload = {};
+            }
+        };
+        cancel_upload();
+        return Stop{upload_};
+    }
 
  private:
     const http::Request& request() const { return work_.request; }
@@ -79,10 +91,10 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
     }
     io::Task<upstream::Result<void>> start_upload(bool waits);
     io::Task<upstream::Result<void>> upload();
+    void cancel_upload();
     io::Task<upstream::Result<void>> pass_interim();
     upstream::Result<void> judge_answer();
     io::Task<upstream::Result<void>> wait_for_continue();
-    io::Task<void> stop_upload();
     io::Task<void> relay();
     io::Task<void> open_tunnel();
     void shed_request();

@@ -59,6 +59,19 @@ def test_an_idle_worker_that_is_stopped_is_found_without_a_request(start_edge, t
     assert "ended since it hung" in edge.log() and "Invalid HTTP" not in edge.log()
 
 
+def test_a_worker_that_stops_just_before_the_proxy_dies_is_replaced(start_edge, tmp_path):
+    """The new proxy never had an answer from it, so it cannot tell that it hangs."""
+    edge = start_edge({"pools": {"app": work(tmp_path, start_timeout="10s", hang=QUICK)}})
+    frozen, other = edge.workers()
+    proxy = edge.proxy
+    os.kill(frozen, signal.SIGSTOP)
+    os.kill(proxy, signal.SIGKILL)
+    within(60, lambda: frozen not in edge.workers() and len(edge.workers()) == 2, "its successor")
+    assert other in edge.workers(), "it has answered the new proxy"
+    assert "has not answered the new proxy process in 10000 ms" in edge.log() and "ended since it hung" in edge.log()
+    within(30, lambda: ready(edge) == 2, "both")
+
+
 def test_a_stopped_worker_makes_no_post_run_twice(start_edge, tmp_path):
     """They wait for it; when it is dead, what it had not read runs elsewhere, and what it had read is not repeated."""
     edge = start_edge({"pools": {"app": work(tmp_path, hang=QUICK)}})

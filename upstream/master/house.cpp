@@ -229,6 +229,7 @@ void House::config_result(const control::ConfigResult& result) {
 
 void House::proxy_changed(bool ready) {
     fleet_.proxy_changed(ready);
+    if (ready && proxy_.leaving() != nullptr) fleet_.await_answers(true);  // again beside the old one
     if (!ready) {
         close_leaving();
         sightings_.forget();

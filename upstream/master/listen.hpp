@@ -24,7 +24,7 @@ struct ListenSocket {
     io::UniqueFd fd;
     config::Address wanted;  ///< as configured: with port 0 the kernel chose
     std::uint64_t id = 0;    ///< its own over our life, from 1; told to the proxy
-    SocketFile file{};     ///< of a unix path: what we have made there
+    SocketFile file{};       ///< of a unix path: what we have made there
 };
 
 /// Binds and listens: non-blocking, close-on-exec, SO_REUSEADDR. One socket for each address: an address without a host

@@ -10,8 +10,8 @@
 namespace edgeproxy::master {
 
 /// Where the master writes its log and its workers' lines. Never waits for a reader that does not read: what does not
-/// fit is kept up to `capacity`, then dropped by whole writes; what cannot be written (a full disk) is dropped at once. The
-/// lines are counted.
+/// fit is kept up to `capacity`, then dropped by whole writes; what cannot be written (a full disk) is dropped at once.
+/// The lines are counted.
 ///
 /// The descriptor itself is not set non-blocking, since it is shared with the shell or the container: each write of at
 /// most `piece` bytes is preceded by the question whether it would block.

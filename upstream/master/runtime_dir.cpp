@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>

@@ -23,8 +23,8 @@ namespace edgeproxy::master {
 /// overflow), a rename of a folder and a touch without change all come out right.
 ///
 /// Bounds: `most_folders`, `most_files`; beyond them, and beyond what the kernel lends (fs.inotify.max_user_watches),
-/// the rest is not watched and a warning says so once. Runs on the loop's thread; may be destroyed there at any time but
-/// from its own `changed`.
+/// the rest is not watched and a warning says so once. Runs on the loop's thread; may be destroyed there at any time
+/// but from its own `changed`.
 class Watch {
  public:
     static constexpr std::size_t most_folders = 16'384, most_files = 262'144;

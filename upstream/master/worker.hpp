@@ -93,7 +93,8 @@ struct WorkerPolicy {
 ///      +--- exited, from every state ---> dead
 ///
 /// A drain asked while starting goes to stopping at once: nothing is in flight. Unhealthy for `health_kill_after` in
-/// ready or suspect goes to draining. Without an answer to a new proxy for `start_timeout` it is hung. An event that says nothing new in a state changes nothing; `dead` is final.
+/// ready or suspect goes to draining. Without an answer to a new proxy for `start_timeout` it is hung. An event that
+/// says nothing new in a state changes nothing; `dead` is final.
 class Worker {
  public:
     /// Spawned at `now`. `clocks_run` is false while no proxy is ready.

@@ -20,7 +20,7 @@ namespace edgeproxy::master {
 struct Workplace {
     boost::asio::io_context& loop;
     config::Log& log;
-    std::string run_dir{};                   ///< of RuntimeDir
+    std::string run_dir{};  ///< of RuntimeDir
     /// Before anything is made in it. False with one sentence when it has gone and cannot be made again.
     std::function<bool(std::string& error)> restore_run_dir{};
     std::vector<std::string> environment{};  ///< ours, which workers inherit

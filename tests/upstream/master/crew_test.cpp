@@ -79,7 +79,8 @@ struct Yard {
         if (const auto* gone = std::get_if<control::WorkerGone>(&message)) starting.erase(gone->incarnation);
         if (const auto* drain = std::get_if<control::WorkerDrain>(&message)) {
             drains.push_back(std::to_string(drain->incarnation) + " " + word(drain->reason));
-            if (!busy) boost::asio::post(loop, [this, id = drain->incarnation] { crew->hear(id, WorkerEvent::drained, {}); });
+            if (!busy)
+                boost::asio::post(loop, [this, id = drain->incarnation] { crew->hear(id, WorkerEvent::drained, {}); });
         }
     }
     bool until(const std::function<bool()>& ask) {
@@ -275,7 +276,8 @@ TEST_CASE("a pool that is retired drains and is gone, and whoever waits for its 
     CHECK_FALSE(yard.verdicts.at(1).ok);
 }
 
-TEST_CASE("a worker that does not answer a new proxy is ended as hung, unless somebody may be looking at it", "[crew]") {
+TEST_CASE("a worker that does not answer a new proxy is ended as hung, unless somebody may be looking at it",
+          "[crew]") {
     const bool watched = GENERATE(false, true);
     Yard yard;
     CrewPlan plan = yard.plan("exec sleep 1000", 2);
