@@ -10,8 +10,12 @@ namespace {
 
 /// After one side has ended the other may go on for so long.
 constexpr io::Duration half_closed_timeout = std::chrono::seconds(60);
-/// For the end of the frame that our close frame has to wait for; then as long for the client to answer it.
+/// After our close frame the client may take so long to answer it.
 constexpr io::Duration close_timeout = std::chrono::seconds(2);
+/// Our close frame has to wait for the end of a frame of the endpoint's: so long when nothing of it comes ...
+constexpr io::Duration frame_pause = std::chrono::seconds(10);
+/// ... and so long in all.
+constexpr io::Duration longest_frame = std::chrono::minutes(5);
 
 /// The next read would not wait: somebody else goes first.
 bool has_more(const tls::Stream& stream) {
@@ -59,8 +63,8 @@ void Tunnel::break_off() {
 void Tunnel::close(std::uint16_t code) {
     if (closing_ != 0) return break_off();
     closing_ = code;
-    close_at_ = lane_.reactor.now() + close_timeout;
-    watch();
+    close_at_ = lane_.reactor.now() + longest_frame;
+    side_ended(frame_pause);
     endpoint_socket().cancel_read();
 }
 

@@ -60,7 +60,7 @@ class Tunnel final : io::Timer {
     io::TimePoint last_{};
     http::WsFrameTracker from_endpoint_, from_client_;
     std::uint16_t closing_ = 0;
-    io::TimePoint close_at_ = io::never;  ///< asked to close, and no frame has ended yet: so long it waits for one
+    io::TimePoint close_at_ = io::never;  ///< asked to close: at the latest, if no frame ends
     bool broken_off_ = false;
     Tunnel* next_ = nullptr;
     Tunnel* prev_ = nullptr;

@@ -250,7 +250,6 @@ TEST_CASE("a tunnel that one side has ended lives a minute longer", "[proxy][tim
 }
 
 TEST_CASE("a tunnel that is to close waits for the end of a frame, but not for long", "[proxy][timeouts]") {
-    const io::Duration moment = 2s;
     Street street;
     REQUIRE(street.client_sends(handshake));
     REQUIRE(street.origin_sends(switched));
@@ -262,14 +261,14 @@ TEST_CASE("a tunnel that is to close waits for the end of a frame, but not for l
         REQUIRE(street.origin_sends("llo"));
         CHECK(street.client_got.ends_with("hello\x88\x02\x03\xe9"));
         CHECK(street.client_saw_end);
-        street.nearly(moment);  // for the client to answer
+        street.nearly(2s);  // for the client to answer
         CHECK_FALSE(street.closed());
         street.rest();
     }
     SECTION("it does not, whatever the client says") {
         const std::string ping("\x89\x80\0\0\0\0", 6);
         REQUIRE(street.client_sends(ping));
-        street.nearly(moment);
+        street.nearly(10s);
         REQUIRE(street.client_sends(ping));
         CHECK_FALSE(street.closed());
         street.rest();
@@ -278,6 +277,21 @@ TEST_CASE("a tunnel that is to close waits for the end of a frame, but not for l
     }
     CHECK(street.closed());
     CHECK(street.origin_saw_end);
+}
+
+TEST_CASE("a frame that drips does not keep a tunnel that is to close", "[proxy][timeouts]") {
+    Street street;
+    REQUIRE(street.client_sends(handshake));
+    REQUIRE(street.origin_sends(switched));
+    REQUIRE(street.origin_sends("\x82\x7e\x7f\xff"));
+    street.lane.close_tunnels(http::ws_going_away);
+    street.settle();
+    int seconds = 0;
+    for (; seconds < 1000 && !street.closed(); ++seconds) {
+        street.origin_sends("x");
+        street.pass(1s);
+    }
+    CHECK((seconds >= 299 && seconds <= 302));
 }
 
 TEST_CASE("what a refused client still sends is taken in for two seconds", "[proxy][timeouts]") {
