@@ -76,7 +76,7 @@ TEST_CASE("a runtime directory that is removed while it is used is made again as
     CHECK(mode_of(scratch.path("above/run")) == (shared ? 0711u : 0700u));
 
     std::filesystem::remove_all(dir->path());
-    ::symlink("/tmp", dir->path().c_str());
+    std::filesystem::create_symlink("/tmp", dir->path());
     CHECK_FALSE(dir->restore(error));
     CHECK(error.find("is not a directory") != std::string::npos);
     ::unlink(dir->path().c_str());
