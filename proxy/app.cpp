@@ -325,7 +325,9 @@ void App::build(std::shared_ptr<const config::Config> config) {
                                  run_.pools->worker_ready(incarnation);
                                  for (auto& [name, desk] : run_.desks) {
                                      const auto started = desk.starting.extract(incarnation);
-                                     if (started) desk.starts.observe(run_.clock.now() - started.mapped());
+                                     if (!started) continue;
+                                     desk.starts.observe(run_.clock.now() - started.mapped());
+                                     desk.late = false;
                                  }
                                  tell(control::WorkerReady{incarnation, status});
                              },
