@@ -261,6 +261,19 @@ def test_an_endpoint_that_keeps_refusing_is_left_out(start_edge, start_origin):
     assert all(edge.wait_access(f"/later/{i}")["attempts"] == 1 for i in range(10))
 
 
+def test_a_head_that_outgrows_our_buffer_is_no_fault_of_the_endpoint(start_edge, start_origin):
+    origin = start_origin()
+    edge = start_edge({"listeners": {"http": {"limits": {"header_size": "1MiB", "request_line": "64KiB"}}},
+                       "pools": {"app": {"endpoints": [origin.address]}}})
+    largest = 128 * 1024
+    head = b"GET /large HTTP/1.1\r\nHost: a.test\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"x" * 4000) for i in range(32))
+    head += b"X-Rest: %s\r\n\r\n" % (b"x" * (largest - len(head) - 12))
+    assert len(head) == largest
+    with edge.wire() as wire:
+        assert wire.ask(head).status == 431
+    assert not origin.requests and not edge.metric("edgeproxy_upstream_errors_total", pool="app")
+
+
 def test_nobody_listening_is_a_named_error(start_edge):
     edge = start_edge({"pools": {"app": {"endpoints": [f"127.0.0.1:{unused_port()}"]}}}, wait="live")
     with edge.wire() as wire:

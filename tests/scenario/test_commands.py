@@ -239,6 +239,18 @@ def test_status_tells_the_health_that_the_proxy_sees(start_edge):
     within(20, lambda: "pool app: ok, 2 of 2 workers ready" in edge.command("status").stdout)
 
 
+def test_a_request_that_outlives_the_drain_of_its_worker_is_told_so(start_edge):
+    """It may have been done: nothing that invites a client or a balancer to send it again."""
+    edge = start_edge({"pools": {"app": {**DEMO, "workers": 1, "drain_timeout": "1s"}}})
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(edge.get, "/slow?ms=60000")
+        within(20, lambda: edge.metric("edgeproxy_http_requests_in_flight") == 1)
+        assert edge.command("restart", "app").returncode == 0
+        answer = slow.result()
+    assert answer.status_code == 504 and "retry-after" not in answer.headers
+    assert edge.wait_access("/slow")["error"] == "drain_timeout"
+
+
 def test_a_pool_that_a_reload_adds_takes_nobody_out_while_it_starts(edge):
     edge.rewrite({"pools": {"late": {"command": ["sh", "-c", "sleep 1; exec edgeproxy-demo-worker"], "workers": 1, "health": "/healthz"}}})
     seen = []
