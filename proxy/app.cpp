@@ -99,6 +99,7 @@ class App {
     void swap_identities(std::shared_ptr<const TlsSets> identities);
     void tick();
     void resolve_names();
+    void worker_ready(control::Incarnation incarnation, unsigned status);
     void begin_drain(milliseconds timeout);
     void end_drain(milliseconds timeout);
     void check_drained();
@@ -320,20 +321,12 @@ void App::build(std::shared_ptr<const config::Config> config) {
     const std::vector<io::Reactor*> reactors = run_.lanes->reactors();
     run_.pools = std::make_unique<upstream::Pools>(reactors, run_.clock, run_.log, std::move(outside));
     run_.pools->configure(config->pools, endpoint_tls);
-    prober_ = std::make_unique<Prober>(
-        io_, Prober::Reports{[this](control::Incarnation incarnation, unsigned status) {
-                                 run_.pools->worker_ready(incarnation);
-                                 for (auto& [name, desk] : run_.desks) {
-                                     const auto started = desk.starting.extract(incarnation);
-                                     if (!started) continue;
-                                     desk.starts.observe(run_.clock.now() - started.mapped());
-                                     desk.late = false;
-                                 }
-                                 tell(control::WorkerReady{incarnation, status});
-                             },
-                             [this](control::Incarnation incarnation, std::string why) {
-                                 tell(control::StartRejected{incarnation, std::move(why)});
-                             }});
+    Prober::Reports probed;
+    probed.ready = [this](control::Incarnation incarnation, unsigned status) { worker_ready(incarnation, status); };
+    probed.rejected = [this](control::Incarnation incarnation, std::string why) {
+        tell(control::StartRejected{incarnation, std::move(why)});
+    };
+    prober_ = std::make_unique<Prober>(io_, std::move(probed));
 
     run_.snapshot = snapshot_of(config);
     const std::vector<Door> doors = doors_for(*config, sockets_);
@@ -343,6 +336,17 @@ void App::build(std::shared_ptr<const config::Config> config) {
     run_.lanes->start(run_.snapshot, doors, access_log());
     run_.serving = true;
     tick();
+}
+
+void App::worker_ready(control::Incarnation incarnation, unsigned status) {
+    run_.pools->worker_ready(incarnation);
+    for (auto& [name, desk] : run_.desks) {
+        const auto started = desk.starting.extract(incarnation);
+        if (!started) continue;
+        desk.starts.observe(run_.clock.now() - started.mapped());
+        desk.late = false;
+    }
+    tell(control::WorkerReady{incarnation, status});
 }
 
 void App::on(control::WorkerUp& up) {
