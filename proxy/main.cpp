@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <iostream>
@@ -209,7 +210,11 @@ Launch launch_of(std::vector<std::string> words) {
 /// that is printed would go there.
 void fill_standard_descriptors() {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-        if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF && ::open("/dev/null", O_RDWR) < 0) std::_Exit(ExitCode::failed);
+        if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF || ::open("/dev/null", O_RDWR) >= 0) continue;
+        std::fprintf(stderr,
+                     "edgeproxy: descriptor %d is closed, and /dev/null cannot stand in for it: %s; open one of them\n",
+                     fd, std::strerror(errno));
+        std::_Exit(ExitCode::failed);
     }
 }
 

@@ -87,7 +87,8 @@
 /// End of file without DrainAll: the master died. Close the listeners, finish with `Connection: close` / GOAWAY for at
 /// most 10 s, exit.
 ///
-/// Always: Ping is answered by Pong with the same number at once, from the control thread. Stats each second.
+/// Always: Ping is answered by Pong with the same number at once, from the control thread. Stats and EndpointsSeen
+/// each second, unless others still wait to be sent.
 namespace edgeproxy::control {
 
 constexpr std::uint32_t version = 1;
