@@ -62,6 +62,8 @@ def test_an_idle_worker_that_is_stopped_is_found_without_a_request(start_edge, t
 def test_a_worker_that_stops_just_before_the_proxy_dies_is_replaced(start_edge, tmp_path):
     """The new proxy never had an answer from it, so it cannot tell that it hangs."""
     edge = start_edge({"pools": {"app": work(tmp_path, start_timeout="10s", hang=QUICK)}})
+    # The proxy is to have told the master as well, or they would be ended for not having started.
+    within(30, lambda: edge.log().count('"event":"worker_ready"') == 2, "the master's word of both")
     frozen, other = edge.workers()
     proxy = edge.proxy
     os.kill(frozen, signal.SIGSTOP)

@@ -10,6 +10,8 @@
 #include <new>
 #include <stdexcept>
 
+#include "tls/io/system_call.hpp"
+
 namespace edgeproxy::io {
 namespace {
 
@@ -220,7 +222,8 @@ void Reactor::deliver(std::uint64_t data, std::uint32_t events) {
 
 bool Reactor::run_once(Duration longest) {
     std::array<epoll_event, max_events> events;
-    const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), wait_time(longest));
+    const int count =
+        system_call::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), wait_time(longest));
     bool worked = count > 0 || has_work() || posted_.load(std::memory_order_relaxed) != nullptr;
     if (!worked && clock_.is_manual()) worked = move_manual_clock(longest);
     now_ = clock_.now();

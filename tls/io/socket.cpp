@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <new>
 
+#include "tls/io/system_call.hpp"
+
 namespace edgeproxy::io {
 namespace {
 
@@ -213,7 +215,7 @@ Write Socket::wait_connected(TimePoint deadline) {
 
 Socket::Raw Socket::receive(std::span<char> into) {
     for (;;) {
-        const ssize_t got = ::recv(fd_.get(), into.data(), into.size(), 0);
+        const ssize_t got = system_call::recv(fd_.get(), into.data(), into.size(), 0);
         if (got > 0) {
             const auto bytes = static_cast<std::size_t>(got);
             // Short read: the kernel has no more. With a FIN waiting the next call is the one that sees it.
@@ -277,8 +279,8 @@ Socket::Raw Socket::send(const iovec* pieces, std::size_t count) {
     message.msg_iov = const_cast<iovec*>(pieces);
     message.msg_iovlen = count;
     for (;;) {
-        const ssize_t put = count == 1 ? ::send(fd_.get(), pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
-                                       : ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+        const ssize_t put = count == 1 ? system_call::send(fd_.get(), pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+                                       : system_call::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
         if (put >= 0) {
             sent_ += static_cast<std::uint64_t>(put);
             return {.bytes = static_cast<std::size_t>(put)};
@@ -400,7 +402,7 @@ bool Socket::has_input() const {
 
 bool Socket::is_quiet() const {
     char byte;
-    return fd_ && ::recv(fd_.get(), &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+    return fd_ && system_call::recv(fd_.get(), &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
 }
 
 void Socket::cancel_read() {
