@@ -27,7 +27,7 @@ class Tunnel;
 struct Workspace {
     http::Request request;
     Identity identity;
-    http::Trailers request_trailers;
+    http::Trailers request_trailers{http::Trailers::OddNames::drop};
     std::array<char, RequestIds::size> request_id_text;
     std::string_view request_id;
     SnapshotRef snapshot;  ///< what this exchange goes by, whatever is reloaded meanwhile; set by `dispatch`

@@ -16,7 +16,7 @@ bool Trailers::commit(std::size_t name_size) {
     pending_ = 0;
     const std::string_view name = text.substr(0, name_size);
     const FieldId id = lookup(name);
-    if (has_trait(id, forbidden_in_trailers)) {
+    if (has_trait(id, forbidden_in_trailers) || (id == FieldId::odd && odd_ == OddNames::drop)) {
         ++dropped_;
         return true;
     }

@@ -21,11 +21,17 @@ constexpr bool is_trailer(std::string_view name, std::string_view value) {
 /// caller).
 class Trailers {
  public:
-    Trailers() {}  // NOLINT: the storage stays uninitialised on purpose
+    /// Names with other characters than letters, digits and '-' (X_Foo): servers take them for others, so those of
+    /// clients are dropped.
+    enum class OddNames : bool { pass, drop };
+
+    explicit Trailers(OddNames odd = OddNames::pass)  // NOLINT: the storage stays uninitialised on purpose
+        : odd_(odd) {}
     Trailers(const Trailers&) = delete;
     Trailers& operator=(const Trailers&) = delete;
 
-    /// Copies one in. false if there is no room. A name that is forbidden in trailers is left out and counted; true.
+    /// Copies one in. false if there is no room. A name that is forbidden in trailers, or odd where these are dropped,
+    /// is left out and counted; true.
     bool push(std::string_view name, std::string_view value);
     /// What came and may be forwarded, in order. Never to be merged into the head.
     std::span<const Field> fields() const { return {storage_.fields, count_}; }
@@ -40,6 +46,7 @@ class Trailers {
     bool commit(std::size_t name_size);
 
  private:
+    OddNames odd_;
     std::size_t count_ = 0, used_ = 0, pending_ = 0, dropped_ = 0;
     union Storage {
         Storage() {}  // NOLINT: nothing is constructed

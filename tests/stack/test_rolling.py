@@ -91,7 +91,7 @@ def test_code_that_does_not_import_is_not_taken_and_the_old_code_serves(start_ed
     load.assert_none_failed()
     assert edge.workers() == before, edge.tail()
     assert edge.status("/readyz") == 200
-    assert "ImportError: this deploy is broken" in edge.log()
+    edge.wait_log("ImportError: this deploy is broken")
     assert edge.metric("edgeproxy_worker_restarts_total", pool="app", reason="start_failed") == 1
     (tmp_path / "broken").unlink()
     hup(edge)
@@ -143,7 +143,7 @@ def test_a_worker_that_grows_too_large_or_too_old_is_replaced(start_edge):
                        "routes": [{"path": "/old", "pool": "old", "strip_prefix": "/old"}, {"pool": "app"}]})
     for pool, words in (("app", "it holds more memory than it may"), ("old", "it is as old as it may become")):
         within(30, lambda: edge.metric("edgeproxy_worker_restarts_total", pool=pool, reason="recycle") >= 1, pool)
-        assert words in edge.log()
+        edge.wait_log(words)
 
 
 def test_one_worker_more_and_one_less_under_load(start_edge):

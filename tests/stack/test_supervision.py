@@ -357,9 +357,10 @@ def test_a_chatty_worker_is_never_stopped_by_its_pipe(start_edge):
 
 def test_lines_of_a_worker_carry_its_name(start_edge):
     edge = start_edge({"pools": {"app": DEMO}})
-    lines = [json.loads(line) for line in edge.log().splitlines()]
-    said = [line for line in lines if "demo: serving" in json.dumps(line)]
-    assert {line.get("worker") for line in said} == {"app-1", "app-2"}
+    def told():
+        lines = [json.loads(line) for line in edge.log().splitlines(keepends=True) if line.endswith("\n")]
+        return {line.get("worker") for line in lines if "demo: serving" in json.dumps(line)} == {"app-1", "app-2"}
+    within(15, told, "a line of each")
 
 
 def variables(pid):

@@ -194,6 +194,8 @@ class Edge:
     # what it says
 
     def log(self):
+        """What is there now. The master writes its lines at the end of what it does: `wait_log` for those that follow
+        from anything seen elsewhere."""
         return (self.folder / "stderr").read_text(errors="replace")
 
     def tail(self):

@@ -101,6 +101,10 @@ TEST_CASE("trailers are kept apart, and forbidden ones are dropped", "[http][bod
     CHECK(reader.next("0\r\nCookie: a\r\nX: 1\r\n\r\n").done);
     CHECK(trailers.dropped() == 1);
     CHECK(BodyReader(chunked).next("0\r\nX: 1\r\n\r\n").done);
+    Trailers from_client(Trailers::OddNames::drop);
+    BodyReader strict(chunked, &from_client);
+    CHECK(strict.next("0\r\nmy_key: 2\r\nX.Y: 3\r\nX-Y: 4\r\n\r\n").done);
+    CHECK((from_client.dropped() == 2 && from_client.fields().size() == 1 && from_client.fields()[0].name == "X-Y"));
 }
 
 TEST_CASE("chunk framing that two readers could take differently is refused", "[http][body]") {
