@@ -21,7 +21,6 @@ TOOLS = ROOT / "build" / "tools" / "usr" / "sbin"
 ORIGIN_PORT = 18080
 START_SECONDS = 15
 STOP_SECONDS = 15
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def children():
@@ -38,7 +37,7 @@ def children():
 
 
 def stat_fields(pid):
-    """Fields of /proc/PID/stat from the third (state) on: [0] is the state, [1] the parent, [11..14] the CPU ticks."""
+    """Fields of /proc/PID/stat from the third (state) on: [0] is the state, [1] the parent."""
     return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
 
 
@@ -50,8 +49,9 @@ def tree(pid):
 
 
 def cpu_seconds(pid):
-    """User and system time of a process, its living descendants and those that it waited for."""
-    return sum(int(ticks) for member in tree(pid) for ticks in stat_fields(member)[11:15]) / TICK
+    """User and system time of a process and its descendants, to the nanosecond; of all their threads that live."""
+    return sum(int((task / "schedstat").read_text(encoding="utf-8").split()[0])
+               for member in tree(pid) for task in pathlib.Path(f"/proc/{member}/task").iterdir()) / 1e9
 
 
 def private_dirty_kib(pid):

@@ -9,6 +9,7 @@ import dataclasses
 import http.client
 import pathlib
 import re
+import socket
 import subprocess
 
 import tunnels
@@ -50,6 +51,7 @@ SCENARIOS = [
     Scenario("h1-routes", "HTTP/1.1, 128 B, 64 connections, the last of 1,000 routes", "wrk", False, "/128", 128, 64,
              setup="routes"),
     Scenario("h1-log", "HTTP/1.1, 128 B, 64 connections, with an access log", "wrk", False, "/128", 128, 64, setup="log"),
+    Scenario("h1-no-ids", "HTTP/1.1, 128 B, 64 connections, without request ids", "wrk", False, "/128", 128, 64, setup="ids"),
     Scenario("h1-threads", "HTTP/1.1, 128 B, 64 connections, two threads on two cores", "wrk", False, "/128", 128, 64,
              setup="threads"),
     Scenario("h1-16k", "HTTP/1.1, 16 KiB, 64 connections", "wrk", False, "/16k", 16384, 64),
@@ -90,6 +92,12 @@ def probe(port, tls, path, length, closes=False):
     head = len(f"HTTP/1.1 {response.status} {response.reason}\r\n\r\n")
     head += sum(len(f"{name}: {value}\r\n") for name, value in response.getheaders())
     return head + len(body), None
+
+
+def agreed(port):
+    """What a client with OpenSSL's defaults agrees on there: (version of TLS, cipher suite)."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain, client_context().wrap_socket(plain) as secure:
+        return secure.version(), secure.cipher()[0]
 
 
 def read_wrk(text, answer_bytes, connections):
@@ -216,10 +224,11 @@ def command(scenario, port, size):
     return ["h2load", "-t1", f"-c{scenario.connections}", f"-m{scenario.streams}", f"-n{size.requests}", "--log-file", size.log, url]
 
 
-def run(scenario, port, size, answer_bytes):
-    """One bounded load. `answer_bytes`: those of one right answer, head and all."""
+def run(scenario, port, size, answer_bytes, begun=lambda: None):
+    """One bounded load. `answer_bytes`: those of one right answer, head and all. `begun` is called when all that comes
+    before what is measured (tunnels that are opened) is done."""
     if scenario.tool == "echo":
-        return tunnels.echo(port, scenario.tls, size.requests // 4, scenario.length)
+        return tunnels.echo(port, scenario.tls, size.requests // 4, scenario.length, begun)
     words = [str(word) for word in command(scenario, port, size)]
     size.log.unlink(missing_ok=True)
     try:

@@ -136,7 +136,8 @@ def close_all(connections):
 
 
 def per_connection(contender, name):
-    """KiB an idle connection, of a freshly started contender; every connection must still answer afterwards."""
+    """KiB that each idle connection adds, and KiB before the first one, of a freshly started contender that has served a
+    few; every connection must still answer afterwards."""
     kind, tls = KINDS[name]
     port = contender.port(tls)
     contender.start()
@@ -153,4 +154,4 @@ def per_connection(contender, name):
     finally:
         close_all(connections)
         contender.stop()
-    return (after - before) / len(connections)
+    return (after - before) / len(connections), before

@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
     if (wanted == 0 || number(3) == 0 || number(4) == 0) fail("no requests, no rate or no connections");
     const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
     std::deque<Connection> connections;
-    std::vector<Connection*> free;
+    std::deque<Connection*> free;  // the one that has rested longest first, so that all are used
     for (std::size_t i = 0; i < number(4); ++i)
         free.push_back(&connections.emplace_back(epoll, static_cast<std::uint16_t>(number(1))));
 
@@ -111,8 +111,8 @@ int main(int argc, char** argv) {
     while (latencies.size() < wanted) {
         auto now = Clock::now();
         for (; came < wanted && next <= now; ++came, next += pause()) waiting.push_back(next);
-        for (; !waiting.empty() && !free.empty(); waiting.pop_front(), free.pop_back())
-            free.back()->ask(waiting.front());
+        for (; !waiting.empty() && !free.empty(); waiting.pop_front(), free.pop_front())
+            free.front()->ask(waiting.front());
         const auto wait = until(came < wanted ? next : now + patience, now);
         std::array<epoll_event, 64> events;
         const int count = ::epoll_pwait2(epoll, events.data(), static_cast<int>(events.size()), &wait, nullptr);

@@ -8,6 +8,7 @@ import memory
 
 NAMES = ["edgeproxy", "nginx", "haproxy"]
 PERCENTILES = ("p50", "p99", "p99.9")
+NONE = "none at all"  # the memory of a process without connections
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,15 +72,15 @@ def speed(scenario, found, plain):
 
 def idle_memory(kib):
     """Prints KiB of each contender and kind, or why there are none, and returns them for --json."""
-    print(f"\n{memory.count():,} idle connections, KiB of private memory each\n"
-          f"  {'':10}" + "".join(f" {kind:>10}" for kind in memory.KINDS))
+    print(f"\n{memory.count():,} idle connections: KiB of private memory that each adds, and that there is without any\n"
+          f"  {'':10}" + "".join(f" {kind:>11}" for kind in (*memory.KINDS, NONE)))
     figures = {}
     for name, of in kib.items():
         if isinstance(of, str):
             print(f"  {name:10} no figure: {of}")
             figures[name] = {"fault": of}
             continue
-        print(f"  {name:10}" + "".join(f" {value:10.1f}" for value in of.values()), flush=True)
+        print(f"  {name:10}" + "".join(f" {value:11.1f}" for value in of.values()), flush=True)
         figures[name] = {f"{kind} KiB": value for kind, value in of.items()}
     return figures
 
@@ -102,7 +103,7 @@ def markdown(figures):
         lines += [f"| {title} | " + " | ".join(cell(rows.get(name, {}), key, ".2f") for name in peers) + " |" for title, key in told]
     rows = figures.get("memory", {})
     if rows:
-        lines += ["", f"| one of {memory.count():,} idle connections, KiB | " + " | ".join(NAMES) + " |", "|---|" + "---|" * len(NAMES)]
-        for kind in memory.KINDS:
+        lines += ["", f"| private memory that one of {memory.count():,} idle connections adds, KiB | " + " | ".join(NAMES) + " |", "|---|" + "---|" * len(NAMES)]
+        for kind in (*memory.KINDS, NONE):
             lines.append(f"| {kind} | " + " | ".join(cell(rows.get(name, {}), f"{kind} KiB", ".1f") for name in NAMES) + " |")
     return "\n".join(lines)

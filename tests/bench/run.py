@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares edgeproxy with nginx and HAProxy on this machine: CPU and latency of a request, memory of an idle connection.
 
-Each proxy has one thread, pinned to core 0, unless the scenario says otherwise (setups.py); load and origin share core 1.
+Each proxy has one thread, pinned to one core, unless the scenario says otherwise (setups.py); load and origin share another.
 All run at the same time and are loaded in turn, round after round, so that whatever else the machine does hits all of them.
-CPU is user plus system time of the proxy's processes, and so are the ratios to the others: each is the median of the
-rounds' ratios. Only ratios mean something beyond this machine. Latencies are those of clients that ask again at once, but
+Everything is loopback: no network card takes part. CPU is user plus system time of the proxy's processes, with what the
+kernel does for TCP in their context, and so are the ratios to the others: each is the median of the rounds' ratios. Memory
+is measured once. Only ratios mean something beyond this machine. Latencies are those of clients that ask again at once, but
 for the scenario of half the load, where they count from when a request was due.
 
 A proxy whose answers are wrong (status, length), or whose load tool reports an error, gets no figure but the reason.
@@ -63,17 +64,18 @@ def set_up(chosen):
 
 
 def cores():
-    """Core of the proxies, core of load and origin; (None, None) where there is only one."""
+    """Core of the proxies, core of load and origin, core for the second thread of proxies that have two; None for what
+    there is not, all of them where there is only one core."""
     allowed = sorted(os.sched_getaffinity(0))
-    return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
+    return (*allowed, None)[:3] if len(allowed) > 1 else (None, None, None)
 
 
 def measure_once(contender, scenario, answer_bytes, size):
     """One loaded round. Returns a Round, or raises RuntimeError."""
     contender.reset_peak()
-    before = contender.cpu()
-    result = load.run(scenario, contender.port(scenario.tls), size, answer_bytes)
-    spent = contender.cpu() - before
+    before = [contender.cpu()]
+    result = load.run(scenario, contender.port(scenario.tls), size, answer_bytes, lambda: before.append(contender.cpu()))
+    spent = contender.cpu() - before[-1]
     if result.faults:
         raise RuntimeError("; ".join(result.faults))
     return report.Round(spent / result.requests * 1e6, result.requests / result.seconds, result.latency, contender.peak_kib())
@@ -89,6 +91,10 @@ def bearable(scenario, running, answers, size):
 def measure(scenario, running, rounds, size):
     """Loads every running contender in turn. Returns contender -> list of Rounds, or a string: why there is no figure."""
     found, answers = {}, {}
+    if scenario.tls:
+        agreed = {contender.name: load.agreed(contender.port(True)) for contender in running}
+        if len(set(agreed.values())) > 1:
+            return {contender: f"they do not speak the same TLS: {agreed}" for contender in running}
     for contender in running:
         path, length = (scenario.path, scenario.length) if scenario.unit == "request" else ("/128", 128)
         answers[contender], fault = load.probe(contender.port(scenario.tls), scenario.tls, path, length,
@@ -102,7 +108,8 @@ def measure(scenario, running, rounds, size):
             rate = bearable(scenario, well, answers, warm_up)
             warm_up, size = (dataclasses.replace(of, rate=rate) for of in (warm_up, size))
             now = warm_up
-        for contender in well:
+        first = turn % len(well) if well else 0  # nobody always comes behind the same one
+        for contender in well[first:] + well[:first]:
             try:
                 figures = measure_once(contender, scenario, answers[contender], now)
             except (RuntimeError, OSError) as error:
@@ -117,7 +124,9 @@ def measure_memory(field):
     kib = {}
     for contender in field:
         try:
-            kib[contender.name] = {kind: memory.per_connection(contender, kind) for kind in memory.KINDS}
+            measured = {kind: memory.per_connection(contender, kind) for kind in memory.KINDS}
+            kib[contender.name] = {kind: added for kind, (added, _) in measured.items()}
+            kib[contender.name][report.NONE] = measured["plain"][1]
         except (RuntimeError, OSError) as error:
             kib[contender.name] = str(error)
     return report.idle_memory(kib)
@@ -160,7 +169,7 @@ def measure_speed(make, scenarios, rounds, size):
 def main():
     chosen = arguments()
     origin_path, edgeproxy = set_up(chosen)
-    proxy_core, load_core = cores()
+    proxy_core, load_core, second_core = cores()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if load_core is None:
@@ -180,14 +189,17 @@ def main():
     figures = {}
 
     def make(setup):
-        cores = None if load_core is None else {proxy_core} if setup.threads == 1 else {proxy_core, load_core}
-        return [contenders.make(name, directory, cores, edgeproxy, setup) for name in NAMES if name in chosen.contender]
+        pinned = None if load_core is None else {proxy_core, second_core} if setup.threads > 1 else {proxy_core}
+        return [contenders.make(name, directory, pinned, edgeproxy, setup) for name in NAMES if name in chosen.contender]
 
     try:
         origin.start()
         if "memory" in chosen.scenario:
             figures["memory"] = measure_memory(make(setups.PLAIN))
         scenarios = [s for s in load.SCENARIOS if s.name in chosen.scenario]
+        if second_core is None and any(scenario.setup == "threads" for scenario in scenarios):
+            print("two threads need two cores besides that of the load: not measured")
+            scenarios = [scenario for scenario in scenarios if scenario.setup != "threads"]
         if scenarios:
             figures.update(measure_speed(make, scenarios, rounds, size))
     except RuntimeError as error:

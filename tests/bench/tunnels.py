@@ -39,8 +39,9 @@ def opened(port, context):
     return connection
 
 
-def echo(port, tls, messages, length):
-    """`messages` of `length` bytes over all tunnels, one at a time in each; every echo must be what was sent."""
+def echo(port, tls, messages, length, opened_all):
+    """`messages` of `length` bytes over all tunnels, one at a time in each; every echo must be what was sent.
+    `opened_all` is called before the first of them."""
     context = client_context() if tls else None
     result, begun = Result(), time.monotonic()
     message = frame(b"x" * length)
@@ -51,8 +52,10 @@ def echo(port, tls, messages, length):
             tunnel = opened(port, context)
             waiting[tunnel] = b""
             selector.register(tunnel, selectors.EVENT_READ)
-            tunnel.sendall(message)
+        opened_all()
         begun = time.monotonic()
+        for tunnel in waiting:
+            tunnel.sendall(message)
         while result.requests < messages:
             ready = selector.select(TIMEOUT_SECONDS)
             if not ready:
