@@ -300,8 +300,9 @@ io::Task<Result<void>> Forwarding::connect(io::TimePoint deadline) {
     const Http2Upstream::Hold fresh = Http2Upstream::start(lane_, std::move(*connected), *plan_.pool_config);
     const auto greeted = co_await fresh->greeted(deadline);
     if (!greeted) co_return greeted.error();
-    shared.add(*fresh);
+    const bool kept = shared.add(*fresh);
     use(*fresh);
+    if (!kept) fresh->retire();  // not before it has the request, or it would end at once
     co_return Result<void>();
 }
 

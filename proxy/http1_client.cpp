@@ -13,8 +13,18 @@ using upstream::Result;
 Http1Client::Http1Client(std::unique_ptr<upstream::UpstreamConnection> connection, AnswerSpace& answer)
     : connection_(std::move(connection)), answer_(answer) {}
 
-upstream::errc Http1Client::failure(const io::error_code& error, upstream::errc timed_out) {
+upstream::errc Http1Client::read_failure(const io::error_code& error, upstream::errc timed_out) {
     failed_ = true;
+    return meaning(error, timed_out);
+}
+
+/// Whoever takes no more of the request may have answered it all the same.
+upstream::errc Http1Client::write_failure(const io::error_code& error) {
+    unsent_ = true;
+    return meaning(error, upstream::errc::write_timeout);
+}
+
+upstream::errc Http1Client::meaning(const io::error_code& error, upstream::errc timed_out) {
     if (error == io::errc::timed_out) return timed_out;
     if (error == io::errc::cancelled) return upstream::errc::cancelled;
     reset_ = error != io::errc::eof;
@@ -28,7 +38,7 @@ io::Task<Result<void>> Http1Client::send(const OutgoingRequest& request) {
     chunked_ = request.body.kind == http::Body::Kind::chunked;
     const std::string_view beside = chunked_ ? std::string_view() : request.data;
     const auto put = co_await connection_->stream().write_all(request.head, beside);
-    if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
+    if (!put) co_return write_failure(put.error());
     if (chunked_ && (!request.data.empty() || request.done))
         co_return co_await send_chunk(request.data, request.done, request.trailers);
     co_return Result<void>();
@@ -36,7 +46,7 @@ io::Task<Result<void>> Http1Client::send(const OutgoingRequest& request) {
 
 io::Task<Result<void>> Http1Client::send_raw(std::string_view data) {
     const auto put = co_await connection_->stream().write_all(data);
-    if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
+    if (!put) co_return write_failure(put.error());
     co_return Result<void>();
 }
 
@@ -47,7 +57,7 @@ io::Task<Result<void>> Http1Client::send_body(BodyPiece piece, std::span<const h
 
 io::Task<Result<void>> Http1Client::send_pipe(io::Pipe& pipe) {
     const auto put = co_await connection_->socket().splice_all(pipe);
-    if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
+    if (!put) co_return write_failure(put.error());
     co_return Result<void>();
 }
 
@@ -65,7 +75,7 @@ io::Task<Result<void>> Http1Client::send_chunk(std::string_view data, bool last,
         tail = out.text();
     }
     const auto put = co_await connection_->stream().write_all(line.text(), data, tail);
-    if (!put) co_return failure(put.error(), upstream::errc::write_timeout);
+    if (!put) co_return write_failure(put.error());
     co_return Result<void>();
 }
 
@@ -88,7 +98,7 @@ void Http1Client::finish(upstream::Admission& admission) {
 io::Task<Result<void>> Http1Client::read_more(upstream::errc timed_out, bool large) {
     const auto got = co_await connection_->stream().read_some(input_.buffer, input_.end,
                                                               large ? io::BufferPool::large : io::BufferPool::small);
-    if (!got) co_return failure(got.error(), timed_out);
+    if (!got) co_return read_failure(got.error(), timed_out);
     begun_ = true;
     input_.end += *got;
     taken_ += *got;
@@ -99,7 +109,7 @@ io::Task<Result<void>> Http1Client::read_more(upstream::errc timed_out, bool lar
 io::Task<Result<void>> Http1Client::splice_more() {
     input_.release();
     const auto got = co_await connection_->socket().splice_some(pipe_, body_.run());
-    if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);
+    if (!got) co_return read_failure(got.error(), upstream::errc::idle_timeout);
     body_.skip(*got);
     taken_ += *got;
     co_return Result<void>();
@@ -130,7 +140,7 @@ io::Task<Result<void>> Http1Client::read_head(http::Method method) {
         }
         // Not through read_more: a frame less for every request.
         const auto got = co_await connection_->stream().read_some(input_.buffer, input_.end, room);
-        if (!got) co_return failure(got.error(), upstream::errc::response_timeout);
+        if (!got) co_return read_failure(got.error(), upstream::errc::response_timeout);
         begun_ = true;
         input_.end += *got;
         taken_ += *got;
@@ -147,7 +157,7 @@ io::Task<Result<void>> Http1Client::gather(io::TimePoint deadline) {
     while (!has_body() && input_.end < input_.buffer.size()) {
         const auto got = co_await connection_->stream().read_some(input_.buffer, input_.end);
         if (!got && got.error() == io::errc::timed_out) break;
-        if (!got) co_return failure(got.error(), upstream::errc::idle_timeout);
+        if (!got) co_return read_failure(got.error(), upstream::errc::idle_timeout);
         input_.end += *got;
         taken_ += *got;
     }

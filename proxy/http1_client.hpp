@@ -34,8 +34,11 @@ class Http1Client final : public EndpointClient {
 
  private:
     /// The answer was read to its end, nothing follows it, and both sides allow another request.
-    bool reusable() const { return !failed_ && body_.done() && input_.empty() && keep_alive_; }
-    upstream::errc failure(const io::error_code& error, upstream::errc timed_out);
+    bool reusable() const { return !failed_ && !unsent_ && body_.done() && input_.empty() && keep_alive_; }
+    upstream::errc read_failure(const io::error_code& error, upstream::errc timed_out);
+    upstream::errc write_failure(const io::error_code& error);
+    /// What a failure at this point says about the exchange.
+    upstream::errc meaning(const io::error_code& error, upstream::errc timed_out);
     io::Task<upstream::Result<void>> read_more(upstream::errc timed_out, bool large = false);
     bool may_splice() const { return pipes_allowed() && !connection_->stream().is_tls() && body_.run() > spliced_from; }
     io::Task<upstream::Result<void>> splice_more();
@@ -52,7 +55,8 @@ class Http1Client final : public EndpointClient {
     io::Pipe pipe_;            ///< the piece of the body that was given out last, when it was spliced
     std::uint64_t taken_ = 0;  ///< bytes of this answer
     bool chunked_ = false;     ///< the request's body
-    bool failed_ = false;
+    bool failed_ = false;      ///< nothing more can be read
+    bool unsent_ = false;      ///< part of the request could not be sent
     bool keep_alive_ = false;
     bool head_done_ = false;
 };

@@ -125,22 +125,29 @@ io::Task<Result<void>> Http1Exchange::read_more() {
     co_return Result<void>();
 }
 
-/// More of the body: no gap may be longer than `timeouts.body`, and all in all it must come at `limits.body_rate`.
+/// More of the body: no gap may be longer than `timeouts.body`, and all in all it must come at `limits.body_rate`,
+/// until the answer begins. Behind that it is the endpoint that says how long it listens.
 io::Task<Result<std::size_t>> Http1Exchange::read_in_time(bool splice, std::size_t room) {
     const config::Listener& listener = connection_.listener();
     if (!body_rate_) body_rate_.emplace(body_rate(listener.limits.body_rate));
-    const io::TimePoint gap = io::deadline_after(connection_.now(), listener.timeouts.body);
-    body_rate_->start(connection_.now());
-    const io::TimePoint pace = body_rate_->deadline();
-    connection_.socket().read_deadline(std::min(gap, pace));
-    const auto got = splice ? co_await connection_.socket().splice_some(pipe_, body_.run())
-                            : co_await connection_.stream().read_some(input_.buffer, 0, room);
-    connection_.socket().read_deadline(io::never);
-    if (!got && got.error() == io::errc::timed_out)
+    for (;;) {
+        io::TimePoint gap = io::never, pace = io::never;
+        if (!responded()) {
+            gap = io::deadline_after(connection_.now(), listener.timeouts.body);
+            body_rate_->start(connection_.now());
+            pace = body_rate_->deadline();
+        }
+        connection_.socket().read_deadline(std::min(gap, pace));
+        const auto got = splice ? co_await connection_.socket().splice_some(pipe_, body_.run())
+                                : co_await connection_.stream().read_some(input_.buffer, 0, room);
+        connection_.socket().read_deadline(io::never);
+        if (got) body_rate_->moved(connection_.now(), *got);
+        body_rate_->stop(connection_.now());
+        if (got || got.error() != io::errc::timed_out) co_return got;
+        if (responded()) continue;  // it has begun meanwhile
         connection_.lane().cells->hit(pace < gap ? admin::Limit::body_rate : admin::Limit::body);
-    if (got) body_rate_->moved(connection_.now(), *got);
-    body_rate_->stop(connection_.now());
-    co_return got;
+        co_return got;
+    }
 }
 
 io::Task<Result<BodyPiece>> Http1Exchange::read_body() {

@@ -120,10 +120,11 @@ io::Task<Result<BodyPiece>> Http2Exchange::read_body() {
     }
 }
 
-/// Until more of the body is here, or the client is too slow.
+/// Until more of the body is here, or the client is too slow. Once the answer has begun it is the endpoint that says
+/// how long it listens.
 io::Task<io::error_code> Http2Exchange::wait_readable() {
     readable_.reset();
-    if (tunnel_) {
+    if (tunnel_ || responded()) {
         const auto waited = co_await readable_.wait();
         co_return waited ? io::error_code() : waited.error();
     }
@@ -136,8 +137,9 @@ io::Task<io::error_code> Http2Exchange::wait_readable() {
     const bool slow = input_rate_.late(connection_.reactor().now());
     input_rate_.stop(connection_.reactor().now());
     if (waited) co_return io::error_code();
-    if (waited.error() == io::errc::timed_out)
-        connection_.too_slow(slow ? admin::SlowStream::body_rate : admin::SlowStream::body_timeout);
+    const bool timed_out = waited.error() == io::errc::timed_out;
+    if (timed_out && responded()) co_return io::error_code();  // it has begun meanwhile: look again
+    if (timed_out) connection_.too_slow(slow ? admin::SlowStream::body_rate : admin::SlowStream::body_timeout);
     co_return waited.error();
 }
 
@@ -201,8 +203,8 @@ io::Task<Result<void>> Http2Exchange::wait_taken() {
         }
     }
     output_rate_.stop(now);
-    if (!error) connection_.stream_moves();
     connection_.stream_goes_on();
+    if (!error) connection_.stream_moves();
     if (!error && over()) error = reset_by_peer();
     if (!error) co_return Result<void>();
     connection_.session().reset(*this, http::Http2Code::cancel);

@@ -314,7 +314,10 @@ bool Session::send_output(io::error_code& error) {
         error = sent.error;
         if (sent.error || sent.again) break;
     }
-    if (!left.empty() && !error) error = keep_tail(left);
+    if (!left.empty() && !error) {
+        error = keep_tail(left);
+        write_end_ = error;  // records are lost: none may follow them
+    }
     windows_.clear_output();
     return !error && !has_tail();
 }

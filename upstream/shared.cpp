@@ -24,10 +24,11 @@ SharedConnection* SharedConnections::find() const {
     return found != all_.end() ? *found : nullptr;
 }
 
-void SharedConnections::add(SharedConnection& connection) {
-    if (closed_) return;
+bool SharedConnections::add(SharedConnection& connection) {
+    if (closed_) return false;
     all_.push_back(&connection);
     connection.list_ = this;
+    return true;
 }
 
 void SharedConnections::close() {

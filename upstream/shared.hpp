@@ -47,8 +47,8 @@ class SharedConnections {
     /// Whether the endpoint is thought to speak HTTP/2, where it may choose; as the last connect found.
     bool expected() const { return expected_; }
     void expect(bool http2) { expected_ = http2; }
-    /// Nothing when the endpoint has left: then the connection should retire once its request is over.
-    void add(SharedConnection& connection);
+    /// False when the endpoint has left: it takes no request but the one that has opened it, and is to retire.
+    bool add(SharedConnection& connection);
     /// All retire, and nothing is added from now on.
     void close();
 

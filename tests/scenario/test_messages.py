@@ -2,9 +2,11 @@
 """Messages pass as they are meant: framing on both legs, order, interim answers, early ends. RFC 9110 and 9112."""
 import json
 import threading
+import time
 
 import pytest
 
+from http2 import Client
 from origin import Origin, answer, answers, answers_then_closes, echoes_target
 from procs import within
 from wire import Broken, chunk, request
@@ -229,6 +231,65 @@ def test_an_early_answer_reaches_a_client_that_still_sends(behind):
         got = wire.answer()
         assert (got.status, got.body) == (413, b"enough")
         assert wire.ended()
+
+
+def sends_until_it_fails(wire, size):
+    try:
+        wire.send(b"x" * size)
+    except OSError:
+        pass  # who has answered does not listen
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+def test_an_early_answer_is_whole_though_the_upload_fails(start_edge, tmp_path, chunks):
+    """On a unix socket what was sent before the close can be read behind it."""
+    body = b"x" * 60_000
+    framed = b"".join(chunk(body[at:at + 15_000]) for at in range(0, len(body), 15_000)) + b"0\r\n\r\n"
+
+    def script(peer):
+        peer.head()
+        time.sleep(0.3)  # the upload has filled the socket
+        head = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n"
+        peer.send(head + (b"Transfer-Encoding: chunked\r\n\r\n" if chunks else b"Content-Length: 60000\r\n\r\n"))
+        peer.send(framed if chunks else body)
+    with Origin(script, path=tmp_path / "origin.sock") as origin:
+        edge = start_edge({"pools": {"app": {"endpoints": [origin.address]}}})
+        for _ in range(5):
+            with edge.wire() as wire:
+                wire.send(request(method="POST", fields=[("Content-Length", "50000000")]))
+                sender = threading.Thread(target=sends_until_it_fails, args=(wire, 20_000_000))
+                sender.start()
+                got = wire.answer()
+                assert (got.status, len(got.body)) == (413, 60_000)
+            sender.join()
+        errors = {dict(labels)["reason"]: value for (family, labels), value in edge.metrics().items()
+                  if family == "edgeproxy_upstream_errors_total"}
+        assert not errors.get("bad_response"), errors
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_a_client_that_keeps_its_body_after_an_early_answer_gets_all_of_the_answer(behind, version):
+    """As the one whose `Expect: 100-continue` was answered with 200: it owes no body any more."""
+    def script(peer):
+        peer.head()
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(5):
+            peer.send(chunk(b"piece"))
+            time.sleep(0.3)
+        peer.send(b"0\r\n\r\n")
+    timeouts = {"timeouts": {"body": "500ms"}}
+    edge, _ = behind(script, listeners={"http": timeouts, "https": timeouts})
+    if version == "HTTP/2":
+        with Client(edge, lenient=True) as client:
+            stream = client.open("/", method="POST", fields=[("content-length", "5")], end=False)
+            got = client.answer(stream)
+            assert (got["headers"][":status"], got["body"]) == ("200", b"piece" * 5), got
+    else:
+        with edge.wire() as wire:
+            wire.send(request(method="POST", fields=[("Expect", "100-continue"), ("Content-Length", "5")]))
+            got = wire.answer()
+            assert (got.status, got.body) == (200, b"piece" * 5)
+    assert edge.metric("edgeproxy_limit_hits_total", limit="body") == 0
 
 
 def test_a_body_left_unread_is_never_read_as_a_request(behind):

@@ -136,16 +136,21 @@ def echoes_target(peer):
 
 
 class Origin:
-    """Listens on 127.0.0.1; runs `script(peer)` in a thread for each connection, closes when it returns. With `tls` (an
-    ssl context) every connection begins with a handshake; `handshakes` remembers what came of those that worked."""
+    """Listens on 127.0.0.1, or at the unix socket `path`; runs `script(peer)` in a thread for each connection, closes when it
+    returns. With `tls` (an ssl context) every connection begins with a handshake; `handshakes` remembers what came of
+    those that worked."""
 
-    def __init__(self, script=echoes_target, tls=None):
+    def __init__(self, script=echoes_target, tls=None, path=None):
         self.script, self.tls, self.handshakes = script, tls, []
         self.requests, self.connections, self.heads, self.bytes_in = [], 0, 0, 0
         self.sockets, self.errors = [], []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self.listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
+        if path:
+            self.listener = socket.create_server(str(path), family=socket.AF_UNIX, backlog=128)
+            self.address = f"unix:{path}"
+        else:
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+            self.port = self.listener.getsockname()[1]
+            self.address = f"127.0.0.1:{self.port}"
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
