@@ -145,6 +145,8 @@ class Checker {
         refuse_fixed("--uds", {}, given);
         refuse_fixed("--fd", {}, given);
         refuse_fixed("--port", {}, given);
+        for (const char* name : {"--ssl-certfile", "--ssl-keyfile"})
+            refuse_fixed(name, {}, "take it out: write it under tls");
         warn_web_concurrency();
     }
 

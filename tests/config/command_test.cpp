@@ -111,3 +111,15 @@ TEST_CASE("a command that fits is not complained about", "[config][command]") {
         CHECK(check_command(argv, {}, kind, default_bind(kind, look_at(argv, {}, kind))).empty());
     }
 }
+
+TEST_CASE("TLS of a worker's own is refused, since requests come to it in plain HTTP", "[config][command]") {
+    for (const char* text : {"uvicorn --ssl-keyfile=k.pem --ssl-certfile c.pem main:app",
+                             "gunicorn --keyfile=k.pem --certfile c.pem main:app"}) {
+        INFO(text);
+        const Argv argv = *split_command(text).value;
+        const Kind kind = kind_of(argv);
+        const auto problems = check_command(argv, {}, kind, default_bind(kind, look_at(argv, {}, kind)));
+        REQUIRE(problems.size() == 2);
+        for (const CommandProblem& problem : problems) CHECK(problem.hint == "take it out: write it under tls");
+    }
+}
