@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/forward.hpp"
+#include "proxy/abandoned.hpp"
 
 #include <exception>
 
+#include "proxy/abandoned.hpp"
 #include "proxy/forwarding.hpp"
 #include "upstream/hang.hpp"
 
@@ -312,12 +314,24 @@ void Forwarding::drop_endpoint() {
     http2_.reset();
 }
 
+/// A worker has the request, or part of it, and has not answered.
+bool Forwarding::is_busy() const {
+    return http1_ && admission_ && admission_.endpoint().is_worker() && !http1_->begun();
+}
+
+void Forwarding::abandon() {
+    const io::TimePoint deadline = io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.response);
+    lane_.reactor.spawn(
+        wait_for_abandoned(http1_->give_up_connection(), std::move(admission_), work_.snapshot, deadline));
+}
+
 void Forwarding::give_up_connection(errc error) {
     leave();  // what becomes of that endpoint is of no interest any more
     if (admission_) {
         avoid_ = admission_.endpoint().id();
         if (!blameless_) admission_.failed(error);
     }
+    if (exchange_.client_gone() && is_busy()) abandon();
     drop_endpoint();
     admission_ = {};
     answer_.release();  // the next attempt's is another

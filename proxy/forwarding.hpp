@@ -83,6 +83,9 @@ class Forwarding final : Exchange::Watcher, upstream::Occupant {
         endpoint_ = http2_.get();
     }
     void drop_endpoint();
+    bool is_busy() const;
+    /// The worker's place stays taken until it lets go.
+    void abandon();
     bool write_head(bool waits);
     /// More of the body follows than was here with the head.
     bool goes_on() const { return !at_hand_.done && body_.kind != http::Body::Kind::none; }

@@ -29,6 +29,8 @@ class Http1Client final : public EndpointClient {
     std::size_t held() const override { return input_.buffer.size() + pipe_.held(); }
 
     upstream::UpstreamConnection& connection() const { return *connection_; }
+    /// It ends here, whatever is left of the exchange. REQUIRES: nothing is pending.
+    std::unique_ptr<upstream::UpstreamConnection> give_up_connection() { return std::move(connection_); }
     /// After a switch of protocols.
     TunnelEnd tunnel_end() { return {&connection_->stream(), std::move(input_)}; }
 

@@ -147,6 +147,8 @@ class Socket final : Source, Timer {
     /// Ends the pending operations with `errc::cancelled`; later ones too.
     void cancel();
     bool cancelled() const { return cancelled_; }
+    /// After `cancel`: operations are possible again. REQUIRES: none is pending.
+    void restore() { cancelled_ = false; }
     /// Ends a pending read (only) with `errc::cancelled`; later reads are possible.
     void cancel_read();
     /// No more bytes from us (FIN).
