@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/forward.hpp"
-#include "proxy/abandoned.hpp"
 
 #include <exception>
 

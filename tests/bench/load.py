@@ -95,9 +95,12 @@ def probe(port, tls, path, length, closes=False):
 
 
 def agreed(port):
-    """What a client with OpenSSL's defaults agrees on there: (version of TLS, cipher suite)."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain, client_context().wrap_socket(plain) as secure:
-        return secure.version(), secure.cipher()[0]
+    """What a client with OpenSSL's defaults agrees on there: (version of TLS, cipher suite), or why on nothing."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain, client_context().wrap_socket(plain) as secure:
+            return secure.version(), secure.cipher()[0]
+    except OSError as error:
+        return repr(error)
 
 
 def read_wrk(text, answer_bytes, connections):
