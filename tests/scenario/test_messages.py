@@ -275,9 +275,9 @@ def test_a_client_that_keeps_its_body_after_an_early_answer_gets_all_of_the_answ
         peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(5):
             peer.send(chunk(b"piece"))
-            time.sleep(0.3)
+            time.sleep(0.6)
         peer.send(b"0\r\n\r\n")
-    timeouts = {"timeouts": {"body": "500ms"}}
+    timeouts = {"timeouts": {"body": "2s"}}
     edge, _ = behind(script, listeners={"http": timeouts, "https": timeouts})
     if version == "HTTP/2":
         with Client(edge, lenient=True) as client:

@@ -11,7 +11,7 @@ def app(environ, start_response):
         with open("executed", "a") as file:
             file.write(environ["PATH_INFO"] + "\\n")
     if environ["PATH_INFO"].startswith("/slow"):
-        time.sleep(3)
+        time.sleep(5)
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 """
@@ -50,7 +50,7 @@ def test_a_sync_worker_is_busy_until_it_is_done(start_edge, tmp_path):
     refused = edge.get("/second")
     assert refused.status_code == 503, "it waited in our queue, which is bounded"
     assert edge.wait_access("/second")["error"] == "queue_timeout"
-    within(10, lambda: edge.get("/third").status_code == 200, "the place")
+    within(30, lambda: edge.get("/third").status_code == 200, "the place")
     assert (tmp_path / "executed").read_text().split() == ["/first", "/slow/1", "/third"]
 
 
