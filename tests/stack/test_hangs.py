@@ -41,7 +41,9 @@ def test_a_stopped_worker_costs_no_get_and_is_replaced(start_edge, tmp_path):
         os.kill(frozen, signal.SIGSTOP)
         within(60, lambda: frozen not in edge.workers() and len(edge.workers()) == 2, "its successor")
         load.more(100)
-    load.assert_none_failed()
+    # uvicorn writes head and body apart: stopped between the two it has begun an answer, which goes on after 100 ms and
+    # cannot be asked for again.
+    load.assert_none_failed(half_out=1)
     assert other in edge.workers(), "the other worker was not to be touched"
     edge.wait_log("does not read its requests: it is stopped by a signal")
     edge.wait_log("ended since it hung")
