@@ -116,7 +116,7 @@ struct ListenerTimeouts {
     Duration handshake{};       ///< TLS, total
     Duration first_request{};   ///< accept or handshake to the first byte of a request
     Duration header{};          ///< first byte to the end of the request head
-    Duration body{};            ///< a gap in a request body
+    Duration body{};            ///< a gap in a request body, until the answer begins
     Duration write{};           ///< no progress while the client should be reading
     Duration keepalive{};       ///< idle between requests
     Duration tunnel_idle{};     ///< no byte either way

@@ -99,7 +99,7 @@ inline constexpr Field table[] = {
 {"listeners.<name>.timeouts.handshake",   duration,     "5s",             "10ms",   "5m",      "",          live,    now,   "TLS, all of it"},
 {"listeners.<name>.timeouts.first_request", duration,   "10s",            "10ms",   "10m",     "",          live,    now,   "to the first byte of the first request"},
 {"listeners.<name>.timeouts.header",      duration,     "10s",            "10ms",   "10m",     "",          live,    now,   "first byte to the end of the head"},
-{"listeners.<name>.timeouts.body",        duration,     "30s",            "10ms",   "1h",      "",          live,    now,   "a gap in a request body"},
+{"listeners.<name>.timeouts.body",        duration,     "30s",            "10ms",   "1h",      "",          live,    now,   "a gap in a request body, until the answer begins"},
 {"listeners.<name>.timeouts.write",       duration,     "60s",            "10ms",   "1h",      "",          live,    now,   "no progress while the client should be reading"},
 {"listeners.<name>.timeouts.keepalive",   duration,     "60s",            "10ms",   "1d",      "",          live,    now,   "idle between requests"},
 {"listeners.<name>.timeouts.tunnel_idle", duration,     "1h",             "10ms",   "7d",      "",          live,    now,   "no byte either way in a tunnel"},

@@ -321,7 +321,7 @@ bool Forwarding::is_busy() const {
 void Forwarding::abandon() {
     const io::TimePoint deadline = io::deadline_after(lane_.reactor.now(), plan_.pool_config->timeouts.response);
     lane_.reactor.spawn(
-        wait_for_abandoned(http1_->give_up_connection(), std::move(admission_), work_.snapshot, deadline));
+        wait_for_abandoned(http1_->release_connection(), std::move(admission_), work_.snapshot, deadline));
 }
 
 void Forwarding::give_up_connection(errc error) {

@@ -30,7 +30,7 @@ class Http1Client final : public EndpointClient {
 
     upstream::UpstreamConnection& connection() const { return *connection_; }
     /// It ends here, whatever is left of the exchange. REQUIRES: nothing is pending.
-    std::unique_ptr<upstream::UpstreamConnection> give_up_connection() { return std::move(connection_); }
+    std::unique_ptr<upstream::UpstreamConnection> release_connection() { return std::move(connection_); }
     /// After a switch of protocols.
     TunnelEnd tunnel_end() { return {&connection_->stream(), std::move(input_)}; }
 

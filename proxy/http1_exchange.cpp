@@ -126,7 +126,7 @@ io::Task<Result<void>> Http1Exchange::read_more() {
 }
 
 /// More of the body: no gap may be longer than `timeouts.body`, and all in all it must come at `limits.body_rate`,
-/// until the answer begins. Behind that it is the endpoint that says how long it listens.
+/// until the answer begins. Behind that it is the endpoint that says how long it listens, within `timeouts.idle`.
 io::Task<Result<std::size_t>> Http1Exchange::read_in_time(bool splice, std::size_t room) {
     const config::Listener& listener = connection_.listener();
     if (!body_rate_) body_rate_.emplace(body_rate(listener.limits.body_rate));

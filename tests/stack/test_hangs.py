@@ -37,13 +37,13 @@ def ask_all(edge, targets):
 def test_a_stopped_worker_costs_no_get_and_is_replaced(start_edge, tmp_path):
     edge = start_edge({"pools": {"app": work(tmp_path, hang=QUICK)}})
     frozen, other = edge.workers()
-    with Load(edge, "/wait?s=0.02", clients=20, pause=0.02) as load:
+    # uvicorn writes head and body apart. Stopped between the two it would have begun an answer, which nobody can ask for
+    # again; an answer without a body is one write.
+    with Load(edge, "/wait?s=0.02&empty=1", clients=20, pause=0.02) as load:
         os.kill(frozen, signal.SIGSTOP)
         within(60, lambda: frozen not in edge.workers() and len(edge.workers()) == 2, "its successor")
         load.more(100)
-    # uvicorn writes head and body apart: stopped between the two it has begun an answer, which goes on after 100 ms and
-    # cannot be asked for again.
-    load.assert_none_failed(half_out=1)
+    load.assert_none_failed()
     assert other in edge.workers(), "the other worker was not to be touched"
     edge.wait_log("does not read its requests: it is stopped by a signal")
     edge.wait_log("ended since it hung")

@@ -67,6 +67,6 @@ async def app(scope, receive, send):
             await asyncio.sleep(0.05)
     elif path == "/sleepers":
         await sleepers(60, seconds)
-    body = who or b"%d\n" % os.getpid()
+    body = b"" if "empty" in asked else who or b"%d\n" % os.getpid()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
